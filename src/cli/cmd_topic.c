@@ -1,0 +1,181 @@
+/* `mainstem topic list|show|create|delete`. */
+#include "base/time.h"
+#include "cli/output.h"
+#include "cli/target.h"
+
+#define TEXT_BYTES_MAX ((size_t)64 << 20)
+
+static struct ms_bytes topic_of(const struct ms_invocation *invocation) {
+    return ms_bytes_cstr(invocation->args[0]);
+}
+
+/* ---- list and show ---- */
+
+struct listing {
+    struct ms_output output;
+    size_t count;
+};
+
+static int print_topic(void *context, struct ms_bytes topic) {
+    struct listing *listing = context;
+    if (!listing->output.json && listing->count > 0)
+        fputc('\n', listing->output.file);
+    listing->count++;
+    return ms_output_object(&listing->output, topic, NULL);
+}
+
+int ms_cmd_topic_list(struct ms_invocation *invocation) {
+    struct ms_error error = {0};
+    struct ms_target *target;
+    int rc = ms_target_open(invocation, MS_TARGET_READS, &target, &error);
+    if (rc == 0) {
+        struct listing listing = {.count = 0};
+        ms_output_init(&listing.output, invocation);
+        rc = ms_target_list_topics(target, print_topic, &listing, &error);
+        ms_output_deinit(&listing.output);
+        ms_target_free(target);
+    }
+    return rc == 0 ? MS_EXIT_OK : ms_cli_fail(invocation->cli, rc, &error);
+}
+
+static int show(struct ms_invocation *invocation, struct ms_target *target, struct ms_error *err) {
+    struct ms_buf text;
+    ms_buf_init(&text, TEXT_BYTES_MAX);
+    int rc = ms_target_get_topic(target, topic_of(invocation), &text, err);
+    if (rc == 0) {
+        struct ms_output output;
+        ms_output_init(&output, invocation);
+        rc = ms_output_object(&output, ms_buf_bytes(&text), NULL);
+        ms_output_deinit(&output);
+    }
+    ms_buf_deinit(&text);
+    return rc;
+}
+
+int ms_cmd_topic_show(struct ms_invocation *invocation) {
+    struct ms_error error = {0};
+    struct ms_target *target;
+    int rc = ms_target_open(invocation, MS_TARGET_READS, &target, &error);
+    if (rc == 0) {
+        rc = show(invocation, target, &error);
+        ms_target_free(target);
+    }
+    return rc == 0 ? MS_EXIT_OK : ms_cli_fail(invocation->cli, rc, &error);
+}
+
+/* ---- create and delete ---- */
+
+static int add_number(struct ms_buf *out, const char *name, int64_t value) {
+    return ms_buf_printf(out, "%s\"%s\":%lld", out->len > 1 ? "," : "", name, (long long)value);
+}
+
+static int add_switch(struct ms_invocation *invocation, struct ms_buf *out, const char *option,
+                      const char *name, bool value) {
+    if (!ms_option_given(invocation, option))
+        return 0;
+    return ms_buf_printf(out, "%s\"%s\":%s", out->len > 1 ? "," : "", name,
+                         value ? "true" : "false");
+}
+
+static int add_partitions(struct ms_invocation *invocation, struct ms_buf *out,
+                          struct ms_error *err) {
+    uint64_t partitions = 0;
+    int rc = ms_option_u64(invocation, "partitions", 1, UINT16_MAX, &partitions, err);
+    return rc == 0 && partitions ? add_number(out, "partitions", (int64_t)partitions) : rc;
+}
+
+/* A duration or a size; `forever` and `unlimited` are -1. */
+static int add_retention(struct ms_invocation *invocation, struct ms_buf *out,
+                         struct ms_error *err) {
+    const char *time = ms_option_text(invocation, "retention");
+    const char *size = ms_option_text(invocation, "retention-bytes");
+    int64_t ms = -1;
+    uint64_t bytes = 0;
+    int rc = 0;
+    if (time && strcmp(time, "forever") != 0 && ms_duration_parse_ms(ms_bytes_cstr(time), &ms) != 0)
+        return ms_error_set(err, MS_EINVAL,
+                            "--retention: a duration such as 7d, or forever, was expected");
+    if (time)
+        rc = add_number(out, "retention_ms", ms);
+    if (!size || rc != 0)
+        return rc;
+    if (strcmp(size, "unlimited") == 0)
+        return add_number(out, "retention_bytes", -1);
+    if (ms_size_parse(ms_bytes_cstr(size), &bytes) != 0 || bytes > INT64_MAX)
+        return ms_error_set(err, MS_EINVAL,
+                            "--retention-bytes: a size such as 10GiB, or unlimited, was expected");
+    return add_number(out, "retention_bytes", (int64_t)bytes);
+}
+
+static int add_compression(struct ms_invocation *invocation, struct ms_buf *out) {
+    const char *codec = ms_option_text(invocation, "compression");
+    if (!codec)
+        return 0;
+    int rc = ms_buf_printf(out, "%s\"compression\":", out->len > 1 ? "," : "");
+    return rc == 0 ? ms_json_write_string(out, ms_bytes_cstr(codec)) : rc;
+}
+
+static int make_settings(struct ms_invocation *invocation, struct ms_buf *out,
+                         struct ms_error *err) {
+    int rc = ms_buf_append_u8(out, '{');
+    if (rc == 0)
+        rc = add_partitions(invocation, out, err);
+    if (rc == 0)
+        rc = add_retention(invocation, out, err);
+    if (rc == 0)
+        rc = add_compression(invocation, out);
+    if (rc == 0)
+        rc = add_switch(invocation, out, "compact", "compact", true);
+    if (rc == 0)
+        rc = add_switch(invocation, out, "no-streams", "streams", false);
+    if (rc == 0)
+        rc = add_switch(invocation, out, "require-source", "require_source", true);
+    if (rc == 0)
+        rc = add_switch(invocation, out, "require-correlation-id", "require_correlation_id", true);
+    return rc == 0 ? ms_buf_append_u8(out, '}') : rc;
+}
+
+static int create(struct ms_invocation *invocation, struct ms_bytes settings) {
+    struct ms_error error = {0};
+    struct ms_target *target;
+    bool created = false;
+    int rc = ms_target_open(invocation, MS_TARGET_WRITES, &target, &error);
+    if (rc == 0) {
+        rc = ms_target_put_topic(target, topic_of(invocation), settings, &created, &error);
+        if (rc == 0 && ms_wants_json(invocation))
+            rc = show(invocation, target, &error);
+        ms_target_free(target);
+    }
+    if (rc != 0)
+        return ms_cli_fail(invocation->cli, rc, &error);
+    if (!ms_wants_json(invocation))
+        fprintf(invocation->cli->out, "%s was %s\n", invocation->args[0],
+                created ? "created" : "there already; its settings are as given");
+    return MS_EXIT_OK;
+}
+
+int ms_cmd_topic_create(struct ms_invocation *invocation) {
+    struct ms_error error = {0};
+    struct ms_buf settings;
+    ms_buf_init(&settings, TEXT_BYTES_MAX);
+    int rc = make_settings(invocation, &settings, &error);
+    int status = rc == 0 ? create(invocation, ms_buf_bytes(&settings))
+                         : ms_usage(invocation, "%s", error.message);
+    ms_buf_deinit(&settings);
+    return status;
+}
+
+int ms_cmd_topic_delete(struct ms_invocation *invocation) {
+    struct ms_error error = {0};
+    struct ms_target *target;
+    int rc = ms_target_open(invocation, MS_TARGET_WRITES, &target, &error);
+    if (rc == 0) {
+        rc = ms_target_delete_topic(target, topic_of(invocation), &error);
+        ms_target_free(target);
+    }
+    if (rc != 0)
+        return ms_cli_fail(invocation->cli, rc, &error);
+    if (!ms_wants_json(invocation))
+        fprintf(invocation->cli->out, "%s was deleted with all its streams\n", invocation->args[0]);
+    return MS_EXIT_OK;
+}

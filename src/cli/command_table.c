@@ -1,0 +1,166 @@
+/*
+ * Every command, once: from this table come dispatch, the checks of the command line, help and the
+ * manual page. A command stands here when it works.
+ */
+#include "cli/command.h"
+
+#define END                                                                                        \
+    { NULL, NULL, NULL }
+
+const struct ms_option ms_target_options[] = {
+    {"server", "URL",
+     "the server to work with; default MAINSTEM_SERVER, then http://127.0.0.1:8080"},
+    {"data", "DIR", "work on a data directory, without a server"},
+    END,
+};
+const struct ms_option ms_json_options[] = {
+    {"json", NULL, "JSON lines also on a terminal"},
+    END,
+};
+const struct ms_option ms_help_options[] = {
+    {"help", NULL, "show help"},
+    END,
+};
+
+#define SELECTION                                                                                  \
+    {"topic", "TOPIC", "only events of this topic"},                                               \
+        {"stream-prefix", "PREFIX", "only events of streams whose name begins so"},                \
+        {"type", "TYPE", "only events of this type; given again: of any of them"},                 \
+        {"tag", "TAG", "only events with this tag; given again: with all of them"}, {              \
+        "correlation-id", "ID", "only the events that belong together by this id"                  \
+    }
+
+static const struct ms_option append_options[] = {
+    {"expect", "none|exists|any|N",
+     "append only if there is no such stream, it exists, always (the default), or its last version "
+     "is N"},
+    {"id", "ID", "the event's id; sending the same one again adds nothing"},
+    {"correlation-id", "ID", "what the event belongs to; default its own id"},
+    {"causation-id", "ID", "the event that caused it"},
+    {"metadata", "JSON", "an object of your own"},
+    {"tag", "TAG", "a tag, for filters and query conditions; may be given again"},
+    {"time", "TIME", "when it happened, RFC 3339; default now"},
+    {"source", "TEXT", "where it comes from"},
+    {"content-type", "TYPE", "of the data; default application/json"},
+    {"file", "FILE", "take the data from a file; - is standard input"},
+    END,
+};
+static const struct ms_option read_options[] = {
+    {"from", "N", "first version of a stream, or first position of all events; inclusive"},
+    {"limit", "N", "at most this many events"},
+    {"backward", NULL, "newest first"},
+    {"as-of", "TIME|POSITION",
+     "events whose timestamp is not after TIME, or that stand at or before POSITION"},
+    {"known-at", "TIME", "what had been recorded by TIME"},
+    SELECTION,
+    END,
+};
+static const struct ms_option tail_options[] = {
+    {"from", "start|end|N", "where to begin; default end: only what comes from now on"},
+    {"limit", "N", "stop after this many events"},
+    SELECTION,
+    END,
+};
+static const struct ms_option stream_delete_options[] = {
+    {"tombstone", NULL, "delete for ever: the name can never be used again"},
+    {"expect", "exists|any|N", "only if it is so; default exists"},
+    END,
+};
+static const struct ms_option stream_metadata_options[] = {
+    {"expect", "none|exists|any|N", "a condition on the metadata's own version"},
+    END,
+};
+static const struct ms_option topic_create_options[] = {
+    {"partitions", "N", "partitions; they can only become more"},
+    {"retention", "DURATION|forever", "how long events are kept"},
+    {"retention-bytes", "SIZE|unlimited", "how much is kept"},
+    {"compact", NULL, "keep the newest record of each key"},
+    {"compression", "none|gzip|snappy|lz4|zstd", "of stored batches"},
+    {"no-streams", NULL, "do not index records by key as streams"},
+    {"require-source", NULL, "refuse events without source"},
+    {"require-correlation-id", NULL, "refuse events without correlation_id"},
+    END,
+};
+static const struct ms_option import_options[] = {
+    {"batch", "N", "events in one atomic append, 1 to 10000; default 500"},
+    {"in-flight", "N", "appends under way at a time, 1 to 16; default 4"},
+    END,
+};
+static const struct ms_option export_options[] = {
+    {"output", "FILE", "write to a file instead of standard output"},
+    {"from", "N", "first position; inclusive"},
+    {"limit", "N", "at most this many events"},
+    SELECTION,
+    END,
+};
+static const struct ms_option help_options[] = {
+    {"man", NULL, "print the manual page, as troff source"},
+    {"settings", NULL, "print the reference of all settings, as Markdown"},
+    END,
+};
+
+#define TARGET (MS_COMMAND_TARGET | MS_COMMAND_JSON)
+
+const struct ms_command ms_commands[] = {
+    {"serve", "", "run the server",
+     "Opens the data directory, recovers what a crash left behind, and serves. One line per face "
+     "goes to standard output once it listens (`http listening on 127.0.0.1:8080`); the log goes "
+     "to "
+     "standard error. SIGTERM and SIGINT stop it gracefully, a second one at once; SIGHUP reloads "
+     "the settings that can change. Beyond loopback it listens only with --insecure, since there "
+     "is no authentication yet.",
+     NULL, "mainstem serve --data /var/lib/mainstem --http 127.0.0.1:8080", 0, 0,
+     MS_COMMAND_SETTINGS, ms_cmd_serve},
+    {"append", "STREAM TYPE [DATA]", "append one event to a stream",
+     "DATA is JSON. Streams are named topic-key; the stream and its topic are made when they do "
+     "not "
+     "exist. A stale --expect ends with status 3 and names the version that the stream has.",
+     append_options, "mainstem append order-123 order.created '{\"total\":1}' --expect none", 2, 3,
+     TARGET, ms_cmd_append},
+    {"read", "[STREAM]", "read a stream, or all events in order",
+     "Without STREAM all events are read, in the order of their positions. One event a line.",
+     read_options, "mainstem read order-123 --as-of 2026-11-23T10:00:00Z", 0, 1, TARGET,
+     ms_cmd_read},
+    {"tail", "[STREAM]", "follow a stream, or all events, live",
+     "Shows events as they are appended, without gap or repeat, until it is interrupted. A broken "
+     "connection is taken up again where it ended.",
+     tail_options, "mainstem tail --topic order --from start", 0, 1, TARGET, ms_cmd_tail},
+    {"stream show", "STREAM", "show what a stream is: versions, times, metadata", NULL, NULL, NULL,
+     1, 1, TARGET, ms_cmd_stream_show},
+    {"stream delete", "STREAM", "delete a stream",
+     "Readers see no stream any more. An append reopens it, its versions go on; with --tombstone "
+     "it never comes back.",
+     stream_delete_options, NULL, 1, 1, TARGET, ms_cmd_stream_delete},
+    {"stream metadata", "STREAM [JSON]", "show or replace a stream's metadata",
+     "$maxAge (seconds), $maxCount and $tb (first version kept) limit what readers see, at once; "
+     "other keys are yours.",
+     stream_metadata_options, "mainstem stream metadata order-123 '{\"$maxCount\":10}'", 1, 2,
+     TARGET, ms_cmd_stream_metadata},
+    {"topic list", "", "list the topics", NULL, NULL, NULL, 0, 0, TARGET, ms_cmd_topic_list},
+    {"topic show", "TOPIC", "show a topic and its settings", NULL, NULL, NULL, 1, 1, TARGET,
+     ms_cmd_topic_show},
+    {"topic create", "TOPIC", "create a topic, or change the settings of one", NULL,
+     topic_create_options, "mainstem topic create order --partitions 8", 1, 1, TARGET,
+     ms_cmd_topic_create},
+    {"topic delete", "TOPIC", "delete a topic with all its streams", NULL, NULL, NULL, 1, 1, TARGET,
+     ms_cmd_topic_delete},
+    {"import", "FILE", "append events from a file of JSON lines",
+     "Each line is an object with the field stream and the fields of an event; - reads standard "
+     "input. Event ids are kept, and lines without one get an id made from the line, so that an "
+     "import that was interrupted can be run again (the store remembers its newest million "
+     "events). "
+     "The order within a stream is kept. An error names the line.",
+     import_options, "mainstem import events.ndjson", 1, 1, TARGET, ms_cmd_import},
+    {"export", "", "write events as JSON lines that import reads back", NULL, export_options,
+     "mainstem export --output events.ndjson", 0, 0, TARGET, ms_cmd_export},
+    {"stats", "", "show the state of a store", NULL, NULL, NULL, 0, 0, TARGET, ms_cmd_stats},
+    {"config print", "", "show the settings in force, and where each came from",
+     "Takes the same options as serve. The output is a configuration file that says the same.",
+     NULL, "mainstem config print --config mainstem.yaml", 0, 0,
+     MS_COMMAND_SETTINGS | MS_COMMAND_JSON, ms_cmd_config_print},
+    {"config check", "FILE", "check a configuration file", NULL, NULL, NULL, 1, 1, 0,
+     ms_cmd_config_check},
+    {"version", "", "show the version", NULL, NULL, NULL, 0, 0, MS_COMMAND_JSON, ms_cmd_version},
+    {"help", "[COMMAND]", "show help", NULL, help_options, NULL, 0, 2, 0, ms_cmd_help},
+};
+const size_t ms_command_count = sizeof ms_commands / sizeof ms_commands[0];

@@ -1,0 +1,185 @@
+/* See output.h. */
+#include "cli/output.h"
+
+#define EVENT_ARENA_MAX ((size_t)64 << 20)
+#define LINE_BYTES_MAX ((size_t)512 << 20)
+#define DATA_SHOWN_MAX 160 /* bytes of an event's data that people are shown */
+#define OBJECT_DEPTH_MAX 16
+#define NAME_BYTES_MAX 256
+#define PROGRESS_INTERVAL_US 200000
+
+void ms_output_init(struct ms_output *output, const struct ms_invocation *invocation) {
+    *output = (struct ms_output){.file = invocation->cli->out, .json = ms_wants_json(invocation)};
+    ms_arena_init(&output->arena, EVENT_ARENA_MAX);
+    ms_buf_init(&output->line, LINE_BYTES_MAX);
+}
+
+void ms_output_deinit(struct ms_output *output) {
+    ms_arena_deinit(&output->arena);
+    ms_buf_deinit(&output->line);
+}
+
+static int write_line(struct ms_output *output) {
+    int rc = ms_buf_append_u8(&output->line, '\n');
+    if (rc != 0)
+        return rc;
+    size_t written = fwrite(output->line.data, 1, output->line.len, output->file);
+    return written == output->line.len ? 0 : MS_EIO;
+}
+
+/* Control characters (those of ASCII, and U+0080 to U+009F) become '.'; at most `max` bytes. */
+static int append_shown(struct ms_buf *out, struct ms_bytes text, size_t max) {
+    size_t len = text.len < max ? text.len : max;
+    while (len > 0 && len < text.len && (text.data[len] & 0xc0) == 0x80)
+        len--;
+    int rc = 0;
+    for (size_t i = 0; i < len && rc == 0; i++) {
+        uint8_t c = text.data[i];
+        bool c1 = c == 0xc2 && i + 1 < len && text.data[i + 1] >= 0x80 && text.data[i + 1] <= 0x9f;
+        bool control = c < 0x20 || c == 0x7f || c1;
+        rc = ms_buf_append_u8(out, control ? '.' : c);
+        i += c1;
+    }
+    if (rc == 0 && len < text.len)
+        rc = ms_buf_append_cstr(out, "…");
+    return rc;
+}
+
+/* ---- events ---- */
+
+/* Appends a member: the characters of a string, the text of anything else; absent: nothing. */
+static int append_member(struct ms_output *output, struct ms_json_value event, const char *name,
+                         size_t max) {
+    struct ms_json_value value;
+    if (!ms_json_get(event, name, &value))
+        return 0;
+    struct ms_bytes text = value.text;
+    if (value.type == MS_JSON_STRING) {
+        int rc = ms_json_string(value, &output->arena, &text);
+        if (rc != 0)
+            return rc;
+    }
+    return append_shown(&output->line, text, max);
+}
+
+static int append_event_text(struct ms_output *output, struct ms_json_value event) {
+    static const struct {
+        const char *before, *name;
+        size_t max;
+    } parts[] = {
+        {"", "stream", SIZE_MAX},       {"@", "version", SIZE_MAX},
+        {"  ", "event_type", SIZE_MAX}, {"  ", "timestamp", SIZE_MAX},
+        {"  ", "data", DATA_SHOWN_MAX}, {"", "data_base64", DATA_SHOWN_MAX},
+    };
+    int rc = 0;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && rc == 0; i++) {
+        rc = ms_buf_append_cstr(&output->line, parts[i].before);
+        if (rc == 0)
+            rc = append_member(output, event, parts[i].name, parts[i].max);
+    }
+    return rc;
+}
+
+int ms_output_event(struct ms_output *output, struct ms_bytes event) {
+    ms_buf_clear(&output->line);
+    ms_arena_reset(&output->arena);
+    int rc;
+    if (output->json) {
+        rc = ms_buf_append_bytes(&output->line, event);
+    } else {
+        struct ms_json_value value;
+        rc = ms_json_parse(event, MS_JSON_DEPTH_LIMIT, &value, NULL);
+        if (rc == 0)
+            rc = append_event_text(output, value);
+    }
+    return rc == 0 ? write_line(output) : rc;
+}
+
+/* ---- objects ---- */
+
+static int print_object(struct ms_output *output, struct ms_json_value object, const char *prefix,
+                        int depth);
+
+static int print_member(struct ms_output *output, struct ms_bytes name, struct ms_json_value value,
+                        const char *prefix, int depth) {
+    char full[NAME_BYTES_MAX];
+    snprintf(full, sizeof full, "%s%s%.*s", prefix, *prefix ? "." : "", (int)name.len,
+             (const char *)name.data);
+    if (value.type == MS_JSON_OBJECT && depth < OBJECT_DEPTH_MAX)
+        return print_object(output, value, full, depth + 1);
+    struct ms_bytes text = value.text;
+    int rc = value.type == MS_JSON_STRING ? ms_json_string(value, &output->arena, &text) : 0;
+    ms_buf_clear(&output->line);
+    if (rc == 0)
+        rc = ms_buf_printf(&output->line, "%s: ", full);
+    if (rc == 0)
+        rc = append_shown(&output->line, text, SIZE_MAX);
+    return rc == 0 ? write_line(output) : rc;
+}
+
+static int print_object(struct ms_output *output, struct ms_json_value object, const char *prefix,
+                        int depth) {
+    struct ms_json_value name, value;
+    int rc = 0;
+    for (size_t at = 0; rc == 0 && ms_json_next_member(object, &at, &name, &value);) {
+        struct ms_bytes text;
+        rc = ms_json_string(name, &output->arena, &text);
+        if (rc == 0)
+            rc = print_member(output, text, value, prefix, depth);
+    }
+    return rc;
+}
+
+int ms_output_object(struct ms_output *output, struct ms_bytes object, const char *title) {
+    ms_buf_clear(&output->line);
+    ms_arena_reset(&output->arena);
+    if (output->json) {
+        int rc = ms_buf_append_bytes(&output->line, object);
+        for (size_t i = 0; rc == 0 && i < output->line.len; i++)
+            if (output->line.data[i] == '\n' || output->line.data[i] == '\r')
+                output->line.data[i] = ' ';
+        return rc == 0 ? write_line(output) : rc;
+    }
+    struct ms_json_value value;
+    int rc = ms_json_parse(object, MS_JSON_DEPTH_LIMIT, &value, NULL);
+    if (rc != 0 || value.type != MS_JSON_OBJECT)
+        return MS_EINVAL;
+    if (title)
+        fprintf(output->file, "%s\n", title);
+    return print_object(output, value, "", 0);
+}
+
+/* ---- progress ---- */
+
+void ms_progress_begin(struct ms_progress *progress, const struct ms_cli *cli, const char *what) {
+    *progress = (struct ms_progress){
+        .file = cli->err_is_terminal ? cli->err : NULL, .clock = cli->env->clock, .what = what};
+    progress->began_us = progress->shown_us = ms_clock_monotonic_us(progress->clock);
+}
+
+double ms_progress_seconds(const struct ms_progress *progress) {
+    int64_t passed_us = ms_clock_monotonic_us(progress->clock) - progress->began_us;
+    return (double)(passed_us > 0 ? passed_us : 1) * 1e-6;
+}
+
+void ms_progress_update(struct ms_progress *progress, uint64_t events, uint64_t bytes,
+                        uint64_t total_bytes) {
+    if (!progress->file)
+        return;
+    int64_t now_us = ms_clock_monotonic_us(progress->clock);
+    if (now_us - progress->shown_us < PROGRESS_INTERVAL_US)
+        return;
+    progress->shown_us = now_us;
+    fprintf(progress->file, "\r\033[K%s %llu events, %.0f/s", progress->what,
+            (unsigned long long)events, (double)events / ms_progress_seconds(progress));
+    if (total_bytes > 0)
+        fprintf(progress->file, ", %.0f%%", 100.0 * (double)bytes / (double)total_bytes);
+    fflush(progress->file);
+}
+
+void ms_progress_end(struct ms_progress *progress) {
+    if (progress->file && progress->shown_us != progress->began_us) {
+        fprintf(progress->file, "\r\033[K");
+        fflush(progress->file);
+    }
+}

@@ -1,0 +1,42 @@
+/*
+ * Events and objects for people or as JSON lines, and the progress of long work. One thread.
+ *
+ *   event for people   order-123@4  order.created  2026-11-23T10:52:54.123Z  {"total":1}
+ *   object for people  name: value, one a line, nested names joined with '.'
+ *
+ * Text for a terminal has its control characters replaced, so that no event can talk to it.
+ */
+#pragma once
+
+#include "cli/command.h"
+#include "wire/json.h"
+
+struct ms_output {
+    FILE *file;
+    bool json;
+    struct ms_arena arena; /* of one event */
+    struct ms_buf line;
+};
+void ms_output_init(struct ms_output *output, const struct ms_invocation *invocation);
+void ms_output_deinit(struct ms_output *output);
+
+/* One event, given as a JSON object on one line. MS_EIO when the output can't be written. */
+int ms_output_event(struct ms_output *output, struct ms_bytes event) MS_MUST_CHECK;
+/* One object: as it is on one line, or as names and values. `title` (NULL: none) stands above. */
+int ms_output_object(struct ms_output *output, struct ms_bytes object, const char *title)
+    MS_MUST_CHECK;
+
+/* Progress on a terminal: a line that is drawn anew five times a second at most. */
+struct ms_progress {
+    FILE *file; /* NULL: no terminal, nothing is shown */
+    struct ms_clock *clock;
+    const char *what;
+    int64_t began_us, shown_us;
+};
+void ms_progress_begin(struct ms_progress *progress, const struct ms_cli *cli, const char *what);
+/* `total` 0: not known. */
+void ms_progress_update(struct ms_progress *progress, uint64_t events, uint64_t bytes,
+                        uint64_t total_bytes);
+void ms_progress_end(struct ms_progress *progress); /* takes the line away */
+/* Since begin; at least a microsecond. */
+double ms_progress_seconds(const struct ms_progress *progress);

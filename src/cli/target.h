@@ -1,0 +1,166 @@
+/*
+ * What commands work on: a server (over HTTP) or a data directory (an embedded store). Each command
+ * is written once against this interface.
+ *
+ *   target.c               choosing one from --server and --data; waiting for one append
+ *   target_http.c          the vtable over HTTP: documents and topics
+ *   target_http_append.c   appends in flight, on curl's multi interface
+ *   target_http_read.c     pages of events
+ *   target_http_sse.c      subscriptions
+ *   http_client.c          one HTTP exchange
+ *   target_store.c         the vtable over a store: life, documents, topics
+ *   target_store_append.c  appends in flight
+ *   target_store_read.c    reads and subscriptions
+ *
+ * Events are plain JSON objects (src/wire/event_json.h): what comes out of a target is one object
+ * without line breaks, what goes in has the fields of an event to be appended.
+ *
+ * One thread. All functions return 0 or the error codes of src/store/store.h; a server that can't be
+ * reached is MS_ECLOSED.
+ */
+#pragma once
+
+#include "cli/command.h"
+#include "store/store.h"
+
+struct ms_target;
+
+/* Returns 0 to go on, 1 to stop after this event, a negative code to fail with it. */
+typedef int ms_target_event_fn(void *context, struct ms_bytes event);
+
+struct ms_target_read {
+    const char *stream; /* NULL: all events */
+    bool backward;
+    bool has_from;
+    uint64_t from; /* version or position, inclusive; without it from the beginning or the end */
+    bool from_end; /* subscriptions: only what comes from now on */
+    uint64_t limit;
+    const char *as_of;    /* a time or a position; NULL: now */
+    const char *known_at; /* a time */
+    /* for all events */
+    const char *topic, *stream_prefix, *correlation_id;
+    const struct ms_bytes *types, *tags;
+    size_t type_count, tag_count;
+    bool include_system;
+};
+
+struct ms_target_part {
+    struct ms_bytes stream;
+    struct ms_condition condition;
+    const struct ms_bytes *events; /* JSON objects */
+    size_t count;
+};
+struct ms_target_append {
+    const struct ms_target_part *parts;
+    size_t part_count;
+};
+struct ms_target_append_result {
+    int64_t first_version, version; /* of the first part */
+    uint64_t position;
+    bool repeated; /* the same events were there already; nothing was added */
+};
+/* Called from ms_target_append_start or ms_target_poll. `result` is NULL when code is not 0. */
+typedef void ms_target_appended_fn(void *context, int code,
+                                   const struct ms_target_append_result *result,
+                                   const struct ms_error *err);
+
+struct ms_target_ops {
+    void (*free)(struct ms_target *target);
+    int (*append_start)(struct ms_target *target, const struct ms_target_append *append,
+                        ms_target_appended_fn *done, void *context, struct ms_error *err);
+    int (*poll)(struct ms_target *target, struct ms_error *err);
+    int (*read)(struct ms_target *target, const struct ms_target_read *read,
+                ms_target_event_fn *visit, void *context, struct ms_error *err);
+    int (*subscribe)(struct ms_target *target, const struct ms_target_read *read,
+                     ms_target_event_fn *visit, void *context, struct ms_error *err);
+    int (*delete_stream)(struct ms_target *target, struct ms_bytes stream,
+                         struct ms_condition condition, bool tombstone, struct ms_error *err);
+    int (*get_metadata)(struct ms_target *target, struct ms_bytes stream, struct ms_buf *out,
+                        struct ms_error *err);
+    int (*put_metadata)(struct ms_target *target, struct ms_bytes stream,
+                        struct ms_condition condition, struct ms_bytes json, struct ms_error *err);
+    int (*list_topics)(struct ms_target *target, ms_target_event_fn *visit, void *context,
+                       struct ms_error *err);
+    int (*get_topic)(struct ms_target *target, struct ms_bytes name, struct ms_buf *out,
+                     struct ms_error *err);
+    int (*put_topic)(struct ms_target *target, struct ms_bytes name, struct ms_bytes settings,
+                     bool *ret_created, struct ms_error *err);
+    int (*delete_topic)(struct ms_target *target, struct ms_bytes name, struct ms_error *err);
+    int (*info)(struct ms_target *target, struct ms_buf *out, struct ms_error *err);
+};
+
+#define MS_TARGET_IN_FLIGHT_MAX 16
+struct ms_target {
+    const struct ms_target_ops *ops;
+    bool keeps_order;   /* appends take effect in the order in which they were started */
+    unsigned in_flight; /* appends started and not done; at most MS_TARGET_IN_FLIGHT_MAX */
+};
+
+/* What a command does with the target: a data directory that is not there is made for writing. */
+enum ms_target_use { MS_TARGET_READS, MS_TARGET_WRITES };
+/* From --data, --server, MAINSTEM_SERVER or the default server. Does not connect yet. MS_EINVAL for
+ * both options or a bad address; the errors of ms_store_open. */
+int ms_target_open(struct ms_invocation *invocation, enum ms_target_use use,
+                   struct ms_target **ret_target, struct ms_error *err) MS_MUST_CHECK;
+void ms_target_free(struct ms_target *target); /* takes NULL */
+
+/* Starts an append; `done` is called once, later or from inside. The append is not referred to after
+ * the call. MS_EAGAIN when MS_TARGET_IN_FLIGHT_MAX are in flight; refusals without `done`. */
+int ms_target_append_start(struct ms_target *target, const struct ms_target_append *append,
+                           ms_target_appended_fn *done, void *context, struct ms_error *err)
+    MS_MUST_CHECK;
+/* Waits until an append is done and calls its `done`. There must be one in flight. */
+int ms_target_poll(struct ms_target *target, struct ms_error *err) MS_MUST_CHECK;
+/* One append, waiting for it. */
+int ms_target_append(struct ms_target *target, const struct ms_target_append *append,
+                     struct ms_target_append_result *ret_result, struct ms_error *err)
+    MS_MUST_CHECK;
+
+/* Events of a stream, or all events that match. A stream that is none or deleted is MS_ENOTFOUND,
+ * a tombstoned one MS_ETOMBSTONED. */
+int ms_target_read(struct ms_target *target, const struct ms_target_read *read,
+                   ms_target_event_fn *visit, void *context, struct ms_error *err) MS_MUST_CHECK;
+/* The same and then live, until `visit` stops it. */
+int ms_target_subscribe(struct ms_target *target, const struct ms_target_read *read,
+                        ms_target_event_fn *visit, void *context, struct ms_error *err)
+    MS_MUST_CHECK;
+
+int ms_target_delete_stream(struct ms_target *target, struct ms_bytes stream,
+                            struct ms_condition condition, bool tombstone, struct ms_error *err)
+    MS_MUST_CHECK;
+/* Appends the JSON object to *out. MS_ENOTFOUND. */
+int ms_target_get_metadata(struct ms_target *target, struct ms_bytes stream, struct ms_buf *out,
+                           struct ms_error *err) MS_MUST_CHECK;
+int ms_target_put_metadata(struct ms_target *target, struct ms_bytes stream,
+                           struct ms_condition condition, struct ms_bytes json,
+                           struct ms_error *err) MS_MUST_CHECK;
+
+/* Topics are JSON objects as GET /v1/topics/{topic} answers them; settings as PUT takes them. */
+int ms_target_list_topics(struct ms_target *target, ms_target_event_fn *visit, void *context,
+                          struct ms_error *err) MS_MUST_CHECK;
+int ms_target_get_topic(struct ms_target *target, struct ms_bytes name, struct ms_buf *out,
+                        struct ms_error *err) MS_MUST_CHECK;
+int ms_target_put_topic(struct ms_target *target, struct ms_bytes name, struct ms_bytes settings,
+                        bool *ret_created, struct ms_error *err) MS_MUST_CHECK;
+int ms_target_delete_topic(struct ms_target *target, struct ms_bytes name, struct ms_error *err)
+    MS_MUST_CHECK;
+
+/* State of the store as a JSON object. */
+int ms_target_info(struct ms_target *target, struct ms_buf *out, struct ms_error *err)
+    MS_MUST_CHECK;
+
+/* ---- the two kinds ---- */
+
+int ms_target_http_new(const struct ms_env *env, const char *url, FILE *messages,
+                       struct ms_target **ret_target, struct ms_error *err) MS_MUST_CHECK;
+/* Progress of a long opening goes to `progress` (NULL: nowhere). */
+int ms_target_store_new(const struct ms_env *env, const char *dir, enum ms_target_use use,
+                        FILE *progress, struct ms_target **ret_target, struct ms_error *err)
+    MS_MUST_CHECK;
+
+/* "any", "none", "exists" or a version. MS_EINVAL. */
+int ms_condition_parse(const char *text, struct ms_condition *ret_condition, struct ms_error *err)
+    MS_MUST_CHECK;
+/* Appends the event on one line: line breaks of the JSON text, which can only stand between its
+ * tokens, become spaces. */
+int ms_event_on_one_line(struct ms_buf *out, struct ms_bytes event) MS_MUST_CHECK;

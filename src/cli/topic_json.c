@@ -1,0 +1,124 @@
+/*
+ * Topics of an embedded store as the JSON documents that the HTTP face answers with. One thread.
+ */
+#include <stdio.h>
+
+#include "base/time.h"
+#include "cli/target_store.h"
+#include "wire/compress.h"
+#include "wire/json.h"
+
+#define SETTINGS_DEPTH_MAX 4
+
+static const char *truth(bool value) { return value ? "true" : "false"; }
+
+int ms_topic_write_json(struct ms_buf *out, const struct ms_topic_info *topic) {
+    const struct ms_topic_settings *settings = &topic->settings;
+    char id[MS_UUID_TEXT_LEN + 1], created[MS_TIME_TEXT_MAX];
+    ms_uuid_format(&topic->id, id);
+    ms_time_format_ms(topic->created_at_ms, created);
+    int rc = ms_buf_append_cstr(out, "{\"topic\":");
+    if (rc == 0)
+        rc = ms_json_write_string(out, topic->name);
+    if (rc == 0)
+        rc =
+            ms_buf_printf(out, ",\"id\":\"%s\",\"events\":%llu,\"created_at\":\"%s\",\"system\":%s",
+                          id, (unsigned long long)topic->events, created, truth(topic->system));
+    if (rc == 0)
+        rc =
+            ms_buf_printf(out,
+                          ",\"settings\":{\"partitions\":%u,\"streams\":%s,\"retention_ms\":%lld,"
+                          "\"retention_bytes\":%lld,\"compact\":%s,\"compression\":\"%s\","
+                          "\"require_source\":%s,\"require_correlation_id\":%s}}",
+                          settings->partitions, truth(settings->streams),
+                          (long long)settings->retention_ms, (long long)settings->retention_bytes,
+                          truth(settings->compact), ms_codec_name(settings->compression),
+                          truth(settings->require_source), truth(settings->require_correlation_id));
+    return rc;
+}
+
+/* ---- settings ---- */
+
+static int read_bool(struct ms_json_value value, bool *ret_value) {
+    if (value.type != MS_JSON_TRUE && value.type != MS_JSON_FALSE)
+        return MS_EINVAL;
+    *ret_value = value.type == MS_JSON_TRUE;
+    return 0;
+}
+
+static int read_number(struct ms_json_value value, int64_t *ret_value) {
+    return value.type == MS_JSON_NUMBER ? ms_json_i64(value, ret_value) : MS_EINVAL;
+}
+
+static int read_partitions(struct ms_json_value value, struct ms_topic_settings *settings) {
+    int64_t partitions;
+    int rc = read_number(value, &partitions);
+    if (rc != 0 || partitions < 1 || partitions > UINT16_MAX)
+        return MS_EINVAL;
+    settings->partitions = (uint16_t)partitions;
+    return 0;
+}
+static int read_streams(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_bool(value, &settings->streams);
+}
+static int read_retention(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_number(value, &settings->retention_ms);
+}
+static int read_retention_bytes(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_number(value, &settings->retention_bytes);
+}
+static int read_compact(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_bool(value, &settings->compact);
+}
+static int read_compression(struct ms_json_value value, struct ms_topic_settings *settings) {
+    if (value.type != MS_JSON_STRING || value.text.len < 2)
+        return MS_EINVAL;
+    return ms_codec_parse(ms_bytes_of(value.text.data + 1, value.text.len - 2),
+                          &settings->compression);
+}
+static int read_require_source(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_bool(value, &settings->require_source);
+}
+static int read_require_correlation(struct ms_json_value value,
+                                    struct ms_topic_settings *settings) {
+    return read_bool(value, &settings->require_correlation_id);
+}
+
+static const struct {
+    const char *name;
+    int (*read)(struct ms_json_value value, struct ms_topic_settings *settings);
+} FIELDS[] = {
+    {"partitions", read_partitions},
+    {"streams", read_streams},
+    {"retention_ms", read_retention},
+    {"retention_bytes", read_retention_bytes},
+    {"compact", read_compact},
+    {"compression", read_compression},
+    {"require_source", read_require_source},
+    {"require_correlation_id", read_require_correlation},
+};
+
+static int read_field(struct ms_json_value name, struct ms_json_value value,
+                      struct ms_topic_settings *settings, struct ms_error *err) {
+    struct ms_bytes plain = ms_bytes_of(name.text.data + 1, name.text.len - 2);
+    for (size_t i = 0; i < sizeof FIELDS / sizeof FIELDS[0]; i++) {
+        if (!ms_bytes_equal_cstr(plain, FIELDS[i].name))
+            continue;
+        if (FIELDS[i].read(value, settings) == 0)
+            return 0;
+        return ms_error_set(err, MS_EINVAL, "topic setting %s has a bad value", FIELDS[i].name);
+    }
+    return ms_error_set(err, MS_EINVAL, "unknown topic setting %.*s", (int)plain.len,
+                        (const char *)plain.data);
+}
+
+int ms_topic_read_settings(struct ms_bytes json, struct ms_topic_settings *settings,
+                           struct ms_error *err) {
+    struct ms_json_value object, name, value;
+    int rc = ms_json_parse(json, SETTINGS_DEPTH_MAX, &object, err);
+    if (rc == 0 && object.type != MS_JSON_OBJECT)
+        rc = ms_error_set(err, MS_EINVAL, "topic settings must be a JSON object");
+    for (size_t at = 0; rc == 0 && ms_json_next_member(object, &at, &name, &value);)
+        rc = read_field(name, value, settings, err);
+    return rc;
+}

@@ -1,0 +1,182 @@
+/* The body of a request as events; see event_body.h. */
+#include "face/http/event_body.h"
+
+#include <stdio.h>
+
+#include "face/http/loop.h"
+#include "wire/event_json.h"
+
+#define KEY_MAX 128
+#define NDJSON_EVENTS_FIRST 64
+
+static const struct ms_event_limits *limits_of(const struct ms_http_request *request) {
+    return &request->loop->config->options.event_limits;
+}
+
+/* ---- CloudEvents binary mode ---- */
+
+/* Header memory is the parser's; what the event keeps must live as long as the request. */
+static int take_header(struct ms_http_request *request, const struct ms_http1_header *header,
+                       struct ms_event *event, struct ms_error *err) {
+    bool wanted = ms_bytes_equal_cstr(header->name, "content-type") ||
+                  ms_bytes_starts_with(header->name, MS_BYTES_LITERAL("ce-"));
+    if (!wanted)
+        return 0;
+    char *name = ms_arena_strdup(&request->arena, header->name);
+    char *value = ms_arena_strdup(&request->arena, header->value);
+    if (!name || !value)
+        return ms_error_set(err, MS_ENOMEM, "no memory for the event's headers");
+    return ms_event_parse_binary_header(event, ms_bytes_of(name, header->name.len),
+                                        ms_bytes_of(value, header->value.len), &request->arena,
+                                        err);
+}
+
+static int parse_binary(struct ms_http_request *request, struct ms_error *err) {
+    struct ms_event *event = ms_arena_zalloc(&request->arena, sizeof *event);
+    if (!event)
+        return ms_error_set(err, MS_ENOMEM, "no memory for the event");
+    event->timestamp_ms = MS_TIMESTAMP_NONE;
+    const struct ms_http1_request *http1 = request->http1;
+    if (!ms_http1_header(http1, "ce-specversion").data)
+        return ms_error_set(err, MS_EINVAL,
+                            "header ce-specversion is missing: a CloudEvent in binary mode has it");
+    for (size_t i = 0; i < http1->header_count; i++) {
+        int code = take_header(request, &http1->headers[i], event, err);
+        if (code != 0)
+            return code;
+    }
+    event->data = ms_buf_bytes(&request->body);
+    event->data_is_null = event->data.len == 0;
+    bool json = !event->content_type.data || ms_content_type_is_json(event->content_type);
+    struct ms_json_value ignored;
+    if (json && event->data.len) {
+        int code = ms_json_parse(event->data, limits_of(request)->json_depth_max, &ignored, err);
+        if (code != 0)
+            return ms_error_prefix(err, "data");
+    }
+    request->events = event;
+    request->event_count = 1;
+    return ms_event_check(event, limits_of(request), err);
+}
+
+/* ---- lines of JSON ---- */
+
+/* Takes the next line that is not blank; false at the end. */
+static bool next_line(struct ms_bytes *rest, struct ms_bytes *ret_line, size_t *number) {
+    while (rest->len) {
+        const uint8_t *end = memchr(rest->data, '\n', rest->len);
+        size_t len = end ? (size_t)(end - rest->data) : rest->len;
+        *ret_line = ms_bytes_of(rest->data, len);
+        size_t used = len + (end ? 1 : 0);
+        *rest = ms_bytes_of(rest->data + used, rest->len - used);
+        ++*number;
+        for (size_t i = 0; i < len; i++) {
+            if (ret_line->data[i] != ' ' && ret_line->data[i] != '\t' && ret_line->data[i] != '\r')
+                return true;
+        }
+    }
+    return false;
+}
+
+static struct ms_event *grow(struct ms_http_request *request, size_t *capacity) {
+    size_t larger = *capacity ? *capacity * 2 : NDJSON_EVENTS_FIRST;
+    struct ms_event *events = ms_arena_alloc(&request->arena, larger * sizeof *events);
+    if (events && request->event_count)
+        memcpy(events, request->events, request->event_count * sizeof *events);
+    *capacity = larger;
+    return events;
+}
+
+static int parse_lines(struct ms_http_request *request, struct ms_error *err) {
+    const struct ms_event_limits *limits = limits_of(request);
+    struct ms_bytes rest = ms_buf_bytes(&request->body), line;
+    size_t capacity = 0, number = 0;
+    while (next_line(&rest, &line, &number)) {
+        if (request->event_count == limits->append_events_max)
+            return ms_error_set(err, MS_ETOOBIG, "more than %zu events in one append",
+                                limits->append_events_max);
+        if (request->event_count == capacity)
+            request->events = grow(request, &capacity);
+        if (!request->events)
+            return ms_error_set(err, MS_ENOMEM, "no memory for the events");
+        struct ms_event *event;
+        size_t count;
+        int code = ms_events_parse(MS_FORMAT_JSON, line, limits, &request->arena, &event, &count,
+                                   err);
+        if (code != 0)
+            return ms_error_prefix(err, "line %zu", number);
+        if (count != 1)
+            return ms_error_set(err, MS_EINVAL, "line %zu: expected one event", number);
+        request->events[request->event_count++] = *event;
+    }
+    return 0;
+}
+
+/* ---- idempotency ---- */
+
+int ms_http_idempotency_key(struct ms_http_request *request, struct ms_bytes *ret_key,
+                            struct ms_error *err) {
+    struct ms_bytes key = request->headers.idempotency_key;
+    *ret_key = (struct ms_bytes){0};
+    if (!key.data)
+        return 0;
+    if (key.len >= 2 && key.data[0] == '"' && key.data[key.len - 1] == '"')
+        key = ms_bytes_of(key.data + 1, key.len - 2);
+    bool good = key.len > 0 && key.len <= KEY_MAX;
+    for (size_t i = 0; i < key.len; i++)
+        good = good && key.data[i] > ' ' && key.data[i] < 0x7f;
+    if (!good)
+        return ms_error_set(err, MS_EINVAL,
+                            "header Idempotency-Key: expected 1 to %d visible ASCII characters",
+                            KEY_MAX);
+    char *copy = ms_arena_strdup(&request->arena, key);
+    if (!copy)
+        return ms_error_set(err, MS_ENOMEM, "no memory for the idempotency key");
+    *ret_key = ms_bytes_of(copy, key.len);
+    return 0;
+}
+
+int ms_http_idempotency_apply(struct ms_http_request *request, struct ms_bytes key,
+                              struct ms_event *events, size_t count, size_t first) {
+    for (size_t i = 0; i < count; i++) {
+        if (events[i].id.data)
+            continue;
+        char *id = ms_arena_alloc(&request->arena, KEY_MAX + 24);
+        if (!id)
+            return MS_ENOMEM;
+        int len = snprintf(id, KEY_MAX + 24, "%.*s/%zu", (int)key.len, (const char *)key.data,
+                           first + i);
+        events[i].id = ms_bytes_of(id, (size_t)len);
+    }
+    return 0;
+}
+
+/* ---- all of them ---- */
+
+static int parse(struct ms_http_request *request, struct ms_error *err) {
+    bool structured = request->body_type == MS_HTTP_BODY_CLOUDEVENT ||
+                      request->body_type == MS_HTTP_BODY_CLOUDEVENTS;
+    if (request->headers.cloudevent && !structured)
+        return parse_binary(request, err);
+    if (request->body_type == MS_HTTP_BODY_NDJSON)
+        return parse_lines(request, err);
+    enum ms_event_format format =
+        request->body_type == MS_HTTP_BODY_JSON ? MS_FORMAT_JSON : MS_FORMAT_CLOUDEVENTS;
+    return ms_events_parse(format, ms_buf_bytes(&request->body), limits_of(request),
+                           &request->arena, &request->events, &request->event_count, err);
+}
+
+int ms_http_event_body_parse(struct ms_http_request *request, struct ms_error *err) {
+    struct ms_bytes key;
+    int code = parse(request, err);
+    if (code == 0)
+        code = ms_http_idempotency_key(request, &key, err);
+    if (code != 0 || !key.data)
+        return code;
+    if (request->event_count == 1) {
+        if (!request->events[0].id.data)
+            request->events[0].id = key;
+        return 0;
+    }
+    return ms_http_idempotency_apply(request, key, request->events, request->event_count, 0);
+}

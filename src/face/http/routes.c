@@ -1,0 +1,190 @@
+/* The route table; see routes.h. Constant; any thread. */
+#include "face/http/routes.h"
+
+#include "face/http/handlers.h"
+#include "face/http/http_metrics.h"
+
+#define P(name) MS_HTTP_PARAM_BIT(name)
+#define STREAM_PARAMS                                                                              \
+    (P(FROM) | P(LIMIT) | P(DIRECTION) | P(AS_OF) | P(KNOWN_AT) | P(WAIT))
+#define ALL_PARAMS                                                                                 \
+    (STREAM_PARAMS | P(TOPIC) | P(STREAM_PREFIX) | P(TYPE) | P(TAG) | P(CORRELATION_ID) | P(SYSTEM))
+#define ANSWERS(...) ((const struct ms_http_route_answer[]){__VA_ARGS__, {0, NULL, NULL}})
+#define BAD {400, "Problem", "The request is malformed; `detail` says where."}
+
+static const struct ms_http_route_answer append_answers[] = {
+    {201, "Appended", "Appended and durable."},
+    {200, "Appended", "The same events were there already; nothing was added."},
+    BAD,
+    {403, "Problem", "The name is reserved."},
+    {409, "Problem", "An event id was used before for something else."},
+    {410, "Problem", "The stream was deleted for ever."},
+    {412, "Problem", "The condition does not hold: see `expected` and `actual`."},
+    {413, "Problem", "Larger than a limit."},
+    {415, "Problem", "Missing or unknown content type."},
+    {503, "Problem", "The outcome is not known (`outcome-unknown`): resend with the same event ids."},
+    {507, "Problem", "No disk space for further appends."},
+    {0, NULL, NULL},
+};
+static const struct ms_http_route_answer read_answers[] = {
+    {200, "Events", "A page of events; `Link: rel=\"next\"` when there are more."},
+    BAD,
+    {404, "Problem", "There is no such stream, or it was deleted."},
+    {406, "Problem", "Accept names no media type that events can be answered in."},
+    {410, "Problem", "The stream was deleted for ever."},
+    {0, NULL, NULL},
+};
+static const struct ms_http_route_answer written_answers[] = {
+    {200, "Written", "Done and durable."},
+    BAD,
+    {404, "Problem", "There is no such stream."},
+    {410, "Problem", "The stream was deleted for ever."},
+    {412, "Problem", "The condition does not hold: see `expected` and `actual`."},
+    {0, NULL, NULL},
+};
+
+static const struct ms_http_route table[] = {
+    {MS_HTTP_POST, "/v1/streams/{stream}", "appendToStream",
+     "Append one event or several to a stream, under a condition", ms_http_append_start, NULL, 0,
+     MS_HTTP_ROUTE_PIPELINED | MS_HTTP_ROUTE_CONDITIONS, MS_HTTP_TAKES_EVENTS, append_answers},
+    {MS_HTTP_GET, "/v1/streams/{stream}", "readStream",
+     "Read a stream, wait for its next event, or subscribe to it", ms_http_read_stream_start, NULL,
+     STREAM_PARAMS, MS_HTTP_ROUTE_EVENTS, MS_HTTP_TAKES_NONE, read_answers},
+    {MS_HTTP_DELETE, "/v1/streams/{stream}", "deleteStream",
+     "Delete a stream: it reopens with the next append, unless tombstone is given",
+     ms_http_delete_stream_start, NULL, P(TOMBSTONE), MS_HTTP_ROUTE_CONDITIONS, MS_HTTP_TAKES_NONE,
+     written_answers},
+    {MS_HTTP_GET, "/v1/events", "readAll",
+     "Read all events in order, wait for the next one, or subscribe to them",
+     ms_http_read_all_start, NULL, ALL_PARAMS, MS_HTTP_ROUTE_EVENTS, MS_HTTP_TAKES_NONE, read_answers},
+    {MS_HTTP_POST, "/v1/append", "appendMulti",
+     "Append to several streams, all or nothing, under conditions on streams and on queries",
+     ms_http_append_multi_start, NULL, 0, MS_HTTP_ROUTE_PIPELINED, MS_HTTP_TAKES_JSON,
+     ANSWERS({201, "AppendedMulti", "Appended and durable."},
+             {200, "AppendedMulti", "Nothing was added: repeated, or only conditions."}, BAD,
+             {409, "Problem", "An event id was used before for something else."},
+             {412, "Problem", "A condition does not hold."})},
+    {MS_HTTP_GET, "/v1/streams/{stream}/metadata", "getStreamMetadata", "A stream's metadata",
+     ms_http_get_metadata_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Metadata", "The metadata; ETag is its own version."},
+             {404, "Problem", "There is none."})},
+    {MS_HTTP_PUT, "/v1/streams/{stream}/metadata", "putStreamMetadata",
+     "Replace a stream's metadata ($maxAge, $maxCount, $tb and free keys)",
+     ms_http_put_metadata_start, NULL, 0, MS_HTTP_ROUTE_CONDITIONS, MS_HTTP_TAKES_JSON, written_answers},
+    {MS_HTTP_GET, "/v1/streams/{stream}/snapshot", "getSnapshot", "A stream's newest snapshot",
+     ms_http_get_snapshot_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Snapshot", "The newest snapshot."}, {404, "Problem", "There is none."})},
+    {MS_HTTP_PUT, "/v1/streams/{stream}/snapshot", "putSnapshot",
+     "Store a snapshot: an event envelope that stands for the stream up to a version",
+     ms_http_put_snapshot_start, ms_http_snapshot_prepare, P(VERSION), 0, MS_HTTP_TAKES_EVENTS, written_answers},
+    {MS_HTTP_GET, "/v1/streams", "listStreams", "The streams of a topic, oldest first",
+     ms_http_list_streams_start, NULL, P(TOPIC) | P(FROM) | P(LIMIT), 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Streams", "A page of streams."}, BAD,
+             {404, "Problem", "There is no such topic."})},
+    {MS_HTTP_GET, "/v1/topics", "listTopics", "All topics", ms_http_list_topics_start, NULL, P(SYSTEM), 0,
+     MS_HTTP_TAKES_NONE, ANSWERS({200, "Topics", "The topics."})},
+    {MS_HTTP_GET, "/v1/topics/{topic}", "getTopic", "A topic and its settings",
+     ms_http_get_topic_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Topic", "The topic."}, {404, "Problem", "There is no such topic."})},
+    {MS_HTTP_PUT, "/v1/topics/{topic}", "putTopic", "Make a topic, or change its settings",
+     ms_http_put_topic_start, NULL, 0, MS_HTTP_ROUTE_BODY_OPTIONAL, MS_HTTP_TAKES_JSON,
+     ANSWERS({201, "Topic", "Made."}, {200, "Topic", "Changed."}, BAD,
+             {403, "Problem", "The name is reserved."})},
+    {MS_HTTP_DELETE, "/v1/topics/{topic}", "deleteTopic",
+     "Delete a topic with all its streams", ms_http_delete_topic_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({204, NULL, "Deleted."}, {404, "Problem", "There is no such topic."})},
+    {MS_HTTP_POST, "/v1/topics/{topic}/keys/{key}", "appendToKey",
+     "Append to the stream of a topic and key", ms_http_append_start, NULL, 0,
+     MS_HTTP_ROUTE_PIPELINED | MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_EVENTS,
+     append_answers},
+    {MS_HTTP_GET, "/v1/topics/{topic}/keys/{key}", "readKey",
+     "Read the stream of a topic and key", ms_http_read_stream_start, NULL, STREAM_PARAMS,
+     MS_HTTP_ROUTE_EVENTS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_NONE, read_answers},
+    {MS_HTTP_DELETE, "/v1/topics/{topic}/keys/{key}", "deleteKey",
+     "Delete the stream of a topic and key", ms_http_delete_stream_start, NULL, P(TOMBSTONE),
+     MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_NONE, written_answers},
+    {MS_HTTP_GET, "/healthz", "health", "Whether the log works", ms_http_health_start, NULL, 0, 0,
+     MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Health", "It works."}, {503, "Health", "The log has stopped."})},
+    {MS_HTTP_GET, "/readyz", "ready", "Whether requests should be sent here", ms_http_ready_start, NULL,
+     0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Health", "Ready."}, {503, "Health", "Starting, stopping or stopped."})},
+    {MS_HTTP_GET, "/metrics", "metrics", "Metrics in Prometheus text format",
+     ms_http_metrics_start, NULL, 0, 0, MS_HTTP_TAKES_NONE, ANSWERS({200, "Metrics", "The metrics."})},
+    {MS_HTTP_GET, "/v1/info", "info", "Version, limits and the state of the store",
+     ms_http_info_start, NULL, 0, 0, MS_HTTP_TAKES_NONE, ANSWERS({200, "Info", "The information."})},
+    {MS_HTTP_GET, "/openapi.json", "openapi", "This description", ms_http_openapi_start, NULL, 0, 0,
+     MS_HTTP_TAKES_NONE, ANSWERS({200, "OpenApi", "An OpenAPI 3.1 document."})},
+};
+#define ROUTES (sizeof table / sizeof *table)
+_Static_assert(ROUTES < MS_HTTP_ROUTES_MAX, "every route has its metrics");
+
+static const char *const method_names[MS_HTTP_METHOD_COUNT] = {"GET", "HEAD",   "POST",
+                                                               "PUT", "DELETE", "OPTIONS"};
+
+const char *ms_http_method_name(enum ms_http_method method) { return method_names[method]; }
+
+bool ms_http_method_parse(struct ms_bytes text, enum ms_http_method *ret_method) {
+    for (int i = 0; i < MS_HTTP_METHOD_COUNT; i++) {
+        if (ms_bytes_equal_cstr(text, method_names[i])) {
+            *ret_method = (enum ms_http_method)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t ms_http_route_count(void) { return ROUTES; }
+
+const struct ms_http_route *ms_http_route_at(size_t index) {
+    MS_ASSERT(index < ROUTES);
+    return &table[index];
+}
+
+size_t ms_http_route_index(const struct ms_http_route *route) {
+    return route ? (size_t)(route - table) : MS_HTTP_ROUTES_MAX - 1;
+}
+
+/* Cuts the next segment off a path that begins with '/'. */
+static struct ms_bytes next_segment(struct ms_bytes *path) {
+    struct ms_bytes rest = ms_bytes_of(path->data + 1, path->len - 1);
+    const uint8_t *slash = rest.len ? memchr(rest.data, '/', rest.len) : NULL;
+    struct ms_bytes segment = slash ? ms_bytes_of(rest.data, (size_t)(slash - rest.data)) : rest;
+    *path = ms_bytes_of(rest.data + segment.len, rest.len - segment.len);
+    return segment;
+}
+
+static bool matches(const char *pattern, struct ms_bytes path,
+                    struct ms_bytes captures[MS_HTTP_CAPTURES]) {
+    struct ms_bytes rest = ms_bytes_cstr(pattern);
+    size_t captured = 0;
+    while (rest.len && path.len && path.data[0] == '/') {
+        struct ms_bytes wanted = next_segment(&rest);
+        struct ms_bytes segment = next_segment(&path);
+        if (wanted.data[0] == '{' && segment.len)
+            captures[captured++] = segment;
+        else if (!ms_bytes_equal(wanted, segment))
+            return false;
+    }
+    return rest.len == 0 && path.len == 0;
+}
+
+struct ms_http_match ms_http_route_find(enum ms_http_method method, struct ms_bytes path) {
+    struct ms_http_match match = {0};
+    enum ms_http_method wanted = method == MS_HTTP_HEAD ? MS_HTTP_GET : method;
+    for (size_t i = 0; i < ROUTES; i++) {
+        struct ms_bytes captures[MS_HTTP_CAPTURES] = {{0}};
+        if (!matches(table[i].pattern, path, captures))
+            continue;
+        if (table[i].method == wanted) {
+            match.route = &table[i];
+            memcpy(match.captures, captures, sizeof captures);
+            match.allowed = 0;
+            return match;
+        }
+        match.allowed |= UINT32_C(1) << table[i].method;
+        if (table[i].method == MS_HTTP_GET)
+            match.allowed |= UINT32_C(1) << MS_HTTP_HEAD;
+    }
+    return match;
+}

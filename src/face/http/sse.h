@@ -1,0 +1,41 @@
+/*
+ * Subscriptions as server-sent events (text/event-stream, WHATWG HTML section 9.2).
+ *
+ *   retry: 1000                          once, at the start
+ *   id: 41                               version in a stream, position among all events
+ *   data: {"event_id":…,"event_type":…}  the event as plain JSON; no `event:` line, so EventSource's onmessage gets all
+ *   : caught up                          each time everything there was has been sent; among all events followed by
+ *   id: 97                               how far was looked, so that a resumed filter does not look twice
+ *   : heartbeat                          when nothing else was sent for heartbeat_ms
+ *   event: end                           the stream was deleted for ever; then the connection closes
+ *
+ * A client that comes back says Last-Event-ID and goes on behind it.
+ *
+ *             +-> WORKING (a reader polls the subscription into answer.body, up to a batch) --+
+ *      output |                                                                               | batch moved to the output
+ *   is small  +-- (blocked: the peer does not keep up) <--------- more there -----------------+
+ *             +-- ARMED <-------------------------------------- caught up --------------------+
+ *
+ * Memory per subscriber is one batch and the output below its bound, however slow the peer is: what it has not read stays in
+ * the log. Loop thread, except for what sse.c marks.
+ */
+#pragma once
+
+#include "face/http/request.h"
+
+void ms_http_sse_start(struct ms_http_request *request);
+/* The output may have become smaller: polls on. */
+void ms_http_sse_pump(struct ms_http_request *request);
+/* Heartbeats. */
+void ms_http_sse_tick(struct ms_http_request *request);
+/* The server stops: ends the stream cleanly. */
+void ms_http_sse_end(struct ms_http_request *request);
+/* The peer is gone. Takes any request. */
+void ms_http_sse_forget(struct ms_http_request *request);
+
+/* ---- framing; sans-I/O, any thread ---- */
+
+/* Appends "id: …\ndata: "; the data follows, without line breaks, and then "\n\n". */
+int ms_http_sse_begin_event(struct ms_buf *out, uint64_t id) MS_MUST_CHECK;
+/* Appends the chunk of HTTP/1.1's chunked coding that holds `data`; nothing when it is empty. */
+int ms_http_sse_write_chunk(struct ms_buf *out, struct ms_bytes data) MS_MUST_CHECK;

@@ -1,0 +1,247 @@
+/*
+ * Reading the log forward, from memory where it is there and from the segment's file otherwise.
+ *
+ * A position is found through the segment's anchors, then entries are walked. Nothing is ever mapped:
+ * an I/O error is an error code, not a SIGBUS in somebody's process. What comes from a file is verified,
+ * the entry's checksum and the batch's; what comes from the tail cache was never away.
+ */
+#include "base/endian.h"
+#include "log/internal.h"
+#include "wire/batch.h"
+
+#define READ_BYTES_FIRST ((size_t)8 << 10)
+#define READ_BYTES_MAX ((size_t)1 << 20)
+#define BATCH_AT_LAST_OFFSET_DELTA 23
+
+void ms_log_cursor_init(struct ms_log_cursor *cursor, struct ms_log *log, uint64_t position) {
+    *cursor = (struct ms_log_cursor){
+        .log = log, .next_position = position, .read_bytes = READ_BYTES_FIRST};
+}
+
+void ms_log_cursor_deinit(struct ms_log_cursor *cursor) {
+    ms_segment_unref(cursor->segment);
+    ms_blob_unref(cursor->window);
+    *cursor = (struct ms_log_cursor){0};
+}
+
+void ms_log_cursor_seek(struct ms_log_cursor *cursor, uint64_t position) {
+    if (cursor->positioned && position == cursor->next_position)
+        return;
+    cursor->next_position = position;
+    cursor->positioned = false;
+    cursor->read_bytes = READ_BYTES_FIRST;
+}
+
+static int damaged_at(const struct ms_log_cursor *cursor, const char *what, struct ms_error *err) {
+    char name[MS_SEGMENT_NAME_LEN + 1];
+    ms_segment_name(cursor->segment->first_position, name);
+    return ms_error_set(err, MS_ECORRUPT, "segment %s in %s is damaged at byte %llu: %s", name,
+                        cursor->log->dir, (unsigned long long)(cursor->offset + cursor->at), what);
+}
+
+static void drop_window(struct ms_log_cursor *cursor) {
+    cursor->bytes = NULL;
+    cursor->len = cursor->at = 0;
+}
+
+static void window_at(struct ms_log_cursor *cursor, uint64_t offset) {
+    if (cursor->bytes != NULL && offset >= cursor->offset && offset < cursor->offset + cursor->len) {
+        cursor->at = (size_t)(offset - cursor->offset);
+        return;
+    }
+    drop_window(cursor);
+    cursor->offset = offset;
+}
+
+/* Through the anchors to the entry that holds next_position, or an entry a little before it. */
+static int position_cursor(struct ms_log_cursor *cursor) {
+    struct ms_segment *segment = ms_log_find_segment(cursor->log, cursor->next_position);
+    if (segment == NULL)
+        return MS_ENOTFOUND;
+    if (segment != cursor->segment)
+        drop_window(cursor);
+    ms_segment_unref(cursor->segment);
+    cursor->segment = segment;
+    struct ms_anchor anchor = {0};
+    if (ms_segment_find_anchor(segment, cursor->next_position, &anchor)) {
+        window_at(cursor, anchor.offset);
+        cursor->at_block_start = ms_anchor_is_block(&anchor);
+        cursor->epoch = ms_anchor_epoch(segment, &anchor);
+        cursor->commit_time_ms = ms_anchor_time_ms(&anchor);
+    } else {
+        window_at(cursor, 0);
+        cursor->at_block_start = true;
+    }
+    cursor->positioned = true;
+    return 0;
+}
+
+static bool window_from_tail(struct ms_log_cursor *cursor, uint64_t offset) {
+    struct ms_tail_block block;
+    if (!ms_tail_find(&cursor->log->tail, cursor->segment->first_position, offset, &block))
+        return false;
+    ms_blob_unref(cursor->window);
+    cursor->window = block.chunk;
+    cursor->bytes = block.data + (offset - block.offset);
+    cursor->len = block.len - (size_t)(offset - block.offset);
+    cursor->from_tail = true;
+    return true;
+}
+
+static int window_from_file(struct ms_log_cursor *cursor, uint64_t offset, size_t need,
+                            struct ms_error *err) {
+    uint64_t end = atomic_load(&cursor->segment->end_offset);
+    size_t want = need > cursor->read_bytes ? need : cursor->read_bytes;
+    if (offset + need > end)
+        return damaged_at(cursor, "an entry reaches behind the end", err);
+    if (want > end - offset)
+        want = (size_t)(end - offset);
+    struct ms_blob *blob = cursor->window;
+    bool reuse = blob != NULL && !cursor->from_tail && blob->size >= want &&
+                 atomic_load_explicit(&blob->refs, memory_order_acquire) == 1;
+    if (!reuse) {
+        int rc = ms_blob_new(want, &blob);
+        if (rc != 0)
+            return ms_error_set(err, rc, "no memory to read the log");
+        ms_blob_unref(cursor->window);
+        cursor->window = blob;
+    }
+    drop_window(cursor);
+    cursor->from_tail = false;
+    int rc = ms_file_read_exact(cursor->segment->reader, offset, blob->data, want, err);
+    if (rc != 0)
+        return rc;
+    cursor->bytes = blob->data;
+    cursor->len = want;
+    if (cursor->read_bytes < READ_BYTES_MAX)
+        cursor->read_bytes *= 2;
+    return 0;
+}
+
+/* Makes `need` bytes at the cursor's place available. */
+static int need_bytes(struct ms_log_cursor *cursor, size_t need, struct ms_error *err) {
+    if (cursor->len - cursor->at >= need)
+        return 0;
+    uint64_t offset = cursor->offset + cursor->at;
+    int rc = window_from_tail(cursor, offset) ? 0 : window_from_file(cursor, offset, need, err);
+    if (rc != 0)
+        return rc;
+    cursor->offset = offset;
+    cursor->at = 0;
+    return cursor->len >= need ? 0 : damaged_at(cursor, "an entry reaches behind its block", err);
+}
+
+/* The segment has nothing more: on to the next one. The active segment can't end before what is
+ * visible does. */
+static int leave_segment(struct ms_log_cursor *cursor, struct ms_error *err) {
+    if (atomic_load(&cursor->segment->state) == MS_SEGMENT_ACTIVE)
+        return damaged_at(cursor, "the blocks end before the events do", err);
+    uint64_t end = atomic_load(&cursor->segment->end_position);
+    if (cursor->next_position < end)
+        cursor->next_position = end;
+    cursor->positioned = false;
+    drop_window(cursor);
+    return 0;
+}
+
+/* Reads a block header. 1: entries follow; 0: look again (a mark was passed, or the segment ended). */
+static int enter_block(struct ms_log_cursor *cursor, struct ms_error *err) {
+    uint64_t offset = cursor->offset + cursor->at;
+    if (offset >= atomic_load(&cursor->segment->end_offset))
+        return leave_segment(cursor, err);
+    int rc = need_bytes(cursor, MS_BLOCK_HEADER_LEN, err);
+    if (rc != 0)
+        return rc;
+    struct ms_block_header header;
+    if (ms_block_header_read(cursor->bytes + cursor->at, &header) != 0 ||
+        header.segment != cursor->segment->first_position)
+        return damaged_at(cursor, "no whole block header", err);
+    if (header.entry_count == 0) {
+        window_at(cursor, offset + ms_block_padded(header.length));
+        return 0;
+    }
+    cursor->epoch = header.epoch;
+    cursor->commit_time_ms = header.commit_time_ms;
+    cursor->at += MS_BLOCK_HEADER_LEN;
+    cursor->at_block_start = false;
+    return 1;
+}
+
+static void step_over(struct ms_log_cursor *cursor, const struct ms_entry_header *header) {
+    cursor->at += MS_ENTRY_HEADER_LEN + header->length;
+    if (header->flags & MS_ENTRY_LAST_IN_BLOCK) {
+        window_at(cursor, ms_block_padded(cursor->offset + cursor->at));
+        cursor->at_block_start = true;
+    }
+}
+
+/* Reads one entry. 1: it is in *ret_entry; 0: it was skipped. */
+static int read_entry(struct ms_log_cursor *cursor, struct ms_log_entry *ret_entry,
+                      struct ms_error *err) {
+    int rc = need_bytes(cursor, MS_ENTRY_HEADER_LEN + MS_BATCH_HEADER_LEN, err);
+    if (rc != 0)
+        return rc;
+    struct ms_entry_header header;
+    rc = ms_entry_header_read(cursor->bytes + cursor->at, cursor->len - cursor->at,
+                              cursor->segment->first_position, cursor->epoch, &header);
+    if (rc != 0)
+        return damaged_at(cursor, "an entry's checksum is wrong", err);
+    rc = need_bytes(cursor, MS_ENTRY_HEADER_LEN + header.length, err);
+    if (rc != 0)
+        return rc;
+    const uint8_t *batch = cursor->bytes + cursor->at + MS_ENTRY_HEADER_LEN;
+    uint32_t count = ms_get_be32(batch + BATCH_AT_LAST_OFFSET_DELTA) + 1;
+    bool skip = header.first_position + count <= cursor->next_position;
+    if (!skip) {
+        struct ms_bytes bytes = {batch, header.length};
+        if (!cursor->from_tail && ms_batch_check_crc(bytes, NULL) != 0)
+            return damaged_at(cursor, "an event's checksum is wrong", err);
+        *ret_entry = (struct ms_log_entry){
+            .header = header,
+            .batch = bytes,
+            .first_offset = (int64_t)ms_get_be64(batch),
+            .record_count = count,
+            .commit_time_ms = cursor->commit_time_ms,
+        };
+        cursor->next_position = header.first_position + count;
+    }
+    step_over(cursor, &header);
+    return skip ? 0 : 1;
+}
+
+int ms_log_cursor_next(struct ms_log_cursor *cursor, struct ms_log_entry *ret_entry,
+                       struct ms_error *err) {
+    uint64_t end = ms_log_end(cursor->log);
+    int rc = 0;
+    while (rc == 0 && cursor->next_position < end) {
+        if (!cursor->positioned)
+            rc = position_cursor(cursor);
+        if (rc == 0 && cursor->at_block_start) {
+            rc = enter_block(cursor, err);
+            if (rc == 0)
+                continue;
+        }
+        if (rc >= 0) /* 1 from enter_block: entries follow */
+            rc = read_entry(cursor, ret_entry, err);
+    }
+    return rc;
+}
+
+uint64_t ms_log_anchor_before(struct ms_log *log, uint64_t position) {
+    while (position > 0) {
+        struct ms_segment *segment = ms_log_find_segment(log, position - 1);
+        if (segment == NULL)
+            return 0;
+        struct ms_anchor anchor;
+        uint64_t first = segment->first_position, found = first;
+        if (ms_segment_find_anchor(segment, position - 1, &anchor))
+            found = first + anchor.position_delta;
+        ms_segment_unref(segment);
+        if (found < position)
+            return found;
+        if (first == 0)
+            return 0;
+        position = first;
+    }
+    return 0;
+}

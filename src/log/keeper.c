@@ -1,0 +1,234 @@
+/*
+ * The keeper: has space ready before the sequencer needs it, and seals segments that are full.
+ *
+ * "Ready" means allocated, written with zeros and synced: a synced write into such space costs half of
+ * one into space that is only allocated (DESIGN section 3 has the measurement), and it can't run out
+ * of disk. The active segment is kept ready some way ahead of the writers; the next one (the spare) is
+ * begun when the active one is a quarter full. Filling goes in 1 MiB writes with pauses, so that it
+ * does not delay commits; when a writer already waits for room there are no pauses.
+ *
+ * No space: the step is given up, `no_space` makes the sequencer refuse, and it is tried again every
+ * second, so service resumes by itself. One thread; in manual mode whoever needs the room.
+ */
+#include <stdio.h>
+#include <time.h>
+
+#include "log/internal.h"
+
+#define FILL_WRITE_BYTES ((size_t)1 << 20)
+#define FILL_STEP_BYTES ((uint64_t)8 << 20) /* one sync per step */
+#define FILL_AHEAD_BYTES ((uint64_t)32 << 20)
+#define FILL_PAUSE_US 4000
+#define NO_SPACE_RETRY_S 1
+
+static struct ms_blob *zeros_of(struct ms_log *log) {
+    struct ms_blob *blob = NULL;
+    if (ms_log_chunk_new(log, FILL_WRITE_BYTES, &blob) != 0)
+        return NULL;
+    memset(blob->data, 0, blob->size);
+    return blob;
+}
+
+static void pause_between_writes(struct ms_log *log) {
+    pthread_mutex_lock(&log->mutex);
+    bool hurry = log->hungry || log->stop_keeper;
+    pthread_mutex_unlock(&log->mutex);
+    if (!hurry && !log->options.manual)
+        ms_clock_sleep_us(log->env->clock, FILL_PAUSE_US);
+}
+
+static int write_zeros(struct ms_log *log, struct ms_file *file, uint64_t from, uint64_t to,
+                       struct ms_error *err) {
+    struct ms_blob *zeros = zeros_of(log);
+    if (zeros == NULL)
+        return ms_error_set(err, MS_ENOMEM, "no memory to prepare a segment");
+    int rc = 0;
+    while (rc == 0 && from < to) {
+        uint64_t len = to - from < zeros->size ? to - from : zeros->size;
+        rc = ms_file_write(file, from, zeros->data, (size_t)len, err);
+        from += len;
+        if (from < to)
+            pause_between_writes(log);
+    }
+    ms_blob_unref(zeros);
+    return rc;
+}
+
+static int open_for_filling(struct ms_log *log, const char *path, struct ms_file **ret_file,
+                            struct ms_error *err) {
+    int flags = MS_OPEN_WRITE | MS_OPEN_CREATE;
+    struct ms_vfs *vfs = log->env->vfs;
+    if (atomic_load(&log->direct)) {
+        int rc = ms_vfs_open(vfs, path, flags | MS_OPEN_DIRECT, ret_file, err);
+        if (rc != MS_EUNSUPPORTED)
+            return rc;
+        atomic_store(&log->direct, false);
+    }
+    return ms_vfs_open(vfs, path, flags, ret_file, err);
+}
+
+/* Prepares the next step of a segment; its ready_bytes moves when that is durable. */
+static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t target,
+                     struct ms_error *err) {
+    uint64_t from = atomic_load(&segment->ready_bytes);
+    uint64_t to = from == 0 ? FILL_WRITE_BYTES : from + FILL_STEP_BYTES;
+    to = to < target ? to : target;
+    struct ms_file *file;
+    int rc = open_for_filling(log, segment->path, &file, err);
+    if (rc != 0)
+        return rc;
+    rc = write_zeros(log, file, from, to, err);
+    if (rc == MS_EUNSUPPORTED) { /* refused only when it came to writing */
+        atomic_store(&log->direct, false);
+        ms_file_close(file);
+        rc = ms_vfs_open(log->env->vfs, segment->path, MS_OPEN_WRITE, &file, err);
+        if (rc != 0)
+            return rc;
+        rc = write_zeros(log, file, from, to, err);
+    }
+    if (rc == 0)
+        rc = ms_file_sync(file, err);
+    ms_file_close(file);
+    if (rc == 0)
+        atomic_store_explicit(&segment->ready_bytes, to, memory_order_release);
+    return rc;
+}
+
+static int make_spare(struct ms_log *log, struct ms_segment **ret_spare, struct ms_error *err) {
+    char name[40], path[MS_PATH_MAX];
+    snprintf(name, sizeof name, "spare-%llu.tmp", (unsigned long long)log->spares_made++);
+    int rc = ms_path_join(path, log->dir, name);
+    if (rc != 0)
+        return ms_error_set(err, rc, "path of the shard is too long");
+    struct ms_segment *spare;
+    rc = ms_segment_new(log, path, 0, log->options.segment_bytes, &spare);
+    if (rc != 0)
+        return ms_error_set(err, rc, "no memory for a segment");
+    rc = fill_step(log, spare, spare->bytes_max, err);
+    if (rc == 0)
+        rc = ms_vfs_open(log->env->vfs, path, MS_OPEN_READ, &spare->reader, err);
+    if (rc != 0) {
+        ms_ignore(ms_vfs_unlink(log->env->vfs, path, NULL)); /* ours, and empty: frees what it took */
+        ms_segment_unref(spare);
+        return rc;
+    }
+    *ret_spare = spare;
+    return 0;
+}
+
+/* What is to be done, decided under the lock. */
+struct chore {
+    enum { CHORE_NONE, CHORE_FILL_ACTIVE, CHORE_MAKE_SPARE, CHORE_FILL_SPARE, CHORE_SEAL } kind;
+    struct ms_segment *segment;
+    uint64_t target;
+};
+
+static struct chore next_chore(struct ms_log *log) {
+    struct ms_segment *active = log->active;
+    uint64_t ready = atomic_load(&active->ready_bytes);
+    uint64_t ahead = log->active_offset + FILL_AHEAD_BYTES;
+    ahead = ahead < active->bytes_max ? ahead : active->bytes_max;
+    bool active_wants = ready < ahead && (log->hungry || ready < log->active_offset +
+                                                                  FILL_AHEAD_BYTES / 2);
+    if (active_wants)
+        return (struct chore){CHORE_FILL_ACTIVE, active, active->bytes_max};
+    bool spare_wanted = log->active_offset >= active->bytes_max / 4 || log->hungry;
+    if (log->spare == NULL && spare_wanted)
+        return (struct chore){CHORE_MAKE_SPARE, NULL, 0};
+    if (log->spare != NULL && atomic_load(&log->spare->ready_bytes) < log->spare->bytes_max)
+        return (struct chore){CHORE_FILL_SPARE, log->spare, log->spare->bytes_max};
+    if (log->to_seal_count > 0) {
+        struct ms_segment *full = log->to_seal[0];
+        /* Its last blocks must be on disk: the committer is past it. */
+        if (atomic_load(&log->end) >= atomic_load(&full->end_position) &&
+            log->durable_position >= atomic_load(&full->end_position))
+            return (struct chore){CHORE_SEAL, full, 0};
+    }
+    return (struct chore){CHORE_NONE, NULL, 0};
+}
+
+bool ms_keeper_wanted(struct ms_log *log) { return next_chore(log).kind != CHORE_NONE; }
+
+static void adopt_spare(struct ms_log *log, struct ms_segment *spare) {
+    pthread_mutex_lock(&log->mutex);
+    log->spare = spare;
+    pthread_mutex_unlock(&log->mutex);
+}
+
+/* A segment that could not be sealed stays as it is: without footer it is scanned at the next start. */
+static void seal_oldest(struct ms_log *log, struct ms_segment *segment) {
+    ms_ignore(ms_segment_seal(segment, NULL));
+    pthread_mutex_lock(&log->mutex);
+    log->to_seal_count--;
+    memmove(log->to_seal, log->to_seal + 1, log->to_seal_count * sizeof log->to_seal[0]);
+    pthread_mutex_unlock(&log->mutex);
+    ms_segment_unref(segment);
+}
+
+static int do_chore(struct ms_log *log, const struct chore *chore, struct ms_error *err) {
+    int rc = 0;
+    switch (chore->kind) {
+    case CHORE_NONE:
+        break;
+    case CHORE_FILL_ACTIVE:
+    case CHORE_FILL_SPARE:
+        rc = fill_step(log, chore->segment, chore->target, err);
+        break;
+    case CHORE_MAKE_SPARE: {
+        struct ms_segment *spare = NULL;
+        rc = make_spare(log, &spare, err);
+        if (rc == 0)
+            adopt_spare(log, spare);
+        break;
+    }
+    case CHORE_SEAL:
+        seal_oldest(log, chore->segment);
+        break;
+    }
+    return rc;
+}
+
+bool ms_keeper_step(struct ms_log *log) {
+    pthread_mutex_lock(&log->mutex);
+    struct chore chore = next_chore(log);
+    struct ms_segment *held = ms_segment_ref(chore.segment);
+    pthread_mutex_unlock(&log->mutex);
+    struct ms_error error = {0};
+    int rc = do_chore(log, &chore, &error);
+    ms_segment_unref(held);
+    pthread_mutex_lock(&log->mutex);
+    bool filling = chore.kind != CHORE_NONE && chore.kind != CHORE_SEAL;
+    if (filling || chore.kind == CHORE_NONE)
+        log->hungry = false;
+    if (filling) {
+        /* Any failure to prepare space is treated as "no space now": nothing acknowledged depends on it. */
+        log->no_space = rc != 0;
+        pthread_cond_broadcast(&log->room);
+    }
+    pthread_mutex_unlock(&log->mutex);
+    return chore.kind != CHORE_NONE && rc == 0;
+}
+
+static void wait_for_chore(struct ms_log *log) {
+    struct timespec until;
+    timespec_get(&until, TIME_UTC);
+    until.tv_sec += NO_SPACE_RETRY_S;
+    if (log->no_space)
+        pthread_cond_timedwait(&log->keeper_work, &log->mutex, &until);
+    else if (!ms_keeper_wanted(log) && !log->stop_keeper)
+        pthread_cond_wait(&log->keeper_work, &log->mutex);
+}
+
+void *ms_keeper_main(void *argument) {
+    struct ms_log *log = argument;
+    pthread_mutex_lock(&log->mutex);
+    while (!log->stop_keeper) {
+        pthread_mutex_unlock(&log->mutex);
+        bool more = ms_keeper_step(log);
+        pthread_mutex_lock(&log->mutex);
+        if (!more && !log->stop_keeper)
+            wait_for_chore(log);
+    }
+    pthread_mutex_unlock(&log->mutex);
+    return NULL;
+}

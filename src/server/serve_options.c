@@ -1,0 +1,101 @@
+/* See serve_options.h. Each setting is used in one place: here. */
+#include "server/serve_options.h"
+
+static struct ms_event_limits event_limits(const struct ms_config *config) {
+    struct ms_event_limits limits = ms_event_limits_default();
+    limits.event_bytes_max = (size_t)config->limits_event_bytes_max;
+    limits.append_bytes_max = (size_t)config->limits_append_bytes_max;
+    limits.append_events_max = (size_t)config->limits_append_events_max;
+    limits.name_bytes_max = (size_t)config->limits_name_bytes_max;
+    limits.json_depth_max = (size_t)config->limits_json_depth_max;
+    return limits;
+}
+
+void ms_serve_store_options(const struct ms_config *config, struct ms_store_options *ret_options) {
+    struct ms_store_options options;
+    ms_store_options_init(&options);
+    options.dir = config->data;
+    options.limits = event_limits(config);
+    options.durability = (enum ms_durability)config->durability;
+    options.buffered_writes = config->log_write != 0;
+    options.segment_bytes = (uint64_t)config->log_segment_bytes;
+    options.tail_cache_bytes = (size_t)config->log_tail_cache_bytes;
+    options.inflight_bytes_max = (size_t)config->log_inflight_bytes_max;
+    options.head_cache_entries = (size_t)config->store_head_cache_entries;
+    options.idempotence_window = (size_t)config->store_idempotence_window;
+    options.topics_max = (uint32_t)config->store_topics_max;
+    options.topic_partitions = (uint16_t)config->store_topic_partitions;
+    options.index_cache_bytes = (size_t)config->index_cache_bytes;
+    options.index_overlay_entries_max = (size_t)config->index_overlay_entries_max;
+    *ret_options = options;
+}
+
+/* Splits comma separated names; spaces around a name and empty names are dropped. */
+static int split_list(const char *text, struct ms_arena *arena, const char *const **ret_names,
+                      size_t *ret_count) {
+    size_t places = 1;
+    for (const char *at = text; *at; at++)
+        places += *at == ',';
+    const char **names = ms_arena_zalloc(arena, places * sizeof *names);
+    if (!names)
+        return MS_ENOMEM;
+    size_t count = 0;
+    for (const char *at = text; *at;) {
+        at += strspn(at, ", ");
+        size_t len = strcspn(at, ",");
+        size_t trimmed = len;
+        while (trimmed > 0 && at[trimmed - 1] == ' ')
+            trimmed--;
+        if (trimmed > 0 && !(names[count++] = ms_arena_strdup(arena, ms_bytes_of(at, trimmed))))
+            return MS_ENOMEM;
+        at += len;
+    }
+    *ret_names = names;
+    *ret_count = count;
+    return 0;
+}
+
+static void set_http_limits(const struct ms_config *config, struct ms_http_options *options) {
+    options->limits.header_bytes_max = (size_t)config->http_header_bytes_max;
+    options->limits.headers_max = (size_t)config->http_headers_max;
+    options->limits.target_bytes_max = (size_t)config->http_target_bytes_max;
+    options->limits.body_bytes_max = (size_t)config->http_body_bytes_max;
+    options->event_limits = event_limits(config);
+    options->idle_timeout_ms = config->http_idle_timeout_ms;
+    options->read_timeout_ms = config->http_read_timeout_ms;
+    options->write_timeout_ms = config->http_write_timeout_ms;
+    options->wait_ms_max = config->http_wait_max_ms;
+    options->heartbeat_ms = config->http_heartbeat_ms;
+    options->connections_max = (unsigned)config->http_connections_max;
+    options->pipeline_max = (unsigned)config->http_pipeline_max;
+    options->output_bytes_max = (size_t)config->http_output_bytes_max;
+    options->inflight_bytes_max = (size_t)config->http_inflight_bytes_max;
+    options->page_events_max = (size_t)config->http_page_events_max;
+    options->page_bytes_max = (size_t)config->http_page_bytes_max;
+}
+
+int ms_serve_http_options(const struct ms_config *config, struct ms_arena *arena,
+                          struct ms_http_options *ret_options, struct ms_error *err) {
+    struct ms_http_options options;
+    ms_http_options_init(&options);
+    options.listen = config->http_listen;
+    options.threads = (unsigned)config->http_threads;
+    options.reader_threads = (unsigned)config->http_reader_threads;
+    options.version = MS_VERSION;
+    set_http_limits(config, &options);
+    int rc = split_list(config->http_allowed_hosts, arena, &options.allowed_hosts,
+                        &options.allowed_host_count);
+    if (rc == 0)
+        rc = split_list(config->http_cors_origins, arena, &options.cors_origins,
+                        &options.cors_origin_count);
+    if (rc != 0)
+        return ms_error_set(err, rc, "no memory for the settings of the HTTP face");
+    *ret_options = options;
+    return 0;
+}
+
+void ms_serve_apply_logging(const struct ms_config *config) {
+    ms_log_output_set_level((enum ms_log_level)config->logging_level);
+    ms_log_output_set_format((enum ms_log_format)config->logging_format);
+    ms_log_output_set_slow_operation(config->logging_slow_operation_ms);
+}

@@ -1,0 +1,14 @@
+/* From settings to the options of the parts that serve. One thread. */
+#pragma once
+
+#include "face/http/http.h"
+#include "server/config.h"
+#include "server/log_output.h"
+
+/* Strings are borrowed from the configuration. Callbacks are left as they are. */
+void ms_serve_store_options(const struct ms_config *config, struct ms_store_options *ret_options);
+/* Lists of names live in the arena, the rest as above. MS_ENOMEM. */
+int ms_serve_http_options(const struct ms_config *config, struct ms_arena *arena,
+                          struct ms_http_options *ret_options, struct ms_error *err) MS_MUST_CHECK;
+/* Level, format and slow-operation time of the log output. */
+void ms_serve_apply_logging(const struct ms_config *config);

@@ -1,0 +1,536 @@
+/*
+ * Appending: conditions are judged and versions assigned under the log's lock, in memory only.
+ *
+ *   ms_store_append -> ms_op_new (encode.c) -> ms_op_submit
+ *      lock -> heads known? -> conditions -> a resend? -> query conditions -> space -> put -> unlock
+ *      … a head that isn't in memory is resolved from the index without the lock, and judged again …
+ *   -> the block is durable -> publish.c -> ticket_done -> done
+ *
+ * Outcomes of a judgement: appended; refused; checked (no events); maybe a resend, which the worker
+ * settles by comparing with what is stored (repeat.c). All of them wait until what they read is durable.
+ */
+#include "base/alloc.h"
+#include "store/internal.h"
+
+static struct ms_op *op_of(struct ms_log_ticket *ticket) { return (struct ms_op *)ticket; }
+_Static_assert(offsetof(struct ms_op, ticket) == 0, "op_of relies on it");
+
+/* ---- finishing ---- */
+
+static void budget_give_back(struct ms_store *store, uint64_t bytes) {
+    uint64_t before = atomic_fetch_sub(&store->inflight, bytes);
+    if (before >= store->options.inflight_bytes_max || atomic_load(&store->closing)) {
+        pthread_mutex_lock(&store->budget_lock);
+        pthread_cond_broadcast(&store->budget_freed);
+        pthread_mutex_unlock(&store->budget_lock);
+    }
+}
+
+void ms_op_finish(struct ms_op *op) {
+    struct ms_store *store = op->store;
+    struct ms_append_result *result = &op->result;
+    result->parts = op->results;
+    result->part_count = op->part_count;
+    result->error = result->code != 0 ? &op->error : NULL;
+    uint64_t took = (uint64_t)ms_clock_monotonic_us(store->env->clock) - op->started_us;
+    ms_histogram_add(&store->metrics.append_us, took);
+    if (result->code == 0 && result->repeated)
+        ms_counter_add(&store->metrics.repeats, 1);
+    else if (result->code == MS_ECONFLICT || result->code == MS_EQUERYCONDITION)
+        ms_counter_add(&store->metrics.conflicts, 1);
+    else if (result->code != 0)
+        ms_counter_add(&store->metrics.refusals, 1);
+    if (op->done != NULL)
+        op->done(op->context, result);
+    uint64_t budget = op->budget;
+    ms_op_free(op);
+    budget_give_back(store, budget);
+}
+
+static void finish_appended(struct ms_op *op) {
+    struct ms_store *store = op->store;
+    uint64_t events = 0;
+    for (size_t i = 0; i < op->part_count; i++) {
+        const struct ms_op_part *part = &op->parts[i];
+        op->results[i] = (struct ms_append_part_result){part->first_version, part->version};
+        if (part->count > 0)
+            op->result.position = part->position + part->count - 1;
+        events += part->count;
+    }
+    ms_counter_add(&store->metrics.appends, 1);
+    ms_counter_add(&store->metrics.events, events);
+    ms_op_finish(op);
+}
+
+static void settle(struct ms_op *op) {
+    switch (op->outcome) {
+    case MS_OP_APPENDED:
+        finish_appended(op);
+        break;
+    case MS_OP_CHECKED:
+    case MS_OP_REFUSED:
+        ms_op_finish(op);
+        break;
+    case MS_OP_REPEAT:
+        ms_worker_push(op->store, op);
+        break;
+    }
+}
+
+static void ticket_done(struct ms_log_ticket *ticket, int status) {
+    struct ms_op *op = op_of(ticket);
+    if (status == 0) {
+        settle(op);
+        return;
+    }
+    op->result.code = ms_error_set(&op->error, MS_EUNKNOWN,
+                                   "the log stopped before the append was known to be durable: its "
+                                   "outcome is unknown; resend it with the same event ids");
+    ms_op_finish(op);
+}
+
+/* ---- conditions ---- */
+
+static const char *state_name(enum ms_stream_state state) {
+    static const char *const names[] = {"does not exist", "exists", "was deleted", "was tombstoned"};
+    return names[state];
+}
+
+static void describe_conflict(struct ms_op *op, const struct ms_op_part *part) {
+    const struct ms_append_result *result = &op->result;
+    int len = (int)(part->stream.len > 200 ? 200 : part->stream.len);
+    const uint8_t *name = part->stream.data;
+    char expected[48];
+    if (result->expected.kind == MS_EXPECT_VERSION)
+        snprintf(expected, sizeof expected, "version %lld", (long long)result->expected.version);
+    else
+        snprintf(expected, sizeof expected, "%s",
+                 result->expected.kind == MS_EXPECT_NONE     ? "no stream"
+                 : result->expected.kind == MS_EXPECT_EXISTS ? "that it exists"
+                                                             : "anything");
+    if (result->actual_state == MS_STREAM_LIVE)
+        (void)ms_error_set(&op->error, result->code, "stream '%.*s' is at version %lld, expected %s",
+                           len, name, (long long)result->actual_version, expected);
+    else
+        (void)ms_error_set(&op->error, result->code, "stream '%.*s' %s, expected %s", len, name,
+                           state_name(result->actual_state), expected);
+}
+
+void ms_op_refuse_conflict(struct ms_op *op, size_t index, const struct ms_head *head) {
+    struct ms_op_part *part = &op->parts[index];
+    op->outcome = MS_OP_REFUSED;
+    op->result.failed_part = index;
+    op->result.expected = part->condition;
+    op->result.actual_state = ms_head_state(head->version, &head->rules);
+    op->result.actual_version = head->version;
+    op->result.code = MS_ECONFLICT;
+    if (op->result.actual_state == MS_STREAM_TOMBSTONED)
+        op->result.code = MS_ETOMBSTONED;
+    else if (op->must_exist && op->result.actual_state == MS_STREAM_NONE)
+        op->result.code = MS_ENOTFOUND;
+    else if (op->must_exist && op->result.actual_state == MS_STREAM_DELETED)
+        op->result.code = MS_EDELETED;
+    describe_conflict(op, part);
+}
+
+static void refuse_ids(struct ms_op *op, size_t index, const struct ms_head *head) {
+    ms_op_refuse_conflict(op, index, head);
+    op->result.code = ms_error_set(&op->error, MS_EIDCONFLICT,
+                                   "some of the event ids are in stream '%.*s' already, others are not",
+                                   (int)op->parts[index].stream.len, op->parts[index].stream.data);
+}
+
+/* KurrentDB's table (docs/reference/conditions.md): a soft-deleted stream counts as none, but keeps its
+ * last version; a stream that has only metadata exists. */
+static bool condition_holds(const struct ms_condition *condition, const struct ms_head *head) {
+    enum ms_stream_state state = ms_head_state(head->version, &head->rules);
+    if (state == MS_STREAM_TOMBSTONED)
+        return false;
+    switch (condition->kind) {
+    case MS_EXPECT_ANY:
+        return true;
+    case MS_EXPECT_NONE:
+        return state != MS_STREAM_LIVE;
+    case MS_EXPECT_EXISTS:
+        return state == MS_STREAM_LIVE ||
+               (state == MS_STREAM_NONE && head->rules.metadata_version >= 0);
+    case MS_EXPECT_VERSION:
+        return head->version >= 0 && head->version == condition->version;
+    }
+    return false;
+}
+
+static bool all_ids_given(const struct ms_op_part *part) {
+    for (uint32_t i = 0; i < part->count; i++)
+        if (part->id_hashes[i] == 0)
+            return false;
+    return part->count > 0;
+}
+
+/* A failed exact or no-stream condition may be a resend: then the events stand behind the version. */
+static bool may_repeat_exact(struct ms_op_part *part, const struct ms_head *head) {
+    int64_t first = 0;
+    if (part->condition.kind == MS_EXPECT_VERSION)
+        first = part->condition.version + 1;
+    else if (part->condition.kind == MS_EXPECT_NONE)
+        first = head->rules.deleted_head + 1;
+    else
+        return false;
+    if (head->rules.tombstoned || first + part->count - 1 > head->version || !all_ids_given(part))
+        return false;
+    part->repeat_version = first;
+    return true;
+}
+
+enum window_verdict { WINDOW_FRESH, WINDOW_REPEAT, WINDOW_MIXED };
+
+static enum window_verdict ask_window(const struct ms_op *op, struct ms_op_part *part) {
+    uint32_t known = 0;
+    bool in_row = true;
+    for (uint32_t i = 0; i < part->count; i++) {
+        int64_t version;
+        if (part->id_hashes[i] == 0 ||
+            !ms_window_find(&op->store->window, part->id_hashes[i], &version))
+            continue;
+        if (known == 0)
+            part->repeat_version = version;
+        in_row = in_row && version == part->repeat_version + i;
+        known++;
+    }
+    if (known == 0 || op->ignore_window)
+        return WINDOW_FRESH;
+    return known == part->count && in_row ? WINDOW_REPEAT : WINDOW_MIXED;
+}
+
+/* Under the lock, all heads known. Sets the outcome when it is not an append. */
+static bool judge(struct ms_op *op) {
+    size_t fresh = 0, repeats = 0, first_repeat = 0;
+    for (size_t i = 0; i < op->part_count; i++) {
+        struct ms_op_part *part = &op->parts[i];
+        const struct ms_head *head = ms_heads_find(&op->store->heads, &part->ref.id);
+        bool holds = condition_holds(&part->condition, head);
+        bool weak = part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
+        part->repeat = false;
+        if (holds && weak && part->count > 0) {
+            enum window_verdict verdict = ask_window(op, part);
+            if (verdict == WINDOW_MIXED) {
+                refuse_ids(op, i, head);
+                return false;
+            }
+            part->repeat = verdict == WINDOW_REPEAT;
+        } else if (!holds) {
+            part->repeat = may_repeat_exact(part, head);
+            if (!part->repeat) {
+                ms_op_refuse_conflict(op, i, head);
+                return false;
+            }
+        }
+        if (part->repeat && repeats++ == 0)
+            first_repeat = i;
+        fresh += part->count > 0 && !part->repeat;
+    }
+    if (repeats == 0)
+        return true;
+    if (fresh > 0)
+        refuse_ids(op, first_repeat, ms_heads_find(&op->store->heads, &op->parts[first_repeat].ref.id));
+    else
+        op->outcome = MS_OP_REPEAT;
+    return false;
+}
+
+/* ---- sequencing ---- */
+
+/* Under the lock: is every head in memory? Brings in what was resolved. */
+static int bring_heads(struct ms_op *op, struct ms_error *err) {
+    struct ms_heads *heads = &op->store->heads;
+    uint64_t covered = ms_index_next_position(op->store->index);
+    for (size_t i = 0; i < op->part_count; i++) {
+        struct ms_op_part *part = &op->parts[i];
+        if (ms_heads_find(heads, &part->ref.id) != NULL)
+            continue;
+        if (!part->cold_known || heads->evicted_end > part->cold_applied) {
+            part->cold_known = false;
+            return MS_EAGAIN;
+        }
+        struct ms_head *head;
+        int rc = ms_heads_add(heads, &part->cold, covered, &head);
+        if (rc != 0)
+            return ms_error_set(err, rc, "no memory for stream heads");
+    }
+    for (size_t i = 0; op->part_count > 1 && i < op->part_count; i++)
+        if (ms_heads_find(heads, &op->parts[i].ref.id) == NULL)
+            return ms_error_set(err, MS_ELIMIT, "an append to %zu streams is too large for the cache of "
+                                                "stream heads", op->part_count);
+    return 0;
+}
+
+/* Not under the lock. */
+static int resolve_cold(struct ms_op *op, struct ms_error *err) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < op->part_count; i++) {
+        struct ms_op_part *part = &op->parts[i];
+        if (part->cold_known)
+            continue;
+        part->cold_applied = ms_index_next_position(op->store->index);
+        rc = ms_heads_resolve(op->store, &part->ref.id, &part->cold, err);
+        part->cold_known = rc == 0;
+    }
+    return rc;
+}
+
+static void put_part(struct ms_op *op, struct ms_op_part *part) {
+    struct ms_store *store = op->store;
+    struct ms_topic *topic = part->ref.topic;
+    struct ms_head *head = ms_heads_find(&store->heads, &part->ref.id);
+    part->first_version = head->version + 1;
+    part->version = head->version + part->count;
+    part->first_offset = topic->next_offset[part->partition];
+    struct ms_log_put put = {
+        .flags = part->entry_flags,
+        .partition = part->partition,
+        .topic = topic->number,
+        .stream_id = part->ref.id.bytes,
+        .first_version = part->first_version,
+        .first_offset = part->first_offset,
+        .record_count = part->count,
+        .batch = ms_bytes_of(op->batches.data + part->batch_at, part->batch_len),
+    };
+    part->position = ms_log_put(store->log, &put);
+    head->version = part->version;
+    head->end_position = part->position + part->count;
+    topic->next_offset[part->partition] += part->count;
+    atomic_fetch_add_explicit(&topic->events, part->count, memory_order_relaxed);
+    for (uint32_t i = 0; i < part->count; i++)
+        if (part->id_hashes[i] != 0)
+            ms_window_add(&store->window, part->id_hashes[i], part->first_version + i);
+    ms_query_terms_note(store, part);
+}
+
+/* What the append changes besides its events. */
+static void apply_effect(struct ms_op *op) {
+    struct ms_op_effect *effect = &op->effect;
+    if (effect->kind != MS_EFFECT_RULES)
+        return;
+    struct ms_head *head = ms_heads_find(&op->store->heads, &op->parts[effect->part].ref.id);
+    if (effect->rules.deleted_head == INT64_MAX)
+        effect->rules.deleted_head = head->version;
+    effect->rules.tombstoned |= head->rules.tombstoned;
+    if (effect->rules.metadata_version < 0)
+        effect->rules.metadata_version = head->rules.metadata_version;
+    head->rules = effect->rules;
+    uint8_t *value = (uint8_t *)(uintptr_t)effect->value.data;
+    effect->value.len = ms_rules_write(&effect->rules, value);
+}
+
+static void note_heads(struct ms_op *op) {
+    for (size_t i = 0; i < op->part_count; i++) {
+        struct ms_op_part *part = &op->parts[i];
+        const struct ms_head *head = ms_heads_find(&op->store->heads, &part->ref.id);
+        if (part->count == 0)
+            part->version = head->version;
+    }
+}
+
+static uint64_t newest_read(struct ms_op *op) {
+    uint64_t newest = 0;
+    for (size_t i = 0; i < op->part_count; i++) {
+        const struct ms_head *head = ms_heads_find(&op->store->heads, &op->parts[i].ref.id);
+        if (head != NULL && head->end_position > newest)
+            newest = head->end_position;
+    }
+    return newest;
+}
+
+static int put_all(struct ms_op *op, struct ms_error *err) {
+    struct ms_log *log = op->store->log;
+    size_t entries = 0;
+    bool waited = false;
+    for (size_t i = 0; i < op->part_count; i++)
+        entries += op->parts[i].count > 0;
+    int rc = ms_log_admit(log, op->batches.len, entries, op->effect.kind == MS_EFFECT_RULES, &waited,
+                          err);
+    if (rc != 0 || waited)
+        return rc != 0 ? rc : MS_EAGAIN;
+    for (size_t i = 0; i < op->part_count; i++)
+        if (op->parts[i].count > 0)
+            put_part(op, &op->parts[i]);
+    apply_effect(op);
+    note_heads(op);
+    ms_log_attach(log, &op->ticket);
+    op->outcome = MS_OP_APPENDED;
+    return 0;
+}
+
+/* Under the lock. MS_OK with *ret_answer: the op has its answer and waits for nothing. */
+static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
+    if (atomic_load(&op->store->closing) || ms_log_failed(op->store->log))
+        return ms_error_set(err, MS_ECLOSED, "the store is closed");
+    int rc = bring_heads(op, err);
+    if (rc != 0)
+        return rc;
+    bool go_on = judge(op);
+    if (go_on && op->query_count > 0) {
+        rc = ms_query_check(op);
+        if (rc == MS_EAGAIN)
+            return rc;
+        go_on = rc == 0;
+    }
+    if (go_on && op->batches.len > 0)
+        return put_all(op, err);
+    if (go_on) {
+        op->outcome = MS_OP_CHECKED;
+        note_heads(op);
+    }
+    if (op->outcome == MS_OP_CHECKED)
+        for (size_t i = 0; i < op->part_count; i++)
+            op->results[i] = (struct ms_append_part_result){op->parts[i].version, op->parts[i].version};
+    uint64_t end = ms_log_next_position(op->store->log);
+    op->result.position = end > 0 ? end - 1 : 0;
+    *ret_answer = !ms_log_attach_reader(op->store->log, newest_read(op), &op->ticket);
+    return 0;
+}
+
+int ms_op_submit(struct ms_op *op, struct ms_error *err) {
+    struct ms_store *store = op->store;
+    op->ticket.done = ticket_done;
+    for (;;) {
+        bool answer = false;
+        int rc = op->query_count > 0 ? ms_query_prepare(op, err) : 0;
+        if (rc != 0)
+            return rc;
+        ms_log_lock(store->log);
+        rc = sequence(op, &answer, err);
+        ms_log_unlock(store->log);
+        if (rc == 0 && answer)
+            settle(op);
+        if (rc != MS_EAGAIN)
+            return rc;
+        ms_counter_add(&store->metrics.retries, 1);
+        rc = resolve_cold(op, err);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+/* ---- the API ---- */
+
+static int budget_take(struct ms_store *store, uint64_t bytes, bool wait, struct ms_error *err) {
+    uint64_t max = store->options.inflight_bytes_max;
+    if (atomic_fetch_add(&store->inflight, bytes) < max)
+        return 0;
+    atomic_fetch_sub(&store->inflight, bytes);
+    if (!wait || store->options.manual)
+        return ms_error_set(err, MS_EAGAIN, "more than %llu bytes of appends are in flight",
+                            (unsigned long long)max);
+    pthread_mutex_lock(&store->budget_lock);
+    while (atomic_load(&store->inflight) >= max && !atomic_load(&store->closing))
+        pthread_cond_wait(&store->budget_freed, &store->budget_lock);
+    atomic_fetch_add(&store->inflight, bytes);
+    pthread_mutex_unlock(&store->budget_lock);
+    return 0;
+}
+
+static int copy_queries(struct ms_op *op, const struct ms_append_request *request) {
+    size_t count = request->query_condition_count;
+    struct ms_query_condition *copies = ms_arena_alloc(&op->arena, count * sizeof *copies);
+    if (copies == NULL)
+        return MS_ENOMEM;
+    memcpy(copies, request->query_conditions, count * sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        struct ms_query_condition *copy = &copies[i];
+        size_t texts = copy->type_count + copy->tag_count;
+        struct ms_bytes *all = ms_arena_alloc(&op->arena, (texts + 1) * sizeof *all);
+        if (all == NULL)
+            return MS_ENOMEM;
+        for (size_t t = 0; t < texts; t++) {
+            struct ms_bytes text = t < copy->type_count ? copy->types[t]
+                                                        : copy->tags[t - copy->type_count];
+            char *dup = ms_arena_strdup(&op->arena, text);
+            if (dup == NULL)
+                return MS_ENOMEM;
+            all[t] = ms_bytes_of(dup, text.len);
+        }
+        copy->types = all;
+        copy->tags = all + copy->type_count;
+    }
+    op->queries = copies;
+    op->query_count = count;
+    return 0;
+}
+
+int ms_store_append(struct ms_store *store, const struct ms_append_request *request,
+                    ms_append_done_fn *done, void *context, struct ms_error *err) {
+    if (store->options.read_only)
+        return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
+    struct ms_op *op;
+    int rc = ms_op_new(store, request, &op, err);
+    if (rc != 0)
+        return rc;
+    op->done = done;
+    op->context = context;
+    op->started_us = (uint64_t)ms_clock_monotonic_us(store->env->clock);
+    if (request->query_condition_count > 0)
+        rc = copy_queries(op, request);
+    if (rc != 0)
+        rc = ms_error_set(err, rc, "no memory for an append");
+    if (rc == 0)
+        rc = budget_take(store, op->budget, request->wait, err);
+    if (rc != 0) {
+        ms_op_free(op);
+        return rc;
+    }
+    uint64_t budget = op->budget;
+    rc = ms_op_submit(op, err);
+    if (rc != 0) {
+        ms_op_free(op);
+        budget_give_back(store, budget);
+    }
+    return rc;
+}
+
+struct waiting {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+    struct ms_append_part_result *parts;
+    struct ms_append_result *result;
+    struct ms_error *err;
+};
+
+static void wake_waiting(void *context, const struct ms_append_result *result) {
+    struct waiting *waiting = context;
+    pthread_mutex_lock(&waiting->lock);
+    for (size_t i = 0; waiting->parts != NULL && i < result->part_count; i++)
+        waiting->parts[i] = result->parts[i];
+    if (waiting->err != NULL && result->error != NULL)
+        *waiting->err = *result->error;
+    *waiting->result = *result;
+    waiting->result->parts = waiting->parts;
+    waiting->result->error = result->error != NULL ? waiting->err : NULL;
+    waiting->done = true;
+    pthread_cond_signal(&waiting->cond);
+    pthread_mutex_unlock(&waiting->lock);
+}
+
+int ms_store_append_wait(struct ms_store *store, const struct ms_append_request *request,
+                         struct ms_append_part_result *part_results,
+                         struct ms_append_result *ret_result, struct ms_error *err) {
+    struct ms_append_result result = {0};
+    struct waiting waiting = {.parts = part_results, .result = &result, .err = err};
+    pthread_mutex_init(&waiting.lock, NULL);
+    pthread_cond_init(&waiting.cond, NULL);
+    int rc = ms_store_append(store, request, wake_waiting, &waiting, err);
+    if (rc == 0) {
+        if (store->options.manual)
+            ms_store_run(store);
+        pthread_mutex_lock(&waiting.lock);
+        while (!waiting.done)
+            pthread_cond_wait(&waiting.cond, &waiting.lock);
+        pthread_mutex_unlock(&waiting.lock);
+        rc = result.code;
+        *ret_result = result;
+    }
+    pthread_cond_destroy(&waiting.cond);
+    pthread_mutex_destroy(&waiting.lock);
+    return rc;
+}

@@ -1,0 +1,113 @@
+/* From entries back to events, with all that a reader is told of their place. One thread per reader. */
+#include <stdio.h>
+
+#include "store/internal.h"
+
+#define DECOMPRESSED_MAX ((size_t)1 << 30)
+
+void ms_entry_reader_init(struct ms_entry_reader *reader, struct ms_store *store) {
+    *reader = (struct ms_entry_reader){.store = store};
+    ms_arena_init(&reader->arena, (size_t)1 << 26);
+    ms_buf_init(&reader->name, 16384);
+    ms_buf_init(&reader->places, (size_t)1 << 28);
+}
+
+void ms_entry_reader_deinit(struct ms_entry_reader *reader) {
+    ms_batch_reader_deinit(&reader->batch);
+    ms_arena_deinit(&reader->arena);
+    ms_buf_deinit(&reader->name);
+    ms_buf_deinit(&reader->places);
+}
+
+int ms_entry_reader_begin(struct ms_entry_reader *reader, const struct ms_log_entry *entry,
+                          struct ms_error *err) {
+    reader->entry = *entry;
+    reader->name_key = (struct ms_bytes){0};
+    ms_buf_clear(&reader->places);
+    if (reader->topic == NULL || reader->topic->number != entry->header.topic)
+        reader->topic = ms_topics_at(reader->store, entry->header.topic);
+    if (reader->topic == NULL)
+        return ms_error_set(err, MS_ECORRUPT, "position %llu belongs to a topic that was never made",
+                            (unsigned long long)entry->header.first_position);
+    return ms_batch_reader_init(&reader->batch, entry->batch, DECOMPRESSED_MAX, err);
+}
+
+/* The stream's text form; the same for all the records of an event-store batch. */
+static int name_stream(struct ms_entry_reader *reader, const struct ms_record *record) {
+    if (reader->name_key.data != NULL && ms_bytes_equal(reader->name_key, record->key))
+        return 0;
+    ms_buf_clear(&reader->name);
+    reader->name_key = record->key;
+    return ms_name_join(ms_bytes_of(reader->topic->name, reader->topic->name_len), record->key,
+                        &reader->name);
+}
+
+/* A record without envelope is an event too: type = topic, id = topic/partition/offset. */
+static void fill_in(struct ms_entry_reader *reader, int64_t offset, struct ms_event *event) {
+    if (event->type.data == NULL)
+        event->type = ms_bytes_of(reader->topic->name, reader->topic->name_len);
+    if (event->id.data != NULL)
+        return;
+    int len = snprintf(reader->id_text, sizeof reader->id_text, "%s/%u/%lld", reader->topic->name,
+                       (unsigned)reader->entry.header.partition, (long long)offset);
+    event->id = ms_bytes_of(reader->id_text, (size_t)len);
+}
+
+int ms_entry_reader_next(struct ms_entry_reader *reader, struct ms_read_event *ret_event,
+                         struct ms_error *err) {
+    struct ms_record record;
+    int rc = ms_batch_reader_next(&reader->batch, &record, err);
+    if (rc <= 0)
+        return rc;
+    const struct ms_log_entry *entry = &reader->entry;
+    int64_t delta = record.offset - entry->first_offset;
+    ms_arena_reset(&reader->arena);
+    rc = ms_event_read_record(&record, &reader->arena, &ret_event->event);
+    if (rc == 0 && !record.key_is_null)
+        rc = name_stream(reader, &record);
+    if (rc != 0)
+        return ms_error_set(err, rc, "the event at position %llu can't be decoded",
+                            (unsigned long long)(entry->header.first_position + (uint64_t)delta));
+    fill_in(reader, record.offset, &ret_event->event);
+    bool has_stream = (entry->header.flags & MS_ENTRY_HAS_STREAM) != 0;
+    ret_event->place = (struct ms_event_place){
+        .stream = record.key_is_null ? (struct ms_bytes){0} : ms_buf_bytes(&reader->name),
+        .topic = ms_bytes_of(reader->topic->name, reader->topic->name_len),
+        .key = record.key,
+        .key_is_null = record.key_is_null,
+        .partition = entry->header.partition,
+        .offset = record.offset,
+        .version = has_stream ? entry->header.first_version + delta : -1,
+        .position = entry->header.first_position + (uint64_t)delta,
+        .recorded_at_us = entry->commit_time_ms * 1000,
+    };
+    return 1;
+}
+
+/* Notes where each record of the batch begins: records can only be found by walking. */
+static int note_places(struct ms_entry_reader *reader, struct ms_error *err) {
+    struct ms_record record;
+    int rc = 1;
+    while (rc > 0) {
+        size_t at = reader->batch.at;
+        rc = ms_batch_reader_next(&reader->batch, &record, err);
+        if (rc > 0 && ms_buf_append(&reader->places, &at, sizeof at) != 0)
+            rc = ms_error_set(err, MS_ENOMEM, "no memory to read backward");
+    }
+    return rc;
+}
+
+int ms_entry_reader_count(struct ms_entry_reader *reader, size_t *ret_count, struct ms_error *err) {
+    int rc = reader->places.len == 0 ? note_places(reader, err) : 0;
+    if (rc == 0)
+        *ret_count = reader->places.len / sizeof(size_t);
+    return rc;
+}
+
+int ms_entry_reader_at(struct ms_entry_reader *reader, size_t n, struct ms_read_event *ret_event,
+                       struct ms_error *err) {
+    MS_ASSERT(n < reader->places.len / sizeof(size_t));
+    memcpy(&reader->batch.at, reader->places.data + n * sizeof(size_t), sizeof(size_t));
+    reader->batch.next_index = (int32_t)n;
+    return ms_entry_reader_next(reader, ret_event, err);
+}

@@ -1,0 +1,364 @@
+/*
+ * From a request to an op: names resolved, events checked and encoded as record batches (one per
+ * stream), the terms they will be found by and the hashes they will be recognised by computed. All on
+ * the caller's thread, before anything is locked. Afterwards the request's memory is not needed.
+ */
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "store/internal.h"
+
+#define OP_OVERHEAD_BYTES 512u
+#define PARTS_MAX 10000u
+
+uint64_t ms_event_id_hash(const struct ms_stream_id *stream, struct ms_bytes event_id) {
+    uint64_t seed;
+    memcpy(&seed, stream->bytes, sizeof seed);
+    uint64_t hash = ms_hash64(event_id.data, event_id.len, seed);
+    return hash != 0 ? hash : 1;
+}
+
+/* ---- terms ---- */
+
+struct term_list {
+    struct ms_arena *arena;
+    uint64_t *terms;
+    size_t count, capacity;
+};
+
+static int add_term(struct term_list *list, uint64_t term) {
+    /* Runs of the same type and tags are the common case of a batch. */
+    for (size_t i = list->count; i > 0 && i + 4 > list->count; i--)
+        if (list->terms[i - 1] == term)
+            return 0;
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;
+        uint64_t *terms = ms_arena_alloc(list->arena, capacity * sizeof *terms);
+        if (terms == NULL)
+            return MS_ENOMEM;
+        if (list->count > 0)
+            memcpy(terms, list->terms, list->count * sizeof *terms);
+        list->terms = terms;
+        list->capacity = capacity;
+    }
+    list->terms[list->count++] = term;
+    return 0;
+}
+
+static int add_tag_terms(struct term_list *list, struct ms_bytes tags) {
+    int rc = 0;
+    while (rc == 0 && tags.len > 0) {
+        const uint8_t *comma = memchr(tags.data, ',', tags.len);
+        size_t len = comma != NULL ? (size_t)(comma - tags.data) : tags.len;
+        rc = add_term(list, ms_index_term(MS_TERM_TAG, ms_bytes_of(tags.data, len)));
+        size_t step = comma != NULL ? len + 1 : len;
+        tags = ms_bytes_of(tags.data + step, tags.len - step);
+    }
+    return rc;
+}
+
+static int add_event_terms(struct term_list *list, const struct ms_event *event) {
+    int rc = 0;
+    if (event->type.data != NULL)
+        rc = add_term(list, ms_index_term(MS_TERM_TYPE, event->type));
+    if (rc == 0 && event->tags.len > 0)
+        rc = add_tag_terms(list, event->tags);
+    /* An event's own id as its correlation is not stored (event.h), so it isn't a term either. */
+    if (rc == 0 && event->correlation_id.data != NULL &&
+        !ms_bytes_equal(event->correlation_id, event->id))
+        rc = add_term(list, ms_index_term(MS_TERM_CORRELATION, event->correlation_id));
+    return rc;
+}
+
+static int add_topic_term(struct term_list *list, const struct ms_topic *topic) {
+    return add_term(list, ms_index_term(MS_TERM_TOPIC, ms_bytes_of(topic->id.bytes, 16)));
+}
+
+static int compare_terms(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void make_distinct(struct term_list *list) {
+    if (list->count <= 4)
+        return; /* add_term has seen to it */
+    qsort(list->terms, list->count, sizeof *list->terms, compare_terms);
+    size_t kept = 1;
+    for (size_t i = 1; i < list->count; i++)
+        if (list->terms[i] != list->terms[kept - 1])
+            list->terms[kept++] = list->terms[i];
+    list->count = kept;
+}
+
+int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct ms_arena *arena,
+                   const uint64_t **ret_terms, size_t *ret_count) {
+    struct term_list list = {.arena = arena};
+    struct ms_batch_reader reader = {0};
+    struct ms_arena scratch;
+    ms_arena_init(&scratch, (size_t)1 << 20);
+    int rc = ms_batch_reader_init(&reader, batch, (size_t)1 << 30, NULL);
+    struct ms_record record;
+    while (rc == 0 && (rc = ms_batch_reader_next(&reader, &record, NULL)) > 0) {
+        struct ms_event event;
+        ms_arena_reset(&scratch);
+        rc = ms_event_read_record(&record, &scratch, &event);
+        if (rc == 0)
+            rc = add_event_terms(&list, &event);
+    }
+    if (rc == 0)
+        rc = add_topic_term(&list, topic);
+    ms_batch_reader_deinit(&reader);
+    ms_arena_deinit(&scratch);
+    if (rc != 0)
+        return rc;
+    make_distinct(&list);
+    *ret_terms = list.terms;
+    *ret_count = list.count;
+    return 0;
+}
+
+/* ---- parts ---- */
+
+static int copy_bytes(struct ms_arena *arena, struct ms_bytes *bytes) {
+    char *copy = ms_arena_strdup(arena, *bytes);
+    if (copy == NULL)
+        return MS_ENOMEM;
+    *bytes = ms_bytes_of(copy, bytes->len);
+    return 0;
+}
+
+static int resolve_part(struct ms_op *op, const struct ms_append_part *from, struct ms_op_part *part,
+                        struct ms_error *err) {
+    struct ms_store *store = op->store;
+    struct ms_bytes topic_name, key;
+    if (ms_name_reserved(from->stream) && !op->system)
+        return ms_error_set(err, MS_ERESERVED, "stream '%.*s': names beginning with '$' are reserved",
+                            (int)(from->stream.len > 80 ? 80 : from->stream.len), from->stream.data);
+    int rc = ms_name_split(from->stream, store->options.limits.name_bytes_max + 64, &op->arena,
+                           &topic_name, &key, err);
+    part->stream = from->stream;
+    part->ref.key = key;
+    if (rc == 0)
+        rc = copy_bytes(&op->arena, &part->stream);
+    if (rc == 0)
+        rc = copy_bytes(&op->arena, &part->ref.key);
+    if (rc == MS_ENOMEM)
+        return ms_error_set(err, rc, "no memory for an append");
+    if (rc == 0)
+        rc = ms_topics_need(store, topic_name, &part->ref.topic, err);
+    if (rc != 0)
+        return rc;
+    part->ref.id = ms_stream_id_of(store, part->ref.topic, part->ref.key);
+    part->condition = from->condition;
+    part->count = (uint32_t)from->count;
+    part->first_version = part->version = -1;
+    return 0;
+}
+
+/* Id and time where the client left them open. */
+static int complete_event(struct ms_op *op, struct ms_event *event, int64_t now_ms) {
+    if (event->timestamp_ms == MS_TIMESTAMP_NONE)
+        event->timestamp_ms = now_ms;
+    if (event->id.data != NULL)
+        return 0;
+    char *text = ms_arena_alloc(&op->arena, MS_UUID_TEXT_LEN + 1);
+    if (text == NULL)
+        return MS_ENOMEM;
+    struct ms_uuid uuid;
+    ms_env_uuid_v7(op->store->env, &uuid);
+    ms_uuid_format(&uuid, text);
+    event->id = ms_bytes_of(text, MS_UUID_TEXT_LEN);
+    return 0;
+}
+
+static int check_required(const struct ms_topic *topic, const struct ms_topic_settings *settings,
+                          const struct ms_event *event, struct ms_error *err) {
+    const char *missing = NULL;
+    if (settings->require_source && event->source.data == NULL)
+        missing = "source";
+    if (settings->require_correlation_id && event->correlation_id.data == NULL)
+        missing = "correlation_id";
+    if (missing == NULL)
+        return 0;
+    return ms_error_set(err, MS_EINVAL, "topic '%s' requires the field '%s'", topic->name, missing);
+}
+
+struct part_encoder {
+    struct ms_op *op;
+    struct ms_op_part *part;
+    struct ms_topic_settings settings;
+    struct ms_batch_writer writer;
+    struct term_list terms;
+    int64_t now_ms;
+};
+
+static int encode_event(struct part_encoder *encoder, const struct ms_event *given, size_t index,
+                        struct ms_error *err) {
+    struct ms_op *op = encoder->op;
+    struct ms_event event = *given;
+    int rc = ms_event_check(given, &op->store->options.limits, err);
+    if (rc == 0)
+        rc = check_required(encoder->part->ref.topic, &encoder->settings, given, err);
+    if (rc != 0)
+        return rc;
+    encoder->part->id_hashes[index] =
+        given->id.data != NULL ? ms_event_id_hash(&encoder->part->ref.id, given->id) : 0;
+    rc = complete_event(op, &event, encoder->now_ms);
+    if (rc == 0)
+        rc = add_event_terms(&encoder->terms, &event);
+    if (rc == 0 && index == 0)
+        rc = ms_batch_begin(&encoder->writer, &op->batches, encoder->settings.compression,
+                            event.timestamp_ms);
+    if (rc == 0)
+        rc = ms_event_write_record(&encoder->writer, &event, &encoder->part->ref.key);
+    if (rc != 0)
+        return ms_error_set(err, rc, rc == MS_ETOOBIG ? "the append is larger than %zu bytes"
+                                                      : "event can't be encoded (limit %zu bytes)",
+                            op->store->options.limits.append_bytes_max);
+    return 0;
+}
+
+static int encode_part(struct ms_op *op, const struct ms_append_part *from, struct ms_op_part *part,
+                       struct ms_error *err) {
+    struct part_encoder encoder = {
+        .op = op,
+        .part = part,
+        .settings = ms_topics_settings(op->store, part->ref.topic),
+        .terms = {.arena = &op->arena},
+        .now_ms = ms_clock_now_us(op->store->env->clock) / 1000,
+    };
+    part->partition = ms_partition_of(part->ref.key, encoder.settings.partitions);
+    if (part->count == 0)
+        return 0;
+    part->batch_at = op->batches.len;
+    part->id_hashes = ms_arena_alloc(&op->arena, part->count * sizeof *part->id_hashes);
+    int rc = part->id_hashes != NULL ? 0 : MS_ENOMEM;
+    for (size_t i = 0; rc == 0 && i < part->count; i++) {
+        rc = encode_event(&encoder, &from->events[i], i, err);
+        if (rc != 0 && part->count > 1)
+            ms_error_prefix(err, "event %zu", i);
+    }
+    if (rc == 0)
+        rc = ms_batch_end(&encoder.writer);
+    if (rc == 0)
+        rc = add_topic_term(&encoder.terms, part->ref.topic);
+    if (rc == MS_ENOMEM)
+        return ms_error_set(err, rc, "no memory for an append");
+    if (rc != 0)
+        return rc;
+    make_distinct(&encoder.terms);
+    part->terms = encoder.terms.terms;
+    part->term_count = encoder.terms.count;
+    part->batch_len = op->batches.len - part->batch_at;
+    return 0;
+}
+
+static int check_counts(struct ms_store *store, const struct ms_append_request *request,
+                        struct ms_error *err) {
+    size_t events = 0;
+    for (size_t i = 0; i < request->part_count; i++)
+        events += request->parts[i].count;
+    if (request->part_count == 0 || request->part_count > PARTS_MAX)
+        return ms_error_set(err, MS_EINVAL, "an append goes to 1 to %u streams, not %zu", PARTS_MAX,
+                            request->part_count);
+    if (events > store->options.limits.append_events_max)
+        return ms_error_set(err, MS_ETOOBIG, "%zu events in one append, the limit is %zu", events,
+                            store->options.limits.append_events_max);
+    return 0;
+}
+
+static int compare_parts(const void *a, const void *b) {
+    const struct ms_op_part *x = *(const struct ms_op_part *const *)a;
+    const struct ms_op_part *y = *(const struct ms_op_part *const *)b;
+    return memcmp(x->ref.id.bytes, y->ref.id.bytes, MS_STREAM_ID_LEN);
+}
+
+static int compare_hashes(const void *a, const void *b) { return compare_terms(a, b); }
+
+/* A stream appears once in an append, an event id once in a stream. */
+static int check_distinct(struct ms_op *op, struct ms_error *err) {
+    struct ms_op_part **sorted = ms_arena_alloc(&op->arena, op->part_count * sizeof *sorted);
+    if (sorted == NULL)
+        return ms_error_set(err, MS_ENOMEM, "no memory for an append");
+    for (size_t i = 0; i < op->part_count; i++)
+        sorted[i] = &op->parts[i];
+    qsort(sorted, op->part_count, sizeof(*sorted), compare_parts);
+    for (size_t i = 1; i < op->part_count; i++)
+        if (compare_parts(&sorted[i - 1], &sorted[i]) == 0)
+            return ms_error_set(err, MS_EINVAL, "stream '%.*s' appears twice in one append",
+                                (int)sorted[i]->stream.len, sorted[i]->stream.data);
+    return 0;
+}
+
+static int check_distinct_ids(struct ms_op *op, const struct ms_op_part *part, struct ms_error *err) {
+    if (part->count < 2)
+        return 0;
+    uint64_t *sorted = ms_arena_alloc(&op->arena, part->count * sizeof *sorted);
+    if (sorted == NULL)
+        return ms_error_set(err, MS_ENOMEM, "no memory for an append");
+    memcpy(sorted, part->id_hashes, part->count * sizeof *sorted);
+    qsort(sorted, part->count, sizeof *sorted, compare_hashes);
+    for (size_t i = 1; i < part->count; i++)
+        if (sorted[i] != 0 && sorted[i] == sorted[i - 1])
+            return ms_error_set(err, MS_EINVAL, "an event id appears twice in one append to '%.*s'",
+                                (int)part->stream.len, part->stream.data);
+    return 0;
+}
+
+static int encode_all(struct ms_op *op, const struct ms_append_request *request, struct ms_error *err) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < op->part_count; i++) {
+        rc = resolve_part(op, &request->parts[i], &op->parts[i], err);
+        if (rc == 0)
+            rc = encode_part(op, &request->parts[i], &op->parts[i], err);
+        if (rc == 0)
+            rc = check_distinct_ids(op, &op->parts[i], err);
+        if (rc != 0 && op->part_count > 1)
+            ms_error_prefix(err, "append %zu", i);
+    }
+    if (rc == 0 && op->part_count > 1)
+        rc = check_distinct(op, err);
+    if (rc == 0 && op->batches.len > op->store->options.limits.append_bytes_max)
+        rc = ms_error_set(err, MS_ETOOBIG, "the append has %zu bytes, the limit is %zu",
+                          op->batches.len, op->store->options.limits.append_bytes_max);
+    return rc;
+}
+
+int ms_op_new(struct ms_store *store, const struct ms_append_request *request, struct ms_op **ret_op,
+              struct ms_error *err) {
+    int rc = check_counts(store, request, err);
+    if (rc != 0)
+        return rc;
+    struct ms_op *op = ms_calloc(1, sizeof *op);
+    if (op == NULL)
+        return ms_error_set(err, MS_ENOMEM, "no memory for an append");
+    op->store = store;
+    op->system = request->system;
+    op->wait = request->wait;
+    op->part_count = request->part_count;
+    ms_arena_init(&op->arena, (size_t)1 << 30);
+    ms_buf_init(&op->batches, store->options.limits.append_bytes_max + OP_OVERHEAD_BYTES *
+                                                                           op->part_count);
+    op->parts = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->parts);
+    op->results = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->results);
+    rc = op->parts != NULL && op->results != NULL ? 0 : MS_ENOMEM;
+    if (rc != 0)
+        (void)ms_error_set(err, rc, "no memory for an append");
+    else
+        rc = encode_all(op, request, err);
+    if (rc != 0) {
+        ms_op_free(op);
+        return rc;
+    }
+    op->budget = op->batches.len + OP_OVERHEAD_BYTES;
+    *ret_op = op;
+    return 0;
+}
+
+void ms_op_free(struct ms_op *op) {
+    if (op == NULL)
+        return;
+    ms_buf_deinit(&op->batches);
+    ms_arena_deinit(&op->arena);
+    ms_free(op);
+}

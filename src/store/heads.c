@@ -1,0 +1,148 @@
+/*
+ * Stream heads: what the sequencer must know of a stream to judge a condition, for the streams that
+ * are in use. A bounded open-addressing table with clock eviction; guarded by the log's lock.
+ *
+ * A stream that is not in the table is resolved from the index, without the lock, and brought in. Only
+ * heads that the index fully covers are evicted, and `evicted_end` remembers how new the newest of
+ * them was: a resolution that began before that point can't be trusted and is done again.
+ */
+#include "base/alloc.h"
+#include "store/internal.h"
+
+#define HEADS_INITIAL 1024u
+#define EVICTION_STEPS_MAX 4096u
+
+int ms_heads_init(struct ms_heads *heads, size_t count_max) {
+    *heads = (struct ms_heads){.capacity = HEADS_INITIAL, .count_max = count_max};
+    heads->table = ms_calloc(heads->capacity, sizeof *heads->table);
+    return heads->table != NULL ? 0 : MS_ENOMEM;
+}
+
+void ms_heads_deinit(struct ms_heads *heads) {
+    ms_free(heads->table);
+    heads->table = NULL;
+}
+
+/* Stream ids are hashes already. */
+static size_t home_of(const struct ms_heads *heads, const struct ms_stream_id *id) {
+    uint64_t hash;
+    memcpy(&hash, id->bytes, sizeof hash);
+    return (size_t)hash & (heads->capacity - 1);
+}
+
+struct ms_head *ms_heads_find(struct ms_heads *heads, const struct ms_stream_id *id) {
+    for (size_t i = home_of(heads, id);; i = (i + 1) & (heads->capacity - 1)) {
+        struct ms_head *head = &heads->table[i];
+        if (!head->used)
+            return NULL;
+        if (memcmp(head->id.bytes, id->bytes, MS_STREAM_ID_LEN) == 0) {
+            head->referenced = true;
+            return head;
+        }
+    }
+}
+
+static struct ms_head *place_for(struct ms_heads *heads, const struct ms_stream_id *id) {
+    size_t i = home_of(heads, id);
+    while (heads->table[i].used)
+        i = (i + 1) & (heads->capacity - 1);
+    return &heads->table[i];
+}
+
+/* Backward-shift deletion keeps probe sequences whole. */
+static void remove_at(struct ms_heads *heads, size_t hole) {
+    size_t mask = heads->capacity - 1;
+    for (size_t i = (hole + 1) & mask; heads->table[i].used; i = (i + 1) & mask) {
+        size_t home = home_of(heads, &heads->table[i].id);
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            heads->table[hole] = heads->table[i];
+            hole = i;
+        }
+    }
+    heads->table[hole].used = false;
+    heads->count--;
+}
+
+static bool evict_one(struct ms_heads *heads, uint64_t applied) {
+    for (size_t step = 0; step < EVICTION_STEPS_MAX; step++) {
+        struct ms_head *head = &heads->table[heads->hand];
+        size_t at = heads->hand;
+        heads->hand = (heads->hand + 1) & (heads->capacity - 1);
+        if (!head->used || head->end_position > applied)
+            continue;
+        if (head->referenced) {
+            head->referenced = false;
+            continue;
+        }
+        if (head->end_position > heads->evicted_end)
+            heads->evicted_end = head->end_position;
+        remove_at(heads, at);
+        return true;
+    }
+    return false;
+}
+
+static int grow(struct ms_heads *heads) {
+    struct ms_heads bigger = *heads;
+    bigger.capacity = heads->capacity * 2;
+    bigger.hand = 0;
+    bigger.table = ms_calloc(bigger.capacity, sizeof *bigger.table);
+    if (bigger.table == NULL)
+        return MS_ENOMEM;
+    for (size_t i = 0; i < heads->capacity; i++)
+        if (heads->table[i].used)
+            *place_for(&bigger, &heads->table[i].id) = heads->table[i];
+    ms_free(heads->table);
+    *heads = bigger;
+    return 0;
+}
+
+int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t applied,
+                 struct ms_head **ret_head) {
+    if (heads->count >= heads->count_max)
+        (void)evict_one(heads, applied); /* over the bound only as long as the index lags */
+    if ((heads->count + 1) * 4 > heads->capacity * 3 && grow(heads) != 0)
+        return MS_ENOMEM;
+    struct ms_head *place = place_for(heads, &head->id);
+    *place = *head;
+    place->used = true;
+    place->referenced = true;
+    heads->count++;
+    *ret_head = place;
+    return 0;
+}
+
+int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id, struct ms_head *ret_head,
+                     struct ms_error *err) {
+    struct ms_head head = {.id = *id, .version = -1, .rules = MS_STREAM_RULES_NONE};
+    struct ms_index_place place;
+    size_t count = 0;
+    int rc = ms_index_stream_scan(store->index, id, INT64_MAX, true, 1, &place, &count, err);
+    if (rc != 0)
+        return rc;
+    if (count == 1) {
+        head.version = place.last_version;
+        head.end_position = place.position + place.record_count;
+    }
+    char name[MS_FACT_NAME_MAX];
+    struct ms_buf value;
+    ms_buf_init(&value, 256);
+    size_t name_len = ms_rules_fact_name(id, name);
+    rc = ms_index_fact_get(store->index, ms_bytes_of(name, name_len), &value, err);
+    if (rc == 0)
+        rc = ms_rules_read(ms_buf_bytes(&value), &head.rules);
+    else if (rc == MS_ENOTFOUND)
+        rc = 0;
+    ms_buf_deinit(&value);
+    if (rc == 0)
+        *ret_head = head;
+    return rc;
+}
+
+enum ms_stream_state ms_head_state(int64_t version, const struct ms_stream_rules *rules) {
+    if (rules->tombstoned)
+        return MS_STREAM_TOMBSTONED;
+    if (rules->deleted_head >= 0 && rules->deleted_head == version)
+        return MS_STREAM_DELETED;
+    return version < 0 ? MS_STREAM_NONE : MS_STREAM_LIVE;
+}

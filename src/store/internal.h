@@ -1,0 +1,389 @@
+/*
+ * What the pieces of src/store share. Not for anyone outside this directory.
+ *
+ *   store.c        opening, closing, folding the log
+ *   names.c        text form of streams <-> topic and key
+ *   topics.c       the table of topics
+ *   topic_changes.c  making, changing, deleting, listing them
+ *   heads.c        what the sequencer knows of streams
+ *   encode.c       events -> batches and index terms
+ *   append.c       conditions, sequencing
+ *   repeat.c       idempotent resends
+ *   query.c        query conditions
+ *   publish.c      what became durable goes to the index and to the waiters
+ *   decode.c       entries -> events
+ *   read_stream.c read_all.c subscription.c waiters.c metadata.c snapshots.c
+ *   worker.c       I/O that the committer's thread must not do
+ *
+ * Locks, in rank order after those of src/log (docs/internals/threads.md): the log's lock guards
+ * heads, the idempotence window, query terms and partitions' next offsets; topics->lock the table;
+ * waiters->lock; worker->lock.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdio.h>
+
+#include "index/index.h"
+#include "store/store.h"
+
+/* ---- topics ---- */
+
+#define MS_TOPIC_NAME_MAX 249u
+#define MS_TOPIC_PARTITIONS_MAX 1024u
+#define MS_TOPIC_USER_FIRST 16u /* numbers below are the system's */
+
+enum {
+    MS_TOPIC_TOPICS = 1,    /* "$topics": creations and changes of topics */
+    MS_TOPIC_STREAMS = 2,   /* "$streams": streams whose names have no topic in them */
+    MS_TOPIC_METADATA = 3,  /* "$metadata": of streams, by stream name */
+    MS_TOPIC_SNAPSHOTS = 4, /* "$snapshots" */
+};
+
+struct ms_topic {
+    uint32_t number;
+    struct ms_uuid id;
+    struct ms_topic_settings settings; /* under topics->lock */
+    _Atomic(bool) deleted;
+    bool system;
+    int64_t created_at_ms;
+    _Atomic(uint64_t) events;
+    int64_t *next_offset; /* MS_TOPIC_PARTITIONS_MAX of them; under the log's lock */
+    size_t name_len;
+    char name[];
+};
+
+struct ms_topics {
+    pthread_rwlock_t lock;
+    struct ms_topic **by_number; /* sparse: number is the index; never freed before close */
+    size_t by_number_count;
+    struct ms_topic **by_name;   /* open addressing by hash of the name; live topics only */
+    size_t by_name_capacity, live;
+    uint32_t next_number;
+};
+
+/* ---- streams ---- */
+
+#define MS_RULES_BYTES_MAX 64u
+
+/* Rules that hold for a stream besides its events. */
+struct ms_stream_rules {
+    bool tombstoned;
+    int64_t deleted_head;    /* soft deleted when the stream's head is this; -1 never */
+    int64_t truncate_before; /* 0 none */
+    int64_t max_count;       /* 0 none */
+    int64_t max_age_ms;      /* 0 none */
+    int64_t metadata_version; /* -1 none */
+};
+#define MS_STREAM_RULES_NONE ((struct ms_stream_rules){.deleted_head = -1, .metadata_version = -1})
+
+struct ms_head {
+    struct ms_stream_id id;
+    int64_t version;       /* -1: no events */
+    uint64_t end_position; /* one past the last record */
+    struct ms_stream_rules rules;
+    bool used;       /* place taken */
+    bool referenced; /* since the clock hand passed */
+};
+
+struct ms_heads {
+    struct ms_head *table; /* open addressing, linear probing */
+    size_t capacity, count, count_max, hand;
+    uint64_t evicted_end; /* the highest end_position of any head evicted */
+};
+
+struct ms_stream_ref {
+    struct ms_topic *topic;
+    struct ms_bytes key;
+    struct ms_stream_id id;
+};
+
+/* ---- appends in flight ---- */
+
+enum ms_op_outcome {
+    MS_OP_APPENDED,
+    MS_OP_CHECKED,  /* no events: only the conditions */
+    MS_OP_REFUSED,
+    MS_OP_REPEAT,   /* maybe a resend: the worker compares with what is stored */
+};
+
+struct ms_op_part {
+    struct ms_stream_ref ref;
+    struct ms_bytes stream; /* copy of the name */
+    struct ms_condition condition;
+    uint32_t count;
+    size_t batch_at, batch_len; /* in op->batches */
+    const uint64_t *terms;
+    size_t term_count;
+    uint64_t *id_hashes; /* one per event, 0 where the client gave no id */
+    uint16_t partition;
+    uint8_t entry_flags;
+    /* results of sequencing */
+    int64_t first_version, version;
+    uint64_t position;
+    int64_t first_offset;
+    bool repeat;             /* candidate; the stored events begin at: */
+    int64_t repeat_version;
+    struct ms_head cold;     /* resolved from the index before the lock */
+    bool cold_known;
+    uint64_t cold_applied;   /* the index covered everything below it when it was asked */
+};
+
+/* What an append changes besides the events it adds. Applied when it is sequenced; `name` and `value`
+ * are then folded into the index as a fact. */
+struct ms_op_effect {
+    enum { MS_EFFECT_NONE, MS_EFFECT_RULES, MS_EFFECT_TOPIC } kind;
+    size_t part;                  /* RULES: of which part's stream */
+    struct ms_stream_rules rules; /* RULES: the new ones; deleted_head INT64_MAX = the head as it is then */
+    struct ms_bytes name, value;
+};
+
+struct ms_op {
+    struct ms_log_ticket ticket;
+    struct ms_store *store;
+    ms_append_done_fn *done;
+    void *context;
+    struct ms_op *next; /* of the worker's queue */
+    enum ms_op_outcome outcome;
+    bool must_exist;      /* a delete: no stream is MS_ENOTFOUND */
+    bool ignore_window;   /* the window's hint turned out to be wrong */
+    bool system;
+    bool wait;
+    uint64_t budget;
+    uint64_t started_us;
+    struct ms_arena arena; /* names, hashes, terms */
+    struct ms_buf batches;
+    struct ms_op_part *parts;
+    size_t part_count;
+    const struct ms_query_condition *queries;
+    size_t query_count;
+    uint64_t query_from;  /* index and log have answered for everything below */
+    bool query_match;     /* and found an event: */
+    size_t query_match_index;
+    uint64_t query_match_position;
+    struct ms_append_part_result *results;
+    struct ms_append_result result;
+    struct ms_error error;
+    struct ms_op_effect effect;
+};
+
+/* ---- waiting ---- */
+
+struct ms_waiter {
+    struct ms_waiter *next, **place; /* in its bucket; place NULL: not armed */
+    struct ms_stream_id stream;
+    bool all;
+    bool firing, rearm;
+    struct ms_waiter *next_fired;
+    void (*wake)(void *context);
+    void *context;
+};
+#define MS_WAITER_BUCKETS 1024u
+struct ms_waiters {
+    pthread_mutex_t lock;
+    pthread_cond_t fired_done;
+    struct ms_waiter *buckets[MS_WAITER_BUCKETS];
+    struct ms_waiter *all;
+    _Atomic(size_t) stream_count;
+    struct ms_waiter *fired; /* streams whose events are in the group being published */
+    bool firing;
+};
+
+struct ms_window { /* idempotence for `any`: hash of stream and event id -> version */
+    uint64_t *hashes;   /* open addressing; 0 free */
+    int64_t *versions;
+    size_t capacity;
+    uint64_t *ring;     /* the hashes in the order they came */
+    size_t ring_capacity, ring_at, count;
+};
+
+struct ms_query_terms { /* terms of the newest events, for query conditions */
+    bool on;
+    uint64_t from;      /* complete from this position on */
+    struct ms_query_term *ring;
+    size_t capacity, at, count;
+};
+struct ms_query_term {
+    uint64_t position, term;
+};
+
+struct ms_worker {
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    pthread_t thread;
+    bool started, stop;
+    struct ms_op *first, **end;
+};
+
+struct ms_store_metrics {
+    struct ms_counter appends, events, repeats, conflicts, refusals, retries;
+    struct ms_counter reads, read_events;
+    struct ms_histogram append_us;
+};
+
+struct ms_store {
+    struct ms_store_options options;
+    const struct ms_env *env;
+    char *dir;
+    struct ms_file *lock_file;
+    struct ms_uuid uuid;
+    uint64_t stream_seed;
+    struct ms_log *log;
+    struct ms_index *index;
+    struct ms_topics topics;
+    bool topics_ready;
+    struct ms_heads heads;
+    struct ms_window window;
+    struct ms_query_terms query_terms;
+    struct ms_waiters waiters;
+    struct ms_worker worker;
+    pthread_mutex_t creation_lock; /* of topics */
+    pthread_mutex_t budget_lock;
+    pthread_cond_t budget_freed;
+    _Atomic(uint64_t) inflight;
+    _Atomic(size_t) subscriptions;
+    _Atomic(bool) closing;
+    struct ms_index_append *publish_appends; /* reused by the committer's thread */
+    size_t publish_capacity;
+    struct ms_store_metrics metrics;
+};
+
+/* names.c */
+/* Which topic and key a stream's text form names. *ret_topic_name borrows from text; the key may be
+ * decoded into the arena. MS_EINVAL says what is wrong with the name. */
+int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
+                  struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key,
+                  struct ms_error *err) MS_MUST_CHECK;
+/* Appends the text form. */
+int ms_name_join(struct ms_bytes topic_name, struct ms_bytes key, struct ms_buf *out) MS_MUST_CHECK;
+bool ms_topic_name_legal(struct ms_bytes name); /* [A-Za-z0-9._-]{1,249} */
+bool ms_name_reserved(struct ms_bytes stream_or_topic);
+/* The partition of a key, as Kafka's default partitioner chooses it. */
+uint16_t ms_partition_of(struct ms_bytes key, uint16_t partitions);
+struct ms_stream_id ms_stream_id_of(const struct ms_store *store, const struct ms_topic *topic,
+                                    struct ms_bytes key);
+
+/* topics.c */
+int ms_topics_init(struct ms_store *store) MS_MUST_CHECK;
+void ms_topics_deinit(struct ms_store *store);
+struct ms_topic *ms_topics_find(struct ms_store *store, struct ms_bytes name);
+struct ms_topic *ms_topics_at(struct ms_store *store, uint32_t number);
+/* Finds it or makes it (an entry of "$topics", sequenced before what follows). MS_ELIMIT … */
+int ms_topics_need(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
+                   struct ms_error *err) MS_MUST_CHECK;
+/* Folds a topic's JSON description (from "$topics" or a fact). */
+int ms_topics_fold(struct ms_store *store, struct ms_bytes json, struct ms_error *err) MS_MUST_CHECK;
+int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,
+                         struct ms_error *err) MS_MUST_CHECK;
+void ms_topics_count_events(struct ms_store *store);
+int ms_topics_load(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
+struct ms_topic_settings ms_topics_settings(struct ms_store *store, struct ms_topic *topic);
+#define MS_FACT_NAME_MAX 24u
+size_t ms_topic_fact_name(uint32_t number, char out[MS_FACT_NAME_MAX]);
+size_t ms_offset_fact_name(uint32_t number, uint16_t partition, char out[MS_FACT_NAME_MAX]);
+
+/* heads.c; under the log's lock */
+int ms_heads_init(struct ms_heads *heads, size_t count_max) MS_MUST_CHECK;
+void ms_heads_deinit(struct ms_heads *heads);
+struct ms_head *ms_heads_find(struct ms_heads *heads, const struct ms_stream_id *id);
+/* Takes a place for a head that isn't there, evicting one that the index covers (below `applied`).
+ * MS_ENOMEM: no place can be had. */
+int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t applied,
+                 struct ms_head **ret_head) MS_MUST_CHECK;
+/* Not under the lock: head and rules from the index. */
+int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id, struct ms_head *ret_head,
+                     struct ms_error *err) MS_MUST_CHECK;
+enum ms_stream_state ms_head_state(int64_t version, const struct ms_stream_rules *rules);
+
+/* encode.c */
+int ms_op_new(struct ms_store *store, const struct ms_append_request *request, struct ms_op **ret_op,
+              struct ms_error *err) MS_MUST_CHECK;
+void ms_op_free(struct ms_op *op);
+uint64_t ms_event_id_hash(const struct ms_stream_id *stream, struct ms_bytes event_id);
+/* Terms of all the events of a batch, each once, sorted. */
+int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct ms_arena *arena,
+                   const uint64_t **ret_terms, size_t *ret_count) MS_MUST_CHECK;
+
+/* append.c */
+int ms_op_submit(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
+void ms_op_finish(struct ms_op *op); /* calls done, gives the budget back, frees */
+void ms_op_refuse_conflict(struct ms_op *op, size_t part, const struct ms_head *head);
+
+/* repeat.c */
+int ms_window_init(struct ms_window *window, size_t events) MS_MUST_CHECK;
+void ms_window_deinit(struct ms_window *window);
+void ms_window_add(struct ms_window *window, uint64_t hash, int64_t version); /* under the lock */
+bool ms_window_find(const struct ms_window *window, uint64_t hash, int64_t *ret_version);
+int ms_window_rebuild(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
+void ms_repeat_compare(struct ms_op *op); /* worker's thread: decides and finishes */
+
+/* query.c */
+void ms_query_terms_deinit(struct ms_query_terms *terms);
+/* Under the lock. */
+void ms_query_terms_note(struct ms_store *store, const struct ms_op_part *part);
+int ms_query_prepare(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK; /* not under the lock */
+/* Under the lock: 0, MS_EQUERYCONDITION, or MS_EAGAIN: prepare again. */
+int ms_query_check(struct ms_op *op) MS_MUST_CHECK;
+
+/* publish.c */
+void ms_publish(void *store, struct ms_log_ticket *tickets);
+void ms_published(void *store, uint64_t end);
+/* Folds what the log has and the index lacks. */
+int ms_replay(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
+
+/* metadata.c */
+size_t ms_rules_fact_name(const struct ms_stream_id *id, char out[MS_FACT_NAME_MAX]);
+size_t ms_rules_write(const struct ms_stream_rules *rules, uint8_t out[MS_RULES_BYTES_MAX]);
+int ms_rules_read(struct ms_bytes value, struct ms_stream_rules *ret_rules) MS_MUST_CHECK;
+int ms_rules_parse(struct ms_bytes json, int64_t head, struct ms_stream_rules *ret_rules,
+                   struct ms_error *err) MS_MUST_CHECK;
+/* Replay: an entry of "$metadata" or a tombstone changes a stream's rules. */
+int ms_rules_fold(struct ms_store *store, const struct ms_log_entry *entry, struct ms_error *err)
+    MS_MUST_CHECK;
+
+/* decode.c: walks the events of an entry */
+struct ms_entry_reader {
+    struct ms_store *store;
+    struct ms_log_entry entry;
+    struct ms_topic *topic;
+    struct ms_batch_reader batch;
+    struct ms_arena arena;
+    struct ms_buf name;
+    struct ms_buf places; /* of the records, size_t each; filled for reading backward */
+    struct ms_bytes name_key; /* key whose text form is in `name` */
+    char id_text[MS_TOPIC_NAME_MAX + 48];
+};
+void ms_entry_reader_init(struct ms_entry_reader *reader, struct ms_store *store);
+void ms_entry_reader_deinit(struct ms_entry_reader *reader);
+int ms_entry_reader_begin(struct ms_entry_reader *reader, const struct ms_log_entry *entry,
+                          struct ms_error *err) MS_MUST_CHECK;
+/* 1 and an event, 0 at the end. Valid until the next call. */
+int ms_entry_reader_next(struct ms_entry_reader *reader, struct ms_read_event *ret_event,
+                         struct ms_error *err) MS_MUST_CHECK;
+
+/* For reading backward: how many events the entry has (scavenged ones left out), and the n-th. */
+int ms_entry_reader_count(struct ms_entry_reader *reader, size_t *ret_count, struct ms_error *err)
+    MS_MUST_CHECK;
+int ms_entry_reader_at(struct ms_entry_reader *reader, size_t n, struct ms_read_event *ret_event,
+                       struct ms_error *err) MS_MUST_CHECK;
+
+/* read_stream.c */
+int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena *arena,
+                   struct ms_stream_ref *ret_ref, struct ms_error *err) MS_MUST_CHECK;
+
+/* read_all.c */
+bool ms_filter_matches(const struct ms_filter *filter, const struct ms_read_event *event, bool system);
+
+/* waiters.c */
+void ms_waiters_init(struct ms_waiters *waiters);
+void ms_waiters_deinit(struct ms_waiters *waiters);
+void ms_waiter_arm(struct ms_waiters *waiters, struct ms_waiter *waiter);
+void ms_waiter_disarm(struct ms_waiters *waiters, struct ms_waiter *waiter);
+void ms_waiters_note(struct ms_waiters *waiters, const struct ms_stream_id *stream);
+void ms_waiters_fire(struct ms_waiters *waiters);
+
+/* worker.c */
+int ms_worker_start(struct ms_store *store) MS_MUST_CHECK;
+void ms_worker_stop(struct ms_store *store);
+void ms_worker_push(struct ms_store *store, struct ms_op *op);
+void ms_worker_run(struct ms_store *store); /* manual mode */

@@ -1,0 +1,228 @@
+/*
+ * From durable to visible: what the committer hands over is folded into the index and noted for the
+ * waiters; the same fold, from the log itself, brings an index up to date at start.
+ *
+ * Live: committer's thread, never any I/O. Replay: at open, before the store is shared.
+ */
+#include "base/alloc.h"
+#include "store/internal.h"
+
+#define REPLAY_BATCH 4096u
+#define FACTS_MAX 256u
+
+/* ---- live ---- */
+
+struct fold {
+    struct ms_store *store;
+    size_t appends;
+    struct ms_index_fact facts[FACTS_MAX];
+    char names[FACTS_MAX][MS_FACT_NAME_MAX];
+    uint8_t offsets[FACTS_MAX][8];
+    uint32_t offset_keys[FACTS_MAX]; /* topic << 12 | partition, 0 = another fact */
+    size_t fact_count;
+    uint64_t next_position;
+};
+
+static bool fold_reserve(struct ms_store *store, size_t count) {
+    if (count <= store->publish_capacity)
+        return true;
+    size_t capacity = count * 2;
+    struct ms_index_append *appends = ms_realloc(store->publish_appends, capacity * sizeof *appends);
+    if (appends == NULL)
+        return false;
+    store->publish_appends = appends;
+    store->publish_capacity = capacity;
+    return true;
+}
+
+/* The index can't be kept up: what is durable stays durable, but readers would miss it. The store stops
+ * and the next start folds again. */
+static void fold_failed(struct ms_store *store, int rc) {
+    struct ms_error error;
+    (void)ms_error_set(&error, rc, "the index can't take what was appended: %s", ms_error_text(rc));
+    if (store->options.on_failure != NULL)
+        store->options.on_failure(store->options.context, &error);
+}
+
+static void fold_flush(struct fold *fold) {
+    struct ms_store *store = fold->store;
+    int rc = ms_index_apply(store->index, store->publish_appends, fold->appends, fold->facts,
+                            fold->fact_count, fold->next_position);
+    if (rc != 0)
+        fold_failed(store, rc);
+    fold->appends = fold->fact_count = 0;
+}
+
+/* Where a partition stands, so that a start needs not read the log for it. The newest value of a fold
+ * wins. */
+static void fold_offset(struct fold *fold, uint32_t topic, uint16_t partition, int64_t next_offset) {
+    uint32_t key = topic << 12 | partition;
+    size_t slot = fold->fact_count;
+    for (size_t i = 0; i < fold->fact_count; i++)
+        if (fold->offset_keys[i] == key)
+            slot = i;
+    if (slot == fold->fact_count) {
+        if (slot == FACTS_MAX) {
+            fold_flush(fold);
+            slot = 0;
+        }
+        fold->fact_count = slot + 1;
+        size_t len = ms_offset_fact_name(topic, partition, fold->names[slot]);
+        fold->facts[slot] = (struct ms_index_fact){
+            .name = ms_bytes_of(fold->names[slot], len),
+            .value = ms_bytes_of(fold->offsets[slot], 8),
+        };
+        fold->offset_keys[slot] = key;
+    }
+    memcpy(fold->offsets[slot], &next_offset, 8);
+}
+
+static void fold_fact(struct fold *fold, struct ms_bytes name, struct ms_bytes value) {
+    if (fold->fact_count == FACTS_MAX)
+        fold_flush(fold);
+    fold->facts[fold->fact_count] = (struct ms_index_fact){.name = name, .value = value};
+    fold->offset_keys[fold->fact_count++] = 0;
+}
+
+static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t commit_time_ms) {
+    struct ms_store *store = fold->store;
+    if (!fold_reserve(store, fold->appends + 1)) {
+        fold_failed(store, MS_ENOMEM);
+        return;
+    }
+    store->publish_appends[fold->appends++] = (struct ms_index_append){
+        .position = part->position,
+        .record_count = part->count,
+        .topic = part->ref.topic->number,
+        .partition = part->partition,
+        .has_stream = true,
+        .stream = part->ref.id,
+        .last_version = part->version,
+        .first_offset = part->first_offset,
+        .commit_time_ms = commit_time_ms,
+        .terms = part->terms,
+        .term_count = part->term_count,
+    };
+    fold->next_position = part->position + part->count;
+    fold_offset(fold, part->ref.topic->number, part->partition, part->first_offset + part->count);
+    ms_waiters_note(&store->waiters, &part->ref.id);
+}
+
+void ms_publish(void *context, struct ms_log_ticket *tickets) {
+    struct ms_store *store = context;
+    struct fold fold;
+    fold.store = store;
+    fold.appends = fold.fact_count = 0;
+    fold.next_position = ms_index_next_position(store->index);
+    for (struct ms_log_ticket *ticket = tickets; ticket != NULL; ticket = ticket->next) {
+        struct ms_op *op = (struct ms_op *)ticket;
+        if (op->outcome != MS_OP_APPENDED)
+            continue;
+        for (size_t i = 0; i < op->part_count; i++)
+            if (op->parts[i].count > 0)
+                fold_part(&fold, &op->parts[i], ticket->commit_time_ms);
+        if (op->effect.kind != MS_EFFECT_NONE)
+            fold_fact(&fold, op->effect.name, op->effect.value);
+    }
+    if (fold.appends > 0)
+        fold_flush(&fold);
+}
+
+void ms_published(void *context, uint64_t end) {
+    struct ms_store *store = context;
+    (void)end;
+    ms_waiters_fire(&store->waiters);
+}
+
+/* ---- replay ---- */
+
+struct replay {
+    struct ms_store *store;
+    struct ms_arena arena;
+    struct fold fold;
+};
+
+static int replay_entry(struct replay *replay, const struct ms_log_entry *entry, struct ms_error *err) {
+    struct ms_store *store = replay->store;
+    struct fold *fold = &replay->fold;
+    const struct ms_entry_header *header = &entry->header;
+    struct ms_topic *topic = ms_topics_at(store, header->topic);
+    if (topic == NULL)
+        return ms_error_set(err, MS_ECORRUPT, "position %llu belongs to a topic that was never made",
+                            (unsigned long long)header->first_position);
+    const uint64_t *terms;
+    size_t term_count;
+    int rc = ms_batch_terms(entry->batch, topic, &replay->arena, &terms, &term_count);
+    if (rc != 0 || !fold_reserve(store, fold->appends + 1))
+        return ms_error_set(err, rc != 0 ? rc : MS_ENOMEM, "position %llu can't be indexed",
+                            (unsigned long long)header->first_position);
+    struct ms_index_append *append = &store->publish_appends[fold->appends++];
+    *append = (struct ms_index_append){
+        .position = header->first_position,
+        .record_count = entry->record_count,
+        .topic = header->topic,
+        .partition = header->partition,
+        .has_stream = (header->flags & MS_ENTRY_HAS_STREAM) != 0,
+        .last_version = header->first_version + entry->record_count - 1,
+        .first_offset = entry->first_offset,
+        .commit_time_ms = entry->commit_time_ms,
+        .terms = terms,
+        .term_count = term_count,
+    };
+    memcpy(append->stream.bytes, header->stream_id, MS_STREAM_ID_LEN);
+    fold->next_position = header->first_position + entry->record_count;
+    int64_t next_offset = entry->first_offset + entry->record_count;
+    topic->next_offset[header->partition] = next_offset;
+    fold_offset(fold, header->topic, header->partition, next_offset);
+    return 0;
+}
+
+/* Entries that change what later ones mean are folded one by one. */
+static int replay_effect(struct replay *replay, const struct ms_log_entry *entry, struct ms_error *err) {
+    struct ms_store *store = replay->store;
+    uint32_t topic = entry->header.topic;
+    bool rules = topic == MS_TOPIC_METADATA || (entry->header.flags & MS_ENTRY_TOMBSTONE) != 0;
+    if (!rules && topic != MS_TOPIC_TOPICS)
+        return 0;
+    fold_flush(&replay->fold);
+    ms_arena_reset(&replay->arena);
+    if (rules)
+        return ms_rules_fold(store, entry, err);
+    return ms_topics_fold_entry(store, entry, err);
+}
+
+static void report(struct ms_store *store, uint64_t done, uint64_t total) {
+    if (store->options.on_progress != NULL)
+        store->options.on_progress(store->options.context, "indexing the log", done, total);
+}
+
+int ms_replay(struct ms_store *store, struct ms_error *err) {
+    struct replay *replay = ms_calloc(1, sizeof *replay);
+    if (replay == NULL)
+        return ms_error_set(err, MS_ENOMEM, "no memory to index the log");
+    replay->store = replay->fold.store = store;
+    ms_arena_init(&replay->arena, (size_t)1 << 30);
+    struct ms_log_cursor cursor;
+    struct ms_log_entry entry;
+    uint64_t from = ms_index_next_position(store->index), end = ms_log_end(store->log);
+    ms_log_cursor_init(&cursor, store->log, from);
+    int rc;
+    while ((rc = ms_log_cursor_next(&cursor, &entry, err)) > 0) {
+        rc = replay_entry(replay, &entry, err);
+        if (rc == 0)
+            rc = replay_effect(replay, &entry, err);
+        if (rc != 0)
+            break;
+        if (replay->fold.appends >= REPLAY_BATCH) {
+            fold_flush(&replay->fold);
+            ms_arena_reset(&replay->arena);
+            report(store, entry.header.first_position - from, end - from);
+        }
+    }
+    if (rc == 0 && replay->fold.appends > 0)
+        fold_flush(&replay->fold);
+    ms_log_cursor_deinit(&cursor);
+    ms_arena_deinit(&replay->arena);
+    ms_free(replay);
+    return rc;
+}

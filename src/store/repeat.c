@@ -1,0 +1,254 @@
+/*
+ * Idempotence.
+ *
+ * The window knows the event ids (hashed together with their stream) of the last events that were
+ * appended with an id of the client's: `any` and `exists` appends are looked up there, in memory,
+ * under the log's lock. Exact and no-stream conditions need no window: the events stand where the
+ * condition says. Either way the final word has a comparison with the stored events, on the worker's
+ * thread: same ids and same data in a row is a resend and gets the first answer; same ids with other
+ * data is a conflict of ids; anything else was a conflict of versions.
+ */
+#include "base/alloc.h"
+#include "store/internal.h"
+
+/* ---- the window ---- */
+
+int ms_window_init(struct ms_window *window, size_t events) {
+    *window = (struct ms_window){.ring_capacity = events > 0 ? events : 1, .capacity = 1024};
+    window->hashes = ms_calloc(window->capacity, sizeof *window->hashes);
+    window->versions = ms_calloc(window->capacity, sizeof *window->versions);
+    /* Demand-zero memory: it costs what is used of it. */
+    window->ring = ms_calloc(window->ring_capacity, sizeof *window->ring);
+    if (window->hashes != NULL && window->versions != NULL && window->ring != NULL)
+        return 0;
+    ms_window_deinit(window);
+    return MS_ENOMEM;
+}
+
+void ms_window_deinit(struct ms_window *window) {
+    ms_free(window->hashes);
+    ms_free(window->versions);
+    ms_free(window->ring);
+    *window = (struct ms_window){0};
+}
+
+static size_t window_slot(const struct ms_window *window, uint64_t hash) {
+    size_t i = (size_t)hash & (window->capacity - 1);
+    while (window->hashes[i] != 0 && window->hashes[i] != hash)
+        i = (i + 1) & (window->capacity - 1);
+    return i;
+}
+
+bool ms_window_find(const struct ms_window *window, uint64_t hash, int64_t *ret_version) {
+    size_t slot = window_slot(window, hash);
+    if (window->hashes[slot] == 0)
+        return false;
+    *ret_version = window->versions[slot];
+    return true;
+}
+
+static void window_remove(struct ms_window *window, uint64_t hash) {
+    size_t mask = window->capacity - 1, hole = window_slot(window, hash);
+    if (window->hashes[hole] == 0)
+        return;
+    for (size_t i = (hole + 1) & mask; window->hashes[i] != 0; i = (i + 1) & mask) {
+        size_t home = (size_t)window->hashes[i] & mask;
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            window->hashes[hole] = window->hashes[i];
+            window->versions[hole] = window->versions[i];
+            hole = i;
+        }
+    }
+    window->hashes[hole] = 0;
+}
+
+static bool window_grow(struct ms_window *window) {
+    struct ms_window bigger = *window;
+    bigger.capacity = window->capacity * 2;
+    bigger.hashes = ms_calloc(bigger.capacity, sizeof *bigger.hashes);
+    bigger.versions = ms_calloc(bigger.capacity, sizeof *bigger.versions);
+    if (bigger.hashes == NULL || bigger.versions == NULL) {
+        ms_free(bigger.hashes);
+        ms_free(bigger.versions);
+        return false;
+    }
+    for (size_t i = 0; i < window->capacity; i++) {
+        if (window->hashes[i] == 0)
+            continue;
+        size_t slot = window_slot(&bigger, window->hashes[i]);
+        bigger.hashes[slot] = window->hashes[i];
+        bigger.versions[slot] = window->versions[i];
+    }
+    ms_free(window->hashes);
+    ms_free(window->versions);
+    *window = bigger;
+    return true;
+}
+
+void ms_window_add(struct ms_window *window, uint64_t hash, int64_t version) {
+    bool full = window->count == window->ring_capacity;
+    bool crowded = (window->count + 1) * 2 > window->capacity;
+    if (full || (crowded && !window_grow(window))) { /* without memory the window is shorter */
+        size_t oldest = (window->ring_at + window->ring_capacity - window->count) %
+                        window->ring_capacity;
+        window_remove(window, window->ring[oldest]);
+        window->count--;
+    }
+    size_t slot = window_slot(window, hash);
+    if (window->hashes[slot] == hash) { /* appended again, e.g. to a stream at an exact version */
+        window->versions[slot] = version;
+        return;
+    }
+    window->hashes[slot] = hash;
+    window->versions[slot] = version;
+    window->ring[window->ring_at] = hash;
+    window->ring_at = (window->ring_at + 1) % window->ring_capacity;
+    window->count++;
+}
+
+static int rebuild_entry(struct ms_store *store, const struct ms_log_entry *entry,
+                         struct ms_batch_reader *batch, struct ms_error *err) {
+    struct ms_stream_id stream;
+    struct ms_record record;
+    memcpy(stream.bytes, entry->header.stream_id, MS_STREAM_ID_LEN);
+    int rc = ms_batch_reader_init(batch, entry->batch, (size_t)1 << 30, err);
+    while (rc == 0 && (rc = ms_batch_reader_next(batch, &record, err)) > 0) {
+        struct ms_bytes id = ms_event_record_id(&record);
+        int64_t version = entry->header.first_version + (record.offset - entry->first_offset);
+        if (id.data != NULL)
+            ms_window_add(&store->window, ms_event_id_hash(&stream, id), version);
+        rc = 0;
+    }
+    return rc;
+}
+
+int ms_window_rebuild(struct ms_store *store, struct ms_error *err) {
+    uint64_t end = ms_log_end(store->log), size = store->window.ring_capacity;
+    struct ms_log_cursor cursor;
+    struct ms_batch_reader batch = {0};
+    struct ms_log_entry entry;
+    ms_log_cursor_init(&cursor, store->log, end > size ? end - size : 0);
+    int rc;
+    while ((rc = ms_log_cursor_next(&cursor, &entry, err)) > 0) {
+        if (entry.header.flags & MS_ENTRY_HAS_STREAM)
+            rc = rebuild_entry(store, &entry, &batch, err);
+        if (rc < 0)
+            break;
+    }
+    ms_batch_reader_deinit(&batch);
+    ms_log_cursor_deinit(&cursor);
+    return rc;
+}
+
+/* ---- comparing with what is stored ---- */
+
+enum comparison { SAME, OTHER_DATA, DIFFERENT };
+
+struct comparer {
+    struct ms_batch_reader batch; /* what was sent, as encoded */
+    uint32_t compared;
+    uint64_t position;            /* of the last stored event */
+    enum comparison verdict;
+};
+
+static int compare_event(void *context, const struct ms_read_event *stored) {
+    struct comparer *comparer = context;
+    struct ms_record sent;
+    if (ms_batch_reader_next(&comparer->batch, &sent, NULL) <= 0)
+        return 1;
+    struct ms_bytes id = ms_event_record_id(&sent);
+    if (!ms_bytes_equal(id, stored->event.id)) {
+        comparer->verdict = DIFFERENT;
+        return 1;
+    }
+    bool same_data = sent.value_is_null == stored->event.data_is_null &&
+                     ms_bytes_equal(sent.value, stored->event.data);
+    if (!same_data)
+        comparer->verdict = OTHER_DATA;
+    comparer->position = stored->place.position;
+    comparer->compared++;
+    return comparer->verdict == SAME ? 0 : 1;
+}
+
+static enum comparison compare_part(struct ms_op *op, struct ms_op_part *part, int *ret_rc) {
+    struct comparer comparer = {.verdict = SAME};
+    struct ms_bytes batch = ms_bytes_of(op->batches.data + part->batch_at, part->batch_len);
+    *ret_rc = ms_batch_reader_init(&comparer.batch, batch, (size_t)1 << 30, &op->error);
+    struct ms_stream_read read = {
+        .stream = part->stream,
+        .from = part->repeat_version,
+        .limit = part->count,
+    };
+    struct ms_stream_read_result result;
+    if (*ret_rc == 0)
+        *ret_rc = ms_store_read_stream(op->store, &read, compare_event, &comparer, &result, &op->error);
+    ms_batch_reader_deinit(&comparer.batch);
+    if (comparer.verdict == SAME && comparer.compared != part->count)
+        return DIFFERENT;
+    part->position = comparer.position;
+    return comparer.verdict;
+}
+
+static void answer_repeat(struct ms_op *op) {
+    op->result.repeated = true;
+    for (size_t i = 0; i < op->part_count; i++) {
+        struct ms_op_part *part = &op->parts[i];
+        int64_t last = part->count > 0 ? part->repeat_version + part->count - 1 : part->version;
+        op->results[i] = (struct ms_append_part_result){
+            part->count > 0 ? part->repeat_version : last, last};
+        if (part->count > 0)
+            op->result.position = part->position;
+    }
+    ms_op_finish(op);
+}
+
+static void answer_different(struct ms_op *op, size_t index) {
+    struct ms_op_part *part = &op->parts[index];
+    bool weak = part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
+    if (weak) { /* two ids of one hash: the append is new after all */
+        op->ignore_window = true;
+        op->outcome = MS_OP_APPENDED;
+        int rc = ms_op_submit(op, &op->error);
+        if (rc != 0) {
+            op->result.code = rc;
+            ms_op_finish(op);
+        }
+        return;
+    }
+    struct ms_head head;
+    int rc = ms_heads_resolve(op->store, &part->ref.id, &head, &op->error);
+    if (rc == 0)
+        ms_op_refuse_conflict(op, index, &head);
+    else
+        op->result.code = rc;
+    ms_op_finish(op);
+}
+
+void ms_repeat_compare(struct ms_op *op) {
+    for (size_t i = 0; i < op->part_count; i++) {
+        struct ms_op_part *part = &op->parts[i];
+        if (!part->repeat)
+            continue;
+        int rc;
+        enum comparison verdict = compare_part(op, part, &rc);
+        if (rc != 0) {
+            op->result.code = rc;
+            ms_op_finish(op);
+            return;
+        }
+        if (verdict == DIFFERENT) {
+            answer_different(op, i);
+            return;
+        }
+        if (verdict == OTHER_DATA) {
+            op->result.code = ms_error_set(
+                &op->error, MS_EIDCONFLICT,
+                "an event with the same id and other data is in stream '%.*s' already",
+                (int)part->stream.len, part->stream.data);
+            op->result.failed_part = i;
+            ms_op_finish(op);
+            return;
+        }
+    }
+    answer_repeat(op);
+}

@@ -1,0 +1,301 @@
+/*
+ * Making, changing, deleting and showing topics. A change is an event in "$topics": it is sequenced
+ * before any append that needs the topic, so that append's answer implies it. Any thread.
+ */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "store/internal.h"
+#include "wire/compress.h"
+#include "wire/json.h"
+
+#define DESCRIPTION_MAX 4096u
+
+struct change {
+    struct ms_bytes name;
+    uint32_t number;
+    struct ms_uuid id;
+    struct ms_topic_settings settings;
+    int64_t created_at_ms;
+    bool created, deleted;
+};
+
+static const char *yes_no(bool flag) { return flag ? "true" : "false"; }
+
+static int describe(const struct change *c, struct ms_buf *out) {
+    char id[MS_UUID_TEXT_LEN + 1];
+    const struct ms_topic_settings *s = &c->settings;
+    ms_uuid_format(&c->id, id);
+    int rc = ms_buf_printf(out, "{\"number\":%u,\"id\":\"%s\",\"name\":", (unsigned)c->number, id);
+    if (rc == 0)
+        rc = ms_json_write_string(out, c->name);
+    if (rc == 0)
+        rc = ms_buf_printf(out,
+                           ",\"partitions\":%u,\"streams\":%s,\"retention_ms\":%lld,"
+                           "\"retention_bytes\":%lld,\"compact\":%s,\"compression\":\"%s\","
+                           "\"require_source\":%s,\"require_correlation_id\":%s,"
+                           "\"created_at_ms\":%lld,\"deleted\":%s}",
+                           (unsigned)s->partitions, yes_no(s->streams), (long long)s->retention_ms,
+                           (long long)s->retention_bytes, yes_no(s->compact),
+                           ms_codec_name(s->compression), yes_no(s->require_source),
+                           yes_no(s->require_correlation_id), (long long)c->created_at_ms,
+                           yes_no(c->deleted));
+    return rc;
+}
+
+/* The event of a change, as an op that folds the description as a fact. */
+static int change_op(struct ms_store *store, const struct change *change, struct ms_buf *json,
+                     struct ms_op **ret_op, struct ms_error *err) {
+    struct ms_buf stream;
+    struct ms_op *op = NULL;
+    ms_buf_init(&stream, 1024);
+    int rc = describe(change, json);
+    if (rc == 0)
+        rc = ms_buf_append_cstr(&stream, "$topics-");
+    if (rc == 0)
+        rc = ms_buf_append_bytes(&stream, change->name);
+    struct ms_event event = {
+        .type = ms_bytes_cstr(change->deleted   ? "topic.deleted"
+                              : change->created ? "topic.created"
+                                                : "topic.changed"),
+        .timestamp_ms = MS_TIMESTAMP_NONE,
+        .data = ms_buf_bytes(json),
+    };
+    struct ms_append_part part = {.stream = ms_buf_bytes(&stream), .events = &event, .count = 1};
+    struct ms_append_request request = {.parts = &part, .part_count = 1, .system = true};
+    if (rc == 0)
+        rc = ms_op_new(store, &request, &op, err);
+    ms_buf_deinit(&stream);
+    if (rc != 0)
+        return rc;
+    char *name = ms_arena_alloc(&op->arena, MS_FACT_NAME_MAX);
+    char *value = ms_arena_strdup(&op->arena, ms_buf_bytes(json));
+    if (name == NULL || value == NULL) {
+        ms_op_free(op);
+        return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
+    }
+    op->effect.kind = MS_EFFECT_TOPIC;
+    op->effect.name = ms_bytes_of(name, ms_topic_fact_name(change->number, name));
+    op->effect.value = ms_bytes_of(value, json->len);
+    *ret_op = op;
+    return 0;
+}
+
+/* Sequences a change and takes it over into the table. `done` may be NULL: nobody waits. */
+static int submit_change(struct ms_store *store, const struct change *change, ms_append_done_fn *done,
+                         void *context, struct ms_error *err) {
+    struct ms_buf json;
+    struct ms_op *op = NULL;
+    ms_buf_init(&json, DESCRIPTION_MAX);
+    int rc = change_op(store, change, &json, &op, err);
+    if (rc == 0) {
+        op->done = done;
+        op->context = context;
+        op->started_us = (uint64_t)ms_clock_monotonic_us(store->env->clock);
+        atomic_fetch_add(&store->inflight, op->budget);
+        rc = ms_op_submit(op, err);
+        if (rc != 0) {
+            atomic_fetch_sub(&store->inflight, op->budget);
+            ms_op_free(op);
+        }
+    }
+    if (rc == 0)
+        rc = ms_topics_fold(store, ms_buf_bytes(&json), err);
+    ms_buf_deinit(&json);
+    return rc;
+}
+
+static uint32_t live_user_topics(struct ms_store *store) {
+    pthread_rwlock_rdlock(&store->topics.lock);
+    uint32_t live = (uint32_t)store->topics.live;
+    pthread_rwlock_unlock(&store->topics.lock);
+    return live;
+}
+
+static int start_creation(struct ms_store *store, struct ms_bytes name,
+                          const struct ms_topic_settings *settings, struct change *ret_change,
+                          struct ms_error *err) {
+    if (!ms_topic_name_legal(name))
+        return ms_error_set(err, MS_EINVAL,
+                            "'%.*s' is no legal topic name: 1 to 249 of [A-Za-z0-9._-]",
+                            (int)(name.len > 80 ? 80 : name.len), name.data);
+    if (live_user_topics(store) >= store->options.topics_max)
+        return ms_error_set(err, MS_ELIMIT, "there are %u topics, the limit (topics.max) is reached",
+                            (unsigned)store->options.topics_max);
+    struct change change = {.name = name, .settings = *settings, .created = true};
+    pthread_rwlock_wrlock(&store->topics.lock);
+    change.number = store->topics.next_number++;
+    pthread_rwlock_unlock(&store->topics.lock);
+    change.created_at_ms = ms_clock_now_us(store->env->clock) / 1000;
+    ms_env_uuid_v4(store->env, &change.id);
+    *ret_change = change;
+    return 0;
+}
+
+int ms_topics_need(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
+                   struct ms_error *err) {
+    struct ms_topic *topic = ms_topics_find(store, name);
+    int rc = 0;
+    if (topic == NULL) {
+        /* One creator at a time, so that a name gets one topic. */
+        pthread_mutex_lock(&store->creation_lock);
+        topic = ms_topics_find(store, name);
+        struct ms_topic_settings settings = ms_topic_settings_default(store);
+        struct change change;
+        if (topic == NULL)
+            rc = start_creation(store, name, &settings, &change, err);
+        if (topic == NULL && rc == 0)
+            rc = submit_change(store, &change, NULL, NULL, err);
+        if (topic == NULL && rc == 0)
+            topic = ms_topics_find(store, name);
+        pthread_mutex_unlock(&store->creation_lock);
+    }
+    if (rc == 0)
+        *ret_topic = topic;
+    return rc;
+}
+
+/* ---- the API ---- */
+
+struct waiting_change {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+    int code;
+};
+
+static void change_done(void *context, const struct ms_append_result *result) {
+    struct waiting_change *waiting = context;
+    pthread_mutex_lock(&waiting->lock);
+    waiting->done = true;
+    waiting->code = result->code;
+    pthread_cond_signal(&waiting->cond);
+    pthread_mutex_unlock(&waiting->lock);
+}
+
+static int change_and_wait(struct ms_store *store, const struct change *change, struct ms_error *err) {
+    struct waiting_change waiting = {0};
+    pthread_mutex_init(&waiting.lock, NULL);
+    pthread_cond_init(&waiting.cond, NULL);
+    int rc = submit_change(store, change, change_done, &waiting, err);
+    if (rc == 0) {
+        if (store->options.manual)
+            ms_store_run(store);
+        pthread_mutex_lock(&waiting.lock);
+        while (!waiting.done)
+            pthread_cond_wait(&waiting.cond, &waiting.lock);
+        pthread_mutex_unlock(&waiting.lock);
+        rc = waiting.code;
+        if (rc != 0)
+            rc = ms_error_set(err, rc, "%s", ms_error_text(rc));
+    }
+    pthread_cond_destroy(&waiting.cond);
+    pthread_mutex_destroy(&waiting.lock);
+    return rc;
+}
+
+static int check_settings(const struct ms_topic_settings *settings, const struct ms_topic *topic,
+                          struct ms_error *err) {
+    if (settings->partitions == 0 || settings->partitions > MS_TOPIC_PARTITIONS_MAX)
+        return ms_error_set(err, MS_EINVAL, "partitions must be 1 to %u, not %u",
+                            MS_TOPIC_PARTITIONS_MAX, (unsigned)settings->partitions);
+    if (topic != NULL && settings->partitions < topic->settings.partitions)
+        return ms_error_set(err, MS_EINVAL,
+                            "topic '%s' has %u partitions; they can only become more", topic->name,
+                            (unsigned)topic->settings.partitions);
+    if (settings->retention_ms < -1 || settings->retention_bytes < -1)
+        return ms_error_set(err, MS_EINVAL, "retention must be -1 (for ever) or not negative");
+    return 0;
+}
+
+int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
+                       const struct ms_topic_settings *settings, bool *ret_created,
+                       struct ms_error *err) {
+    if (ms_name_reserved(name))
+        return ms_error_set(err, MS_ERESERVED, "topic names beginning with '$' are reserved");
+    pthread_mutex_lock(&store->creation_lock);
+    struct ms_topic *topic = ms_topics_find(store, name);
+    struct change change = {.name = name};
+    int rc = check_settings(settings, topic, err);
+    if (rc == 0 && topic == NULL) {
+        rc = start_creation(store, name, settings, &change, err);
+    } else if (rc == 0) {
+        change.number = topic->number;
+        change.id = topic->id;
+        change.settings = *settings;
+        change.created_at_ms = topic->created_at_ms;
+    }
+    if (rc == 0)
+        rc = change_and_wait(store, &change, err);
+    pthread_mutex_unlock(&store->creation_lock);
+    if (rc == 0)
+        *ret_created = topic == NULL;
+    return rc;
+}
+
+static int not_found(struct ms_bytes name, struct ms_error *err) {
+    return ms_error_set(err, MS_ENOTFOUND, "there is no topic '%.*s'",
+                        (int)(name.len > 80 ? 80 : name.len), name.data);
+}
+
+int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct ms_error *err) {
+    if (ms_name_reserved(name))
+        return ms_error_set(err, MS_ERESERVED, "system topics can't be deleted");
+    pthread_mutex_lock(&store->creation_lock);
+    struct ms_topic *topic = ms_topics_find(store, name);
+    int rc = topic != NULL ? 0 : not_found(name, err);
+    if (rc == 0) {
+        struct change change = {
+            .name = name,
+            .number = topic->number,
+            .id = topic->id,
+            .settings = ms_topics_settings(store, topic),
+            .created_at_ms = topic->created_at_ms,
+            .deleted = true,
+        };
+        rc = change_and_wait(store, &change, err);
+    }
+    pthread_mutex_unlock(&store->creation_lock);
+    return rc;
+}
+
+static void fill_info(struct ms_store *store, struct ms_topic *topic, struct ms_topic_info *info) {
+    *info = (struct ms_topic_info){
+        .name = ms_bytes_of(topic->name, topic->name_len),
+        .number = topic->number,
+        .id = topic->id,
+        .settings = ms_topics_settings(store, topic),
+        .system = topic->system,
+        .events = atomic_load(&topic->events),
+        .created_at_ms = topic->created_at_ms,
+    };
+}
+
+int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn *visit, void *context,
+                       struct ms_error *err) {
+    struct ms_topic *topic = ms_topics_find(store, name);
+    if (topic == NULL)
+        return not_found(name, err);
+    struct ms_topic_info info;
+    fill_info(store, topic, &info);
+    int rc = visit(context, &info);
+    return rc < 0 ? rc : 0;
+}
+
+int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_fn *visit, void *context,
+                         struct ms_error *err) {
+    (void)err;
+    pthread_rwlock_rdlock(&store->topics.lock);
+    uint32_t end = store->topics.next_number;
+    pthread_rwlock_unlock(&store->topics.lock);
+    int rc = 0;
+    for (uint32_t number = 1; rc == 0 && number < end; number++) {
+        struct ms_topic *topic = ms_topics_at(store, number);
+        if (topic == NULL || atomic_load(&topic->deleted) || (topic->system && !include_system))
+            continue;
+        struct ms_topic_info info;
+        fill_info(store, topic, &info);
+        rc = visit(context, &info);
+    }
+    return rc < 0 ? rc : 0;
+}

@@ -1,0 +1,346 @@
+/*
+ * The table of topics: folded from the system topic "$topics" (one stream per topic name, events
+ * topic.created, topic.changed, topic.deleted whose data is the topic's whole description) and kept in
+ * the index as facts "t/<number>".
+ *
+ *   {"number":17,"id":"…","name":"order","partitions":4,"streams":true,"retention_ms":-1,
+ *    "retention_bytes":-1,"compact":false,"compression":"none","require":["source"],
+ *    "created_at_ms":…,"deleted":false}
+ *
+ * Topics are never freed before the store is closed: a number means the same topic for ever, and a
+ * topic made anew under an old name is another one. Any thread.
+ */
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "store/internal.h"
+#include "wire/compress.h"
+#include "wire/json.h"
+
+#define BY_NAME_INITIAL 64u
+#define DESCRIPTION_MAX 4096u
+
+static const struct {
+    uint32_t number;
+    const char *name;
+} system_topics[] = {
+    {MS_TOPIC_TOPICS, "$topics"},
+    {MS_TOPIC_STREAMS, "$streams"},
+    {MS_TOPIC_METADATA, "$metadata"},
+    {MS_TOPIC_SNAPSHOTS, "$snapshots"},
+};
+
+/* ---- the table ---- */
+
+static struct ms_bytes name_of(const struct ms_topic *topic) {
+    return ms_bytes_of(topic->name, topic->name_len);
+}
+
+static size_t name_slot(const struct ms_topics *topics, struct ms_bytes name) {
+    size_t i = (size_t)ms_hash64(name.data, name.len, 0) & (topics->by_name_capacity - 1);
+    while (topics->by_name[i] != NULL && !ms_bytes_equal(name_of(topics->by_name[i]), name))
+        i = (i + 1) & (topics->by_name_capacity - 1);
+    return i;
+}
+
+static int rehash_names(struct ms_topics *topics, size_t capacity) {
+    struct ms_topic **table = ms_calloc(capacity, sizeof(struct ms_topic *));
+    if (table == NULL)
+        return MS_ENOMEM;
+    ms_free(topics->by_name);
+    topics->by_name = table;
+    topics->by_name_capacity = capacity;
+    topics->live = 0;
+    for (size_t i = 0; i < topics->by_number_count; i++) {
+        struct ms_topic *topic = topics->by_number[i];
+        if (topic != NULL && !atomic_load(&topic->deleted)) {
+            table[name_slot(topics, name_of(topic))] = topic;
+            topics->live++;
+        }
+    }
+    return 0;
+}
+
+/* Under the write lock. */
+static int table_add(struct ms_topics *topics, struct ms_topic *topic) {
+    if (topic->number >= topics->by_number_count) {
+        size_t count = (size_t)topic->number * 2 + 16;
+        struct ms_topic **bigger = ms_realloc(topics->by_number, count * sizeof(struct ms_topic *));
+        if (bigger == NULL)
+            return MS_ENOMEM;
+        memset(bigger + topics->by_number_count, 0,
+               (count - topics->by_number_count) * sizeof(struct ms_topic *));
+        topics->by_number = bigger;
+        topics->by_number_count = count;
+    }
+    topics->by_number[topic->number] = topic;
+    if (topic->number >= topics->next_number)
+        topics->next_number = topic->number + 1;
+    size_t capacity = topics->by_name_capacity;
+    return rehash_names(topics, (topics->live + 2) * 2 > capacity ? capacity * 2 : capacity);
+}
+
+static struct ms_topic *topic_new(uint32_t number, struct ms_bytes name) {
+    struct ms_topic *topic = ms_calloc(1, sizeof *topic + name.len + 1);
+    if (topic == NULL)
+        return NULL;
+    topic->next_offset = ms_calloc(MS_TOPIC_PARTITIONS_MAX, sizeof *topic->next_offset);
+    if (topic->next_offset == NULL) {
+        ms_free(topic);
+        return NULL;
+    }
+    topic->number = number;
+    topic->system = number < MS_TOPIC_USER_FIRST;
+    topic->name_len = name.len;
+    memcpy(topic->name, name.data, name.len);
+    return topic;
+}
+
+static void topic_free(struct ms_topic *topic) {
+    if (topic == NULL)
+        return;
+    ms_free(topic->next_offset);
+    ms_free(topic);
+}
+
+struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store) {
+    return (struct ms_topic_settings){
+        .partitions = store->options.topic_partitions,
+        .streams = true,
+        .retention_ms = -1,
+        .retention_bytes = -1,
+        .compression = MS_CODEC_NONE,
+    };
+}
+
+static int add_system_topic(struct ms_store *store, uint32_t number, const char *name) {
+    struct ms_topic *topic = topic_new(number, ms_bytes_cstr(name));
+    if (topic == NULL)
+        return MS_ENOMEM;
+    /* Their identities follow from the store's, so nothing needs to be written for them. */
+    struct ms_hash128 id = ms_hash128_pair(ms_bytes_of(store->uuid.bytes, 16), ms_bytes_cstr(name), 0);
+    memcpy(topic->id.bytes, id.bytes, 16);
+    topic->settings = ms_topic_settings_default(store);
+    topic->settings.partitions = number == MS_TOPIC_STREAMS ? 4 : 1;
+    return table_add(&store->topics, topic);
+}
+
+int ms_topics_init(struct ms_store *store) {
+    struct ms_topics *topics = &store->topics;
+    pthread_rwlock_init(&topics->lock, NULL);
+    topics->next_number = MS_TOPIC_USER_FIRST;
+    topics->by_name_capacity = BY_NAME_INITIAL;
+    int rc = rehash_names(topics, BY_NAME_INITIAL);
+    for (size_t i = 0; rc == 0 && i < sizeof system_topics / sizeof system_topics[0]; i++)
+        rc = add_system_topic(store, system_topics[i].number, system_topics[i].name);
+    return rc;
+}
+
+void ms_topics_deinit(struct ms_store *store) {
+    struct ms_topics *topics = &store->topics;
+    for (size_t i = 0; i < topics->by_number_count; i++)
+        topic_free(topics->by_number[i]);
+    ms_free(topics->by_number);
+    ms_free(topics->by_name);
+    pthread_rwlock_destroy(&topics->lock);
+}
+
+struct ms_topic *ms_topics_find(struct ms_store *store, struct ms_bytes name) {
+    pthread_rwlock_rdlock(&store->topics.lock);
+    struct ms_topic *topic = store->topics.by_name[name_slot(&store->topics, name)];
+    pthread_rwlock_unlock(&store->topics.lock);
+    return topic;
+}
+
+struct ms_topic *ms_topics_at(struct ms_store *store, uint32_t number) {
+    pthread_rwlock_rdlock(&store->topics.lock);
+    struct ms_topic *topic =
+        number < store->topics.by_number_count ? store->topics.by_number[number] : NULL;
+    pthread_rwlock_unlock(&store->topics.lock);
+    return topic;
+}
+
+struct ms_topic_settings ms_topics_settings(struct ms_store *store, struct ms_topic *topic) {
+    pthread_rwlock_rdlock(&store->topics.lock);
+    struct ms_topic_settings settings = topic->settings;
+    pthread_rwlock_unlock(&store->topics.lock);
+    return settings;
+}
+
+size_t ms_topic_fact_name(uint32_t number, char out[MS_FACT_NAME_MAX]) {
+    return (size_t)snprintf(out, MS_FACT_NAME_MAX, "t/%08x", (unsigned)number);
+}
+
+size_t ms_offset_fact_name(uint32_t number, uint16_t partition, char out[MS_FACT_NAME_MAX]) {
+    return (size_t)snprintf(out, MS_FACT_NAME_MAX, "o/%08x/%04x", (unsigned)number,
+                            (unsigned)partition);
+}
+
+/* ---- descriptions ---- */
+
+struct description {
+    uint32_t number;
+    struct ms_uuid id;
+    struct ms_bytes name;
+    struct ms_topic_settings settings;
+    int64_t created_at_ms;
+    bool deleted;
+};
+
+static int64_t read_number(struct ms_json_value object, const char *name, int64_t otherwise) {
+    struct ms_json_value value;
+    int64_t number;
+    if (ms_json_get(object, name, &value) && ms_json_i64(value, &number) == 0)
+        return number;
+    return otherwise;
+}
+
+static bool read_flag(struct ms_json_value object, const char *name) {
+    struct ms_json_value value;
+    return ms_json_get(object, name, &value) && value.type == MS_JSON_TRUE;
+}
+
+static int read_text(struct ms_json_value object, const char *name, struct ms_arena *arena,
+                     struct ms_bytes *ret_text) {
+    struct ms_json_value value;
+    if (!ms_json_get(object, name, &value) || value.type != MS_JSON_STRING)
+        return MS_EINVAL;
+    return ms_json_string(value, arena, ret_text);
+}
+
+static int read_description(struct ms_bytes json, struct ms_arena *arena, struct description *ret_d,
+                            struct ms_error *err) {
+    struct ms_json_value object;
+    struct description d = {0};
+    struct ms_bytes id, codec;
+    int rc = ms_json_parse(json, 8, &object, err);
+    if (rc == 0 && object.type != MS_JSON_OBJECT)
+        rc = MS_EINVAL;
+    if (rc == 0)
+        rc = read_text(object, "name", arena, &d.name);
+    if (rc == 0)
+        rc = read_text(object, "id", arena, &id);
+    if (rc == 0)
+        rc = ms_uuid_parse(id, &d.id);
+    if (rc == 0)
+        rc = read_text(object, "compression", arena, &codec);
+    if (rc == 0)
+        rc = ms_codec_parse(codec, &d.settings.compression);
+    d.number = rc == 0 ? (uint32_t)read_number(object, "number", 0) : 0;
+    if (rc != 0 || d.number < MS_TOPIC_USER_FIRST)
+        return ms_error_set(err, MS_ECORRUPT, "the description of a topic is damaged");
+    d.settings.partitions = (uint16_t)read_number(object, "partitions", 1);
+    d.settings.streams = read_flag(object, "streams");
+    d.settings.retention_ms = read_number(object, "retention_ms", -1);
+    d.settings.retention_bytes = read_number(object, "retention_bytes", -1);
+    d.settings.compact = read_flag(object, "compact");
+    d.settings.require_source = read_flag(object, "require_source");
+    d.settings.require_correlation_id = read_flag(object, "require_correlation_id");
+    d.created_at_ms = read_number(object, "created_at_ms", 0);
+    d.deleted = read_flag(object, "deleted");
+    *ret_d = d;
+    return 0;
+}
+
+/* Takes a description over into the table. */
+static int adopt(struct ms_store *store, const struct description *d) {
+    struct ms_topics *topics = &store->topics;
+    pthread_rwlock_wrlock(&topics->lock);
+    struct ms_topic *topic =
+        d->number < topics->by_number_count ? topics->by_number[d->number] : NULL;
+    int rc = 0;
+    if (topic == NULL) {
+        topic = topic_new(d->number, d->name);
+        rc = topic != NULL ? 0 : MS_ENOMEM;
+    }
+    if (rc == 0) {
+        topic->id = d->id;
+        topic->settings = d->settings;
+        topic->created_at_ms = d->created_at_ms;
+        atomic_store(&topic->deleted, d->deleted);
+        rc = table_add(topics, topic);
+    }
+    pthread_rwlock_unlock(&topics->lock);
+    return rc;
+}
+
+int ms_topics_fold(struct ms_store *store, struct ms_bytes json, struct ms_error *err) {
+    struct description d = {0};
+    struct ms_arena arena;
+    ms_arena_init(&arena, DESCRIPTION_MAX * 4);
+    int rc = read_description(json, &arena, &d, err);
+    if (rc == 0) {
+        rc = adopt(store, &d);
+        if (rc != 0)
+            rc = ms_error_set(err, rc, "no memory for the table of topics");
+    }
+    ms_arena_deinit(&arena);
+    return rc;
+}
+
+/* ---- folding at start ---- */
+
+static int fold_fact(void *context, struct ms_bytes name, struct ms_bytes value) {
+    (void)name;
+    return ms_topics_fold(context, value, NULL);
+}
+
+static int load_offset(void *context, struct ms_bytes name, struct ms_bytes value) {
+    struct ms_store *store = context;
+    unsigned number, partition;
+    char text[MS_FACT_NAME_MAX + 1] = {0};
+    if (name.len > MS_FACT_NAME_MAX || value.len != 8)
+        return MS_ECORRUPT;
+    memcpy(text, name.data, name.len);
+    if (sscanf(text, "o/%8x/%4x", &number, &partition) != 2)
+        return MS_ECORRUPT;
+    struct ms_topic *topic = ms_topics_at(store, number);
+    if (topic == NULL || partition >= MS_TOPIC_PARTITIONS_MAX)
+        return MS_ECORRUPT;
+    memcpy(&topic->next_offset[partition], value.data, 8);
+    return 0;
+}
+
+int ms_topics_load(struct ms_store *store, struct ms_error *err) {
+    struct ms_bytes from = {0};
+    int rc = ms_index_fact_list(store->index, MS_BYTES_LITERAL("t/"), from, fold_fact, store, err);
+    if (rc == 0)
+        rc = ms_index_fact_list(store->index, MS_BYTES_LITERAL("o/"), from, load_offset, store, err);
+    return rc;
+}
+
+int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,
+                         struct ms_error *err) {
+    struct ms_batch_reader batch = {0};
+    struct ms_record record;
+    int rc = ms_batch_reader_init(&batch, entry->batch, (size_t)1 << 24, err);
+    while (rc == 0 && (rc = ms_batch_reader_next(&batch, &record, err)) > 0) {
+        rc = ms_topics_fold(store, record.value, err);
+        char name[MS_FACT_NAME_MAX];
+        struct ms_json_value object, number;
+        int64_t n;
+        if (rc == 0 && ms_json_parse(record.value, 8, &object, err) == 0 &&
+            ms_json_get(object, "number", &number) && ms_json_i64(number, &n) == 0) {
+            struct ms_index_fact fact = {
+                .name = ms_bytes_of(name, ms_topic_fact_name((uint32_t)n, name)),
+                .value = record.value,
+            };
+            rc = ms_index_apply(store->index, NULL, 0, &fact, 1,
+                                entry->header.first_position + entry->record_count);
+        }
+    }
+    ms_batch_reader_deinit(&batch);
+    return rc;
+}
+
+void ms_topics_count_events(struct ms_store *store) {
+    struct ms_topics *topics = &store->topics;
+    for (size_t i = 0; i < topics->by_number_count; i++) {
+        struct ms_topic *topic = topics->by_number[i];
+        uint64_t events = 0;
+        for (size_t p = 0; topic != NULL && p < MS_TOPIC_PARTITIONS_MAX; p++)
+            events += (uint64_t)topic->next_offset[p];
+        if (topic != NULL)
+            atomic_store(&topic->events, events);
+    }
+}

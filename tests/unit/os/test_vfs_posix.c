@@ -1,0 +1,223 @@
+/* Tests of os/vfs_posix: what only the real file system does. Short writes are real ones, from the limit
+ * on file sizes; a full disk is the device /dev/full. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "unit/os/scratch.h"
+
+static char scratch[MS_PATH_MAX];
+static struct rlimit usual_limit;
+
+static int setup(void **state) {
+    (void)state;
+    signal(SIGXFSZ, SIG_IGN);
+    return getrlimit(RLIMIT_FSIZE, &usual_limit) < 0 ? -1 : scratch_make(scratch);
+}
+
+static int teardown(void **state) {
+    (void)state;
+    return scratch_remove(scratch);
+}
+
+static int lift_limit(void **state) {
+    (void)state;
+    return setrlimit(RLIMIT_FSIZE, &usual_limit);
+}
+
+static void limit_file_size(uint64_t bytes) {
+    struct rlimit limit = {bytes, usual_limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static struct ms_file *open_new(const char *name, int flags) {
+    char path[MS_PATH_MAX];
+    struct ms_file *file;
+    assert_int_equal(ms_path_join(path, scratch, name), 0);
+    flags |= MS_OPEN_READ | MS_OPEN_WRITE | MS_OPEN_CREATE | MS_OPEN_TRUNCATE;
+    int code = ms_vfs_open(ms_vfs_posix(), path, flags, &file, NULL);
+    if (code == MS_EUNSUPPORTED)
+        skip();
+    assert_int_equal(code, 0);
+    return file;
+}
+
+static void the_reason_of_a_short_write_is_told(void **state) {
+    (void)state;
+    struct ms_file *file = open_new("short", 0);
+    static const char data[10000] = "data";
+    struct ms_iovec iov[2] = {{data, 3000}, {data, 7000}};
+    limit_file_size(5000);
+    struct ms_error err;
+    assert_int_equal(ms_file_writev(file, 0, iov, 2, &err), MS_ETOOBIG);
+    assert_non_null(strstr(err.message, "short"));
+    uint64_t size;
+    assert_int_equal(ms_file_size(file, &size, NULL), 0);
+    assert_int_equal(size, 5000);
+    ms_file_close(file);
+}
+
+static void a_direct_write_that_ends_in_a_block_fails(void **state) {
+    (void)state;
+    struct ms_file *file = open_new("direct", MS_OPEN_DIRECT);
+    uint8_t *data = ms_alloc_aligned(4096, 16384);
+    memset(data, 1, 16384);
+    limit_file_size(4096 + 1024);
+    /* The first block goes well, the rest never gets past the middle of the second. */
+    assert_true(ms_file_write(file, 0, data, 16384, NULL) < 0);
+    limit_file_size(8192);
+    assert_int_equal(ms_file_write(file, 0, data, 16384, NULL), MS_ETOOBIG);
+    assert_int_equal(ms_file_write(file, 0, data, 8192, NULL), 0);
+    ms_file_close(file);
+    ms_free(data);
+}
+
+static void a_full_device_is_no_space(void **state) {
+    (void)state;
+    struct ms_file *file;
+    if (ms_vfs_open(ms_vfs_posix(), "/dev/full", MS_OPEN_WRITE, &file, NULL) < 0)
+        skip();
+    struct ms_error err;
+    assert_int_equal(ms_file_write(file, 0, "x", 1, &err), MS_ENOSPC);
+    assert_non_null(strstr(err.message, "/dev/full"));
+    ms_file_close(file);
+}
+
+static void a_failed_sync_is_always_an_io_error(void **state) {
+    (void)state;
+    struct ms_file *file;
+    /* Not a thing that can be synced: EINVAL of the kernel, but nobody may take it for his own mistake. */
+    if (ms_vfs_open(ms_vfs_posix(), "/dev/full", MS_OPEN_WRITE, &file, NULL) < 0)
+        skip();
+    struct ms_error err;
+    assert_int_equal(ms_file_sync(file, &err), MS_EIO);
+    assert_non_null(strstr(err.message, "sync"));
+    ms_file_close(file);
+}
+
+static void a_refused_direct_open_leaves_no_file(void **state) {
+    (void)state;
+    /* Devices without direct access refuse as a file system would. */
+    struct ms_file *file = NULL;
+    int flags = MS_OPEN_WRITE | MS_OPEN_DIRECT;
+    int code = ms_vfs_open(ms_vfs_posix(), "/dev/full", flags, &file, NULL);
+    assert_int_equal(code, MS_EUNSUPPORTED);
+    assert_null(file);
+}
+
+static void reading_without_waiting_reads_or_says_again(void **state) {
+    (void)state;
+    struct ms_file *file = open_new("nowait", 0);
+    static char data[100000], back[200000];
+    memset(data, 'n', sizeof data);
+    assert_int_equal(ms_file_write(file, 0, data, sizeof data, NULL), 0);
+    size_t got = 77;
+    int code = ms_file_read(file, 0, back, sizeof back, MS_READ_NOWAIT, &got, NULL);
+    if (code == MS_EAGAIN) {
+        assert_int_equal(got, 77);
+    } else {
+        assert_int_equal(code, 0);
+        assert_int_equal(got, sizeof data);
+        assert_memory_equal(back, data, sizeof data);
+    }
+    ms_file_close(file);
+}
+
+static void another_process_is_locked_out_until_the_holder_ends(void **state) {
+    (void)state;
+    char path[MS_PATH_MAX];
+    assert_int_equal(ms_path_join(path, scratch, "LOCK"), 0);
+    int ready[2], leave[2];
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(leave), 0);
+    struct ms_file *lock;
+    pid_t child = fork();
+    if (child == 0) {
+        char byte = 0;
+        close(leave[1]);
+        bool locked = ms_vfs_lock(ms_vfs_posix(), path, &lock, NULL) == 0;
+        ssize_t done = write(ready[1], &byte, 1);
+        done += read(leave[0], &byte, 1);
+        _exit(locked && done == 1 ? 0 : 1); /* without closing: the lock ends with the process */
+    }
+    close(leave[0]);
+    char byte;
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    assert_int_equal(ms_vfs_lock(ms_vfs_posix(), path, &lock, NULL), MS_ELOCKED);
+    close(leave[1]);
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(ms_vfs_lock(ms_vfs_posix(), path, &lock, NULL), 0);
+    ms_file_close(lock);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void dangling_links_are_not_listed(void **state) {
+    (void)state;
+    char dir[MS_PATH_MAX], path[MS_PATH_MAX];
+    assert_int_equal(ms_path_join(dir, scratch, "links"), 0);
+    assert_int_equal(ms_vfs_mkdir(ms_vfs_posix(), dir, NULL), 0);
+    assert_int_equal(ms_path_join(path, dir, "nowhere"), 0);
+    assert_int_equal(symlink("does-not-exist", path), 0);
+    assert_int_equal(ms_path_join(path, dir, "self"), 0);
+    assert_int_equal(symlink(".", path), 0);
+    struct ms_dir_entry *entries;
+    size_t count;
+    assert_int_equal(ms_vfs_list(ms_vfs_posix(), dir, &entries, &count, NULL), 0);
+    assert_int_equal(count, 1);
+    assert_string_equal(entries[0].name, "self");
+    assert_true(entries[0].is_dir);
+    ms_dir_entries_free(entries, count);
+    assert_int_equal(ms_vfs_unlink(ms_vfs_posix(), path, NULL), 0);
+    assert_int_equal(ms_path_join(path, dir, "nowhere"), 0);
+    assert_int_equal(ms_vfs_unlink(ms_vfs_posix(), path, NULL), 0);
+}
+
+static void misaligned_direct_access_is_a_programming_error(void **state) {
+    (void)state;
+    struct ms_file *file = open_new("aligned", MS_OPEN_DIRECT);
+    for (int i = 0; i < 3; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            signal(SIGABRT, SIG_DFL);
+            if (!freopen("/dev/null", "w", stderr))
+                _exit(1);
+            uint8_t *data = ms_alloc_aligned(4096, 8192);
+            memset(data, 0, 8192);
+            int code =
+                ms_file_write(file, i == 0 ? 512 : 0, data + (i == 1), i == 2 ? 512 : 4096, NULL);
+            _exit(code < 0 ? 2 : 3);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+    }
+    ms_file_close(file);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(the_reason_of_a_short_write_is_told, lift_limit),
+        cmocka_unit_test_teardown(a_direct_write_that_ends_in_a_block_fails, lift_limit),
+        cmocka_unit_test(a_full_device_is_no_space),
+        cmocka_unit_test(a_failed_sync_is_always_an_io_error),
+        cmocka_unit_test(a_refused_direct_open_leaves_no_file),
+        cmocka_unit_test(reading_without_waiting_reads_or_says_again),
+        cmocka_unit_test(another_process_is_locked_out_until_the_holder_ends),
+        cmocka_unit_test(dangling_links_are_not_listed),
+        cmocka_unit_test(misaligned_direct_access_is_a_programming_error),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
