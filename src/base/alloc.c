@@ -21,7 +21,8 @@ void ms_alloc_fail_from(uint64_t n) { arm(n, true); }
 
 bool ms_alloc_has_failed(void) { return atomic_load(&fail_happened); }
 
-/* Compare-and-swap and not a plain decrement: of two threads at 1 only one may take the step to 0. */
+/* Compare-and-swap and not a plain decrement: of two threads at 1 only one may take the step to 0.
+ * */
 static bool countdown_says_fail(uint64_t left) {
     while (left != 0) {
         if (left == 1 && atomic_load(&fail_sticky)) {
@@ -42,8 +43,8 @@ static inline bool must_fail(void) {
     return MS_UNLIKELY(left != 0) && countdown_says_fail(left);
 }
 
-/* No object is larger than PTRDIFF_MAX. The C library knows that too, but sanitizers take such a request
- * for a bug of the caller's. */
+/* No object is larger than PTRDIFF_MAX. The C library knows that too, but sanitizers take such a
+ * request for a bug of the caller's. */
 static inline bool cannot_be(size_t size) { return size > PTRDIFF_MAX || must_fail(); }
 
 static inline size_t at_least_one(size_t size) { return size ? size : 1; }

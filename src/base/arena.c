@@ -34,8 +34,8 @@ void ms_arena_deinit(struct ms_arena *arena) {
     *arena = (struct ms_arena){0};
 }
 
-/* Keeps the largest chunk of ordinary size: one huge request must not make its connection hold on to
- * that much memory for ever. */
+/* Keeps the largest chunk of ordinary size: one huge request must not make its connection hold on
+ * to that much memory for ever. */
 void ms_arena_reset(struct ms_arena *arena) {
     struct ms_arena_chunk *kept = NULL;
     struct ms_arena_chunk *chunk = arena->chunks;

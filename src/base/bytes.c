@@ -120,8 +120,9 @@ int ms_blob_new(size_t size, struct ms_blob **ret_blob) {
 
 /* ---- buffers ---- */
 
-/* Memory is one byte larger than `capacity`, so that ms_buf_printf's terminator has a place even when
- * the text fills `max` exactly. Capacities are 2^n - 1, memory blocks therefore powers of two. */
+/* Memory is one byte larger than `capacity`, so that ms_buf_printf's terminator has a place even
+ * when the text fills `max` exactly. Capacities are 2^n - 1, memory blocks therefore powers of two.
+ * */
 #define BUF_CAPACITY_MIN 63
 
 void ms_buf_init(struct ms_buf *buf, size_t max) { *buf = (struct ms_buf){.max = max}; }

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A cut in the middle of a UTF-8 sequence would make the message unfit for JSON: drop the rest of it. */
+/* A cut in the middle of a UTF-8 sequence would make the message unfit for JSON: drop the rest of
+ * it. */
 static void drop_broken_tail(char *text) {
     size_t len = strlen(text);
     size_t back = 0;

@@ -228,8 +228,8 @@ static bool add_product(int64_t *sum, int64_t number, int64_t factor) {
 
 #define MS_PER_SECOND INT64_C(1000)
 
-/* What follows the "P" of ISO 8601: nW, or nD and T with nH, nM, nS in this order, each at most once.
- * Years and months have no fixed length and are refused. Seconds may have a fraction. */
+/* What follows the "P" of ISO 8601: nW, or nD and T with nH, nM, nS in this order, each at most
+ * once. Years and months have no fixed length and are refused. Seconds may have a fraction. */
 static int parse_iso_duration(struct reader *reader, int64_t *ret_ms) {
     static const struct {
         char name;

@@ -84,7 +84,11 @@ static int add_partitions(struct ms_invocation *invocation, struct ms_buf *out,
     return rc == 0 && partitions ? add_number(out, "partitions", (int64_t)partitions) : rc;
 }
 
-/* A duration or a size; `forever` and `unlimited` are -1. */
+static int add_no_bound(struct ms_buf *out, const char *name) {
+    return ms_buf_printf(out, "%s\"%s\":null", out->len > 1 ? "," : "", name);
+}
+
+/* A duration and a size; `forever` and `unlimited` are null. */
 static int add_retention(struct ms_invocation *invocation, struct ms_buf *out,
                          struct ms_error *err) {
     const char *time = ms_option_text(invocation, "retention");
@@ -96,11 +100,11 @@ static int add_retention(struct ms_invocation *invocation, struct ms_buf *out,
         return ms_error_set(err, MS_EINVAL,
                             "--retention: a duration such as 7d, or forever, was expected");
     if (time)
-        rc = add_number(out, "retention_ms", ms);
+        rc = ms < 0 ? add_no_bound(out, "retention_ms") : add_number(out, "retention_ms", ms);
     if (!size || rc != 0)
         return rc;
     if (strcmp(size, "unlimited") == 0)
-        return add_number(out, "retention_bytes", -1);
+        return add_no_bound(out, "retention_bytes");
     if (ms_size_parse(ms_bytes_cstr(size), &bytes) != 0 || bytes > INT64_MAX)
         return ms_error_set(err, MS_EINVAL,
                             "--retention-bytes: a size such as 10GiB, or unlimited, was expected");
@@ -113,6 +117,16 @@ static int add_compression(struct ms_invocation *invocation, struct ms_buf *out)
         return 0;
     int rc = ms_buf_printf(out, "%s\"compression\":", out->len > 1 ? "," : "");
     return rc == 0 ? ms_json_write_string(out, ms_bytes_cstr(codec)) : rc;
+}
+
+static int add_required(struct ms_invocation *invocation, struct ms_buf *out) {
+    bool source = ms_option_given(invocation, "require-source");
+    bool correlation = ms_option_given(invocation, "require-correlation-id");
+    if (!source && !correlation)
+        return 0;
+    return ms_buf_printf(out, "%s\"require\":[%s%s%s]", out->len > 1 ? "," : "",
+                         source ? "\"source\"" : "", source && correlation ? "," : "",
+                         correlation ? "\"correlation_id\"" : "");
 }
 
 static int make_settings(struct ms_invocation *invocation, struct ms_buf *out,
@@ -129,9 +143,7 @@ static int make_settings(struct ms_invocation *invocation, struct ms_buf *out,
     if (rc == 0)
         rc = add_switch(invocation, out, "no-streams", "streams", false);
     if (rc == 0)
-        rc = add_switch(invocation, out, "require-source", "require_source", true);
-    if (rc == 0)
-        rc = add_switch(invocation, out, "require-correlation-id", "require_correlation_id", true);
+        rc = add_required(invocation, out);
     return rc == 0 ? ms_buf_append_u8(out, '}') : rc;
 }
 

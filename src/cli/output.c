@@ -27,6 +27,15 @@ static int write_line(struct ms_output *output) {
     return written == output->line.len ? 0 : MS_EIO;
 }
 
+int ms_json_on_one_line(struct ms_buf *out, struct ms_bytes json) {
+    size_t start = out->len;
+    int rc = ms_buf_append_bytes(out, json);
+    for (size_t i = start; rc == 0 && i < out->len; i++)
+        if (out->data[i] == '\n' || out->data[i] == '\r')
+            out->data[i] = ' ';
+    return rc;
+}
+
 /* Control characters (those of ASCII, and U+0080 to U+009F) become '.'; at most `max` bytes. */
 static int append_shown(struct ms_buf *out, struct ms_bytes text, size_t max) {
     size_t len = text.len < max ? text.len : max;
@@ -133,17 +142,14 @@ static int print_object(struct ms_output *output, struct ms_json_value object, c
 int ms_output_object(struct ms_output *output, struct ms_bytes object, const char *title) {
     ms_buf_clear(&output->line);
     ms_arena_reset(&output->arena);
-    if (output->json) {
-        int rc = ms_buf_append_bytes(&output->line, object);
-        for (size_t i = 0; rc == 0 && i < output->line.len; i++)
-            if (output->line.data[i] == '\n' || output->line.data[i] == '\r')
-                output->line.data[i] = ' ';
-        return rc == 0 ? write_line(output) : rc;
-    }
     struct ms_json_value value;
     int rc = ms_json_parse(object, MS_JSON_DEPTH_LIMIT, &value, NULL);
     if (rc != 0 || value.type != MS_JSON_OBJECT)
         return MS_EINVAL;
+    if (output->json) {
+        rc = ms_json_on_one_line(&output->line, value.text);
+        return rc == 0 ? write_line(output) : rc;
+    }
     if (title)
         fprintf(output->file, "%s\n", title);
     return print_object(output, value, "", 0);

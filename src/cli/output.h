@@ -26,6 +26,10 @@ int ms_output_event(struct ms_output *output, struct ms_bytes event) MS_MUST_CHE
 int ms_output_object(struct ms_output *output, struct ms_bytes object, const char *title)
     MS_MUST_CHECK;
 
+/* Appends JSON text on one line: line breaks, which can only stand between its tokens, become
+ * spaces. */
+int ms_json_on_one_line(struct ms_buf *out, struct ms_bytes json) MS_MUST_CHECK;
+
 /* Progress on a terminal: a line that is drawn anew five times a second at most. */
 struct ms_progress {
     FILE *file; /* NULL: no terminal, nothing is shown */

@@ -86,6 +86,9 @@ static int dispatch(struct ms_invocation *invocation, int argc, const char *cons
         return ms_usage(invocation, "%s", error.message);
     if (invocation->help)
         return print_help(invocation);
+    if (invocation->command->traits & MS_COMMAND_TARGET && ms_option_given(invocation, "server") &&
+        ms_option_given(invocation, "data"))
+        return ms_usage(invocation, "give --server or --data, not both");
     return invocation->command->run(invocation);
 }
 

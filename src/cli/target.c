@@ -8,8 +8,6 @@ int ms_target_open(struct ms_invocation *invocation, enum ms_target_use use,
     struct ms_cli *cli = invocation->cli;
     const char *data = ms_option_text(invocation, "data");
     const char *server = ms_option_text(invocation, "server");
-    if (data && server)
-        return ms_error_set(err, MS_EINVAL, "give --server or --data, not both");
     if (data)
         return ms_target_store_new(cli->env, data, use, cli->err_is_terminal ? cli->err : NULL,
                                    ret_target, err);
@@ -143,13 +141,4 @@ int ms_condition_parse(const char *text, struct ms_condition *ret_condition, str
                             text);
     *ret_condition = (struct ms_condition){.kind = MS_EXPECT_VERSION, .version = version};
     return 0;
-}
-
-int ms_event_on_one_line(struct ms_buf *out, struct ms_bytes event) {
-    size_t start = out->len;
-    int rc = ms_buf_append_bytes(out, event);
-    for (size_t i = start; rc == 0 && i < out->len; i++)
-        if (out->data[i] == '\n' || out->data[i] == '\r')
-            out->data[i] = ' ';
-    return rc;
 }

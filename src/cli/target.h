@@ -98,8 +98,8 @@ struct ms_target {
 
 /* What a command does with the target: a data directory that is not there is made for writing. */
 enum ms_target_use { MS_TARGET_READS, MS_TARGET_WRITES };
-/* From --data, --server, MAINSTEM_SERVER or the default server. Does not connect yet. MS_EINVAL for
- * both options or a bad address; the errors of ms_store_open. */
+/* From --data, --server, MAINSTEM_SERVER or the default server, to which it does not connect yet. The
+ * errors of ms_store_open; MS_ENOTFOUND for a data directory that is only read and not there. */
 int ms_target_open(struct ms_invocation *invocation, enum ms_target_use use,
                    struct ms_target **ret_target, struct ms_error *err) MS_MUST_CHECK;
 void ms_target_free(struct ms_target *target); /* takes NULL */
@@ -161,6 +161,3 @@ int ms_target_store_new(const struct ms_env *env, const char *dir, enum ms_targe
 /* "any", "none", "exists" or a version. MS_EINVAL. */
 int ms_condition_parse(const char *text, struct ms_condition *ret_condition, struct ms_error *err)
     MS_MUST_CHECK;
-/* Appends the event on one line: line breaks of the JSON text, which can only stand between its
- * tokens, become spaces. */
-int ms_event_on_one_line(struct ms_buf *out, struct ms_bytes event) MS_MUST_CHECK;

@@ -1,5 +1,6 @@
 /* Pages of events over HTTP, followed by their `Link: rel="next"`. See target.h. */
 #include "cli/http_client.h"
+#include "cli/output.h"
 #include "wire/json.h"
 
 #define PAGE_EVENTS 1000
@@ -92,7 +93,7 @@ struct paging {
 
 static int visit_event(struct paging *paging, struct ms_bytes event) {
     ms_buf_clear(&paging->line);
-    int rc = ms_event_on_one_line(&paging->line, event);
+    int rc = ms_json_on_one_line(&paging->line, event);
     if (rc != 0)
         return rc;
     paging->left--;

@@ -2,15 +2,17 @@
  * Subscriptions over HTTP: server-sent events, resumed by Last-Event-ID when the connection breaks.
  * See target.h.
  *
- * An event of the stream is lines "id: …", "data: …" (joined with line breaks) and an empty line;
- * lines beginning with ':' are comments. Events without data, and data that is no event (it has no
- * "event_type"), are for keeping the stream alive and are skipped.
+ * A message is lines "id: …", "event: …", "data: …" (joined with line breaks) and an empty line;
+ * lines beginning with ':' are comments. A message with an id and no data is a checkpoint: so far
+ * everything was looked at. A message `event: end` holds a problem: the subscription is over.
  */
 #include "cli/http_client.h"
+#include "cli/output.h"
 #include "wire/json.h"
 
 #define PATH_BYTES_MAX ((size_t)1 << 16)
 #define ID_MAX 64
+#define PROBLEM_DEPTH_MAX 16
 #define RECONNECTS_MAX 20 /* in a row, without an event in between */
 #define RECONNECT_PAUSE_US 500000
 
@@ -19,29 +21,58 @@ struct stream {
     ms_target_event_fn *visit;
     void *context;
     CURL *easy;
-    struct ms_buf line, data;
-    char id[ID_MAX];      /* of the event that is being received */
-    char last_id[ID_MAX]; /* of the last one visited */
+    struct ms_error *err;
+    struct ms_buf line, data; /* being received */
+    struct ms_buf text;       /* an event for the visitor */
+    bool is_end;              /* the message is `event: end` */
+    char id[ID_MAX];          /* of the message that is being received */
+    char last_id[ID_MAX];     /* of the last message: where to go on */
     uint64_t visited;
     bool connected;
     int stopped; /* what the visitor or an error said; 0: go on */
     struct ms_http_answer problem;
 };
 
-static int dispatch_event(struct stream *stream) {
-    struct ms_bytes data = ms_buf_bytes(&stream->data);
-    struct ms_json_value event, type;
+/* The problem that ended the subscription. */
+static int end_of_stream(struct stream *stream) {
+    struct ms_json_value problem, type, detail;
+    struct ms_arena arena;
+    ms_arena_init(&arena, (size_t)1 << 16);
+    struct ms_bytes text = {0};
+    int code = MS_EIO;
+    bool parsed =
+        ms_json_parse(ms_buf_bytes(&stream->data), PROBLEM_DEPTH_MAX, &problem, NULL) == 0 &&
+        problem.type == MS_JSON_OBJECT;
+    if (parsed && ms_json_get(problem, "type", &type) && type.type == MS_JSON_STRING &&
+        ms_json_string(type, &arena, &text) == 0)
+        code = ms_http_problem_code(text);
+    text = ms_bytes_cstr("the server ended the subscription");
+    if (parsed && ms_json_get(problem, "detail", &detail) && detail.type == MS_JSON_STRING &&
+        ms_json_string(detail, &arena, &text) != 0)
+        text = detail.text;
+    ms_error_set(stream->err, code, "%.*s", (int)text.len, (const char *)text.data);
+    ms_arena_deinit(&arena);
+    return code;
+}
+
+static int visit_event(struct stream *stream) {
+    ms_buf_clear(&stream->text);
+    int rc = ms_json_on_one_line(&stream->text, ms_buf_bytes(&stream->data));
+    if (rc != 0)
+        return rc;
+    stream->visited++;
+    return stream->visit(stream->context, ms_buf_bytes(&stream->text));
+}
+
+static int take_message(struct stream *stream) {
     int rc = 0;
-    if (data.len > 0 && ms_json_parse(data, MS_JSON_DEPTH_LIMIT, &event, NULL) == 0 &&
-        event.type == MS_JSON_OBJECT && ms_json_get(event, "event_type", &type)) {
-        ms_buf_clear(&stream->line);
-        rc = ms_event_on_one_line(&stream->line, event.text);
-        if (rc == 0)
-            rc = stream->visit(stream->context, ms_buf_bytes(&stream->line));
-        stream->visited++;
-        memcpy(stream->last_id, stream->id, ID_MAX);
-    }
+    if (stream->is_end)
+        rc = end_of_stream(stream);
+    else if (stream->data.len > 0)
+        rc = visit_event(stream);
+    memcpy(stream->last_id, stream->id, ID_MAX);
     ms_buf_clear(&stream->data);
+    stream->is_end = false;
     return rc;
 }
 
@@ -58,11 +89,13 @@ static bool field_value(struct ms_bytes line, const char *name, struct ms_bytes 
 static int take_line(struct stream *stream, struct ms_bytes line) {
     struct ms_bytes value;
     if (line.len == 0)
-        return dispatch_event(stream);
+        return take_message(stream);
     if (field_value(line, "data", &value)) {
         int rc = stream->data.len ? ms_buf_append_u8(&stream->data, '\n') : 0;
         return rc == 0 ? ms_buf_append_bytes(&stream->data, value) : rc;
     }
+    if (field_value(line, "event", &value))
+        stream->is_end = ms_bytes_equal_cstr(value, "end");
     if (field_value(line, "id", &value) && value.len < ID_MAX) {
         memcpy(stream->id, value.data, value.len);
         stream->id[value.len] = 0;
@@ -128,6 +161,7 @@ static int receive(struct stream *stream, const char *path, struct ms_error *err
     ms_buf_clear(&stream->line);
     ms_buf_clear(&stream->data);
     ms_buf_clear(&stream->problem.body);
+    stream->is_end = false;
     int rc = ms_http_prepare(http->easy, http->url, &call, &stream->problem, &headers, err);
     if (rc == 0)
         rc = add_stream_headers(stream, &own);
@@ -176,7 +210,8 @@ static int receive_all(struct stream *stream, const char *path, struct ms_error 
 int ms_target_http_subscribe(struct ms_target *target, const struct ms_target_read *read,
                              ms_target_event_fn *visit, void *context, struct ms_error *err) {
     struct stream stream = {
-        .http = (struct ms_http_target *)target, .visit = visit, .context = context};
+        .http = (struct ms_http_target *)target, .visit = visit, .context = context, .err = err};
+    ms_buf_init(&stream.text, MS_HTTP_ANSWER_BYTES_MAX);
     ms_buf_init(&stream.line, MS_HTTP_ANSWER_BYTES_MAX);
     ms_buf_init(&stream.data, MS_HTTP_ANSWER_BYTES_MAX);
     ms_http_answer_init(&stream.problem);
@@ -192,6 +227,7 @@ int ms_target_http_subscribe(struct ms_target *target, const struct ms_target_re
     ms_buf_deinit(&path);
     ms_buf_deinit(&stream.line);
     ms_buf_deinit(&stream.data);
+    ms_buf_deinit(&stream.text);
     ms_http_answer_deinit(&stream.problem);
     return rc < 0 ? rc : 0;
 }

@@ -137,6 +137,7 @@ static int store_delete_topic(struct ms_target *target, struct ms_bytes name,
 
 /* ---- state ---- */
 
+/* The same document as GET /v1/info, as far as a store without a server has it. */
 static int store_info(struct ms_target *target, struct ms_buf *out, struct ms_error *err) {
     struct ms_store_info info;
     ms_store_info(store_of(target)->store, &info);
@@ -144,16 +145,19 @@ static int store_info(struct ms_target *target, struct ms_buf *out, struct ms_er
     ms_uuid_format(&info.uuid, uuid);
     int rc = ms_buf_printf(
         out,
-        "{\"version\":\"%s\",\"store\":\"%s\",\"events\":%llu,\"epoch\":%llu,\"segments\":%u,"
-        "\"log_bytes\":%llu,\"recovered_bytes\":%llu,\"recovery_ms\":%lld,"
-        "\"recovered_torn_tail\":%s,\"refusing_appends\":%s,\"failed\":%s,\"index_lag\":%llu,"
-        "\"durability\":\"%s\",\"direct\":%s}",
+        "{\"name\":\"mainstem\",\"version\":\"%s\",\"store\":{\"uuid\":\"%s\",\"end\":%llu,"
+        "\"epoch\":%llu,\"segments\":%u,\"log_bytes\":%llu,\"durability\":\"%s\",\"direct\":%s,",
         MS_VERSION, uuid, (unsigned long long)info.end, (unsigned long long)info.epoch,
-        info.segments, (unsigned long long)info.log_bytes, (unsigned long long)info.recovered_bytes,
-        (long long)info.recovery_ms, info.recovered_torn_tail ? "true" : "false",
-        info.refusing_appends ? "true" : "false", info.failed ? "true" : "false",
-        (unsigned long long)info.index_lag, info.durability == MS_DURABILITY_OS ? "os" : "commit",
-        info.direct ? "true" : "false");
+        info.segments, (unsigned long long)info.log_bytes,
+        info.durability == MS_DURABILITY_OS ? "os" : "commit", info.direct ? "true" : "false");
+    if (rc == 0)
+        rc = ms_buf_printf(out,
+                           "\"recovery\":{\"bytes\":%llu,\"ms\":%lld,\"torn_tail\":%s},"
+                           "\"refusing_appends\":%s,\"failed\":%s,\"index_lag\":%llu}}",
+                           (unsigned long long)info.recovered_bytes, (long long)info.recovery_ms,
+                           info.recovered_torn_tail ? "true" : "false",
+                           info.refusing_appends ? "true" : "false", info.failed ? "true" : "false",
+                           (unsigned long long)info.index_lag);
     return rc == 0 ? 0 : ms_error_set(err, rc, "no memory for the store's state");
 }
 

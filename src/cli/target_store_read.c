@@ -1,5 +1,6 @@
 /* Reads of an embedded store, and subscriptions. See target.h. */
 #include "base/time.h"
+#include "cli/output.h"
 #include "cli/target_store.h"
 #include "wire/event_json.h"
 
@@ -32,7 +33,7 @@ static int visit_event(void *context, const struct ms_read_event *event) {
     ms_buf_clear(&visiting->line);
     int rc = ms_event_write_json(&visiting->text, MS_FORMAT_JSON, &event->event, &event->place);
     if (rc == 0)
-        rc = ms_event_on_one_line(&visiting->line, ms_buf_bytes(&visiting->text));
+        rc = ms_json_on_one_line(&visiting->line, ms_buf_bytes(&visiting->text));
     if (rc == 0)
         rc = visiting->visit(visiting->context, ms_buf_bytes(&visiting->line));
     visiting->count++;

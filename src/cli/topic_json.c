@@ -12,28 +12,42 @@
 
 static const char *truth(bool value) { return value ? "true" : "false"; }
 
+static int write_bound(struct ms_buf *out, const char *name, int64_t bound) {
+    if (bound < 0)
+        return ms_buf_printf(out, ",\"%s\":null", name);
+    return ms_buf_printf(out, ",\"%s\":%lld", name, (long long)bound);
+}
+
+static int write_settings(struct ms_buf *out, const struct ms_topic_settings *settings) {
+    bool both = settings->require_source && settings->require_correlation_id;
+    int rc = ms_buf_printf(out, ",\"partitions\":%u,\"streams\":%s", settings->partitions,
+                           truth(settings->streams));
+    if (rc == 0)
+        rc = write_bound(out, "retention_ms", settings->retention_ms);
+    if (rc == 0)
+        rc = write_bound(out, "retention_bytes", settings->retention_bytes);
+    if (rc == 0)
+        rc = ms_buf_printf(out, ",\"compact\":%s,\"compression\":\"%s\",\"require\":[%s%s%s]",
+                           truth(settings->compact), ms_codec_name(settings->compression),
+                           settings->require_source ? "\"source\"" : "", both ? "," : "",
+                           settings->require_correlation_id ? "\"correlation_id\"" : "");
+    return rc;
+}
+
 int ms_topic_write_json(struct ms_buf *out, const struct ms_topic_info *topic) {
-    const struct ms_topic_settings *settings = &topic->settings;
     char id[MS_UUID_TEXT_LEN + 1], created[MS_TIME_TEXT_MAX];
     ms_uuid_format(&topic->id, id);
     ms_time_format_ms(topic->created_at_ms, created);
-    int rc = ms_buf_append_cstr(out, "{\"topic\":");
+    int rc = ms_buf_append_cstr(out, "{\"name\":");
     if (rc == 0)
         rc = ms_json_write_string(out, topic->name);
     if (rc == 0)
-        rc =
-            ms_buf_printf(out, ",\"id\":\"%s\",\"events\":%llu,\"created_at\":\"%s\",\"system\":%s",
-                          id, (unsigned long long)topic->events, created, truth(topic->system));
+        rc = ms_buf_printf(out, ",\"id\":\"%s\"", id);
     if (rc == 0)
-        rc =
-            ms_buf_printf(out,
-                          ",\"settings\":{\"partitions\":%u,\"streams\":%s,\"retention_ms\":%lld,"
-                          "\"retention_bytes\":%lld,\"compact\":%s,\"compression\":\"%s\","
-                          "\"require_source\":%s,\"require_correlation_id\":%s}}",
-                          settings->partitions, truth(settings->streams),
-                          (long long)settings->retention_ms, (long long)settings->retention_bytes,
-                          truth(settings->compact), ms_codec_name(settings->compression),
-                          truth(settings->require_source), truth(settings->require_correlation_id));
+        rc = write_settings(out, &topic->settings);
+    if (rc == 0)
+        rc = ms_buf_printf(out, ",\"system\":%s,\"events\":%llu,\"created_at\":\"%s\"}",
+                           truth(topic->system), (unsigned long long)topic->events, created);
     return rc;
 }
 
@@ -50,6 +64,15 @@ static int read_number(struct ms_json_value value, int64_t *ret_value) {
     return value.type == MS_JSON_NUMBER ? ms_json_i64(value, ret_value) : MS_EINVAL;
 }
 
+/* null: no bound. */
+static int read_bound(struct ms_json_value value, int64_t *ret_value) {
+    int64_t bound = -1;
+    if (value.type != MS_JSON_NULL && (read_number(value, &bound) != 0 || bound < 0))
+        return MS_EINVAL;
+    *ret_value = bound;
+    return 0;
+}
+
 static int read_partitions(struct ms_json_value value, struct ms_topic_settings *settings) {
     int64_t partitions;
     int rc = read_number(value, &partitions);
@@ -62,10 +85,10 @@ static int read_streams(struct ms_json_value value, struct ms_topic_settings *se
     return read_bool(value, &settings->streams);
 }
 static int read_retention(struct ms_json_value value, struct ms_topic_settings *settings) {
-    return read_number(value, &settings->retention_ms);
+    return read_bound(value, &settings->retention_ms);
 }
 static int read_retention_bytes(struct ms_json_value value, struct ms_topic_settings *settings) {
-    return read_number(value, &settings->retention_bytes);
+    return read_bound(value, &settings->retention_bytes);
 }
 static int read_compact(struct ms_json_value value, struct ms_topic_settings *settings) {
     return read_bool(value, &settings->compact);
@@ -76,26 +99,30 @@ static int read_compression(struct ms_json_value value, struct ms_topic_settings
     return ms_codec_parse(ms_bytes_of(value.text.data + 1, value.text.len - 2),
                           &settings->compression);
 }
-static int read_require_source(struct ms_json_value value, struct ms_topic_settings *settings) {
-    return read_bool(value, &settings->require_source);
-}
-static int read_require_correlation(struct ms_json_value value,
-                                    struct ms_topic_settings *settings) {
-    return read_bool(value, &settings->require_correlation_id);
+static int read_require(struct ms_json_value value, struct ms_topic_settings *settings) {
+    struct ms_json_value name;
+    if (value.type != MS_JSON_ARRAY)
+        return MS_EINVAL;
+    settings->require_source = settings->require_correlation_id = false;
+    for (size_t at = 0; ms_json_next_element(value, &at, &name);) {
+        if (ms_bytes_equal_cstr(name.text, "\"source\""))
+            settings->require_source = true;
+        else if (ms_bytes_equal_cstr(name.text, "\"correlation_id\""))
+            settings->require_correlation_id = true;
+        else
+            return MS_EINVAL;
+    }
+    return 0;
 }
 
 static const struct {
     const char *name;
     int (*read)(struct ms_json_value value, struct ms_topic_settings *settings);
 } FIELDS[] = {
-    {"partitions", read_partitions},
-    {"streams", read_streams},
-    {"retention_ms", read_retention},
-    {"retention_bytes", read_retention_bytes},
-    {"compact", read_compact},
-    {"compression", read_compression},
-    {"require_source", read_require_source},
-    {"require_correlation_id", read_require_correlation},
+    {"partitions", read_partitions},  {"streams", read_streams},
+    {"retention_ms", read_retention}, {"retention_bytes", read_retention_bytes},
+    {"compact", read_compact},        {"compression", read_compression},
+    {"require", read_require},
 };
 
 static int read_field(struct ms_json_value name, struct ms_json_value value,

@@ -5,8 +5,9 @@
 
 #include "base/alloc.h"
 
-/* How many appends ahead of the fold the tables' lines are asked for. */
-#define PREFETCH_DISTANCE 6
+/* How many appends ahead of the fold the tables' slots are asked for, and then the streams' nodes. */
+#define PREFETCH_SLOTS 12
+#define PREFETCH_NODES 6
 #define PARTITIONS_CAPACITY_MIN 64
 #define TIMES_CAPACITY_MIN 64
 
@@ -159,11 +160,18 @@ bool ms_overlay_time_floor(const struct ms_overlay *overlay, int64_t time_ms,
 
 /* ---- folding ---- */
 
-static void prefetch(const struct ms_overlay *overlay, const struct ms_index_append *append) {
-    if (append->has_stream)
-        ms_stream_table_prefetch(&overlay->streams, &append->stream);
-    for (size_t i = 0; i < append->term_count; i++)
-        ms_term_table_prefetch(&overlay->terms, append->terms[i]);
+/* A fold is little but cache misses; asked for early, they overlap. */
+static void prefetch(const struct ms_overlay *overlay, const struct ms_index_append *appends,
+                     size_t count, size_t at) {
+    if (at + PREFETCH_SLOTS < count) {
+        const struct ms_index_append *append = &appends[at + PREFETCH_SLOTS];
+        if (append->has_stream)
+            ms_stream_table_prefetch(&overlay->streams, &append->stream);
+        for (size_t i = 0; i < append->term_count; i++)
+            ms_term_table_prefetch(&overlay->terms, append->terms[i]);
+    }
+    if (at + PREFETCH_NODES < count && appends[at + PREFETCH_NODES].has_stream)
+        ms_stream_table_prefetch_node(&overlay->streams, &appends[at + PREFETCH_NODES].stream);
 }
 
 static int fold_append(struct ms_overlay *overlay, const struct ms_index_append *append) {
@@ -189,8 +197,7 @@ int ms_overlay_fold(struct ms_overlay *overlay, const struct ms_index_append *ap
     MS_ASSERT(next >= overlay->next);
     for (size_t i = 0; i < count; i++) {
         const struct ms_index_append *append = &appends[i];
-        if (i + PREFETCH_DISTANCE < count)
-            prefetch(overlay, &appends[i + PREFETCH_DISTANCE]);
+        prefetch(overlay, appends, count, i);
         if (append->position < overlay->folded) {
             MS_ASSERT(append->position >= overlay->next); /* folded by a call that failed */
             continue;

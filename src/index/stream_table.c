@@ -39,6 +39,16 @@ void ms_stream_table_prefetch(const struct ms_stream_table *table, const struct 
         __builtin_prefetch(&shard->slots[tag_of(id) & (shard->capacity - 1)]);
 }
 
+void ms_stream_table_prefetch_node(const struct ms_stream_table *table,
+                                   const struct ms_stream_id *id) {
+    const struct ms_stream_shard *shard = &table->shards[id->bytes[0]];
+    if (shard->capacity == 0)
+        return;
+    uint32_t node = shard->slots[tag_of(id) & (shard->capacity - 1)].node;
+    if (node)
+        __builtin_prefetch(node_at(table, node - 1));
+}
+
 /* The slot of the id, or the free one where it belongs. The shard has at least one free slot. */
 static struct ms_stream_slot *find_slot(const struct ms_stream_table *table,
                                         const struct ms_stream_shard *shard, uint32_t tag,

@@ -38,8 +38,10 @@ struct ms_stream_table {
 };
 
 void ms_stream_table_deinit(struct ms_stream_table *table); /* takes a zeroed struct */
-/* Brings the lines that an add will touch into the cache. */
+/* Brings what an add will touch into the cache: first the slot, some appends later the node it names. */
 void ms_stream_table_prefetch(const struct ms_stream_table *table, const struct ms_stream_id *id);
+void ms_stream_table_prefetch_node(const struct ms_stream_table *table,
+                                   const struct ms_stream_id *id);
 /* Adds an append; the newest one again changes nothing. MS_ENOMEM: fold it again. */
 int ms_stream_table_add(struct ms_stream_table *table, struct ms_arena *arena,
                         const struct ms_stream_id *id,

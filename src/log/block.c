@@ -148,10 +148,10 @@ int ms_entry_header_read(const uint8_t *bytes, size_t len, uint64_t segment, uin
 static int check_payload(const struct ms_entry_header *entry, const uint8_t *payload,
                          uint32_t *ret_records, struct ms_error *err) {
     struct ms_bytes bytes = {payload, entry->length};
-    if (entry->kind == MS_ENTRY_ANCHORS) {
+    if (entry->kind != MS_ENTRY_BATCH) {
         uint32_t crc = ms_get_be32(payload + MS_BATCH_OFFSET_CRC);
         if (crc != ms_crc32c(0, payload + MS_BATCH_CRC_START, entry->length - MS_BATCH_CRC_START))
-            return ms_error_set(err, MS_ECORRUPT, "footer checksum mismatch");
+            return ms_error_set(err, MS_ECORRUPT, "checksum mismatch");
         *ret_records = 0;
         return 0;
     }

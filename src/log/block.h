@@ -11,7 +11,8 @@
  *     0    8 magic            "MSTMBLK1"
  *     8    2 format           MS_BLOCK_FORMAT; a newer one is refused with a sentence
  *    10    2 flags            1 os: not synced when it was acknowledged · 2 mark: no entries, written
- *                             after recovery · 4 clean: a mark of a clean stop · 8 footer
+ *                             after recovery · 4 clean: a mark of a clean stop · 8 footer ·
+ *                             16 rewritten by the scavenger
  *    12    4 header crc       CRC-32C of the 128 bytes with this field zero
  *    16   16 store uuid
  *    32    4 shard
@@ -34,7 +35,8 @@
  *                             the payload's first 21 bytes: base offset, leader epoch, and the batch's
  *                             own crc, which covers the rest of it
  *     4    4 length           of the payload
- *     8    1 kind             1 batch · 2 anchors (footers only)
+ *     8    1 kind             1 batch · 2 anchors (footers only) · 3 frame: entries compressed
+ *                             together by the scavenger (frame.h)
  *     9    1 flags            1 has a stream · 2 last entry of its block · 4 tombstone · 8 control
  *    10    2 partition
  *    12    4 topic            the topic's number
@@ -65,11 +67,13 @@ enum {
     MS_BLOCK_MARK = 2,
     MS_BLOCK_CLEAN = 4,
     MS_BLOCK_FOOTER = 8,
+    MS_BLOCK_REWRITTEN = 16,
 };
 
 enum ms_entry_kind {
     MS_ENTRY_BATCH = 1,
     MS_ENTRY_ANCHORS = 2,
+    MS_ENTRY_FRAME = 3,
 };
 
 enum {

@@ -6,6 +6,7 @@
  * the entry's checksum and the batch's; what comes from the tail cache was never away.
  */
 #include "base/endian.h"
+#include "log/frame.h"
 #include "log/internal.h"
 #include "wire/batch.h"
 
@@ -21,7 +22,14 @@ void ms_log_cursor_init(struct ms_log_cursor *cursor, struct ms_log *log, uint64
 void ms_log_cursor_deinit(struct ms_log_cursor *cursor) {
     ms_segment_unref(cursor->segment);
     ms_blob_unref(cursor->window);
+    ms_blob_unref(cursor->frame);
     *cursor = (struct ms_log_cursor){0};
+}
+
+static void leave_frame(struct ms_log_cursor *cursor) {
+    ms_blob_unref(cursor->frame);
+    cursor->frame = NULL;
+    cursor->frame_at = cursor->frame_len = 0;
 }
 
 void ms_log_cursor_seek(struct ms_log_cursor *cursor, uint64_t position) {
@@ -30,6 +38,7 @@ void ms_log_cursor_seek(struct ms_log_cursor *cursor, uint64_t position) {
     cursor->next_position = position;
     cursor->positioned = false;
     cursor->read_bytes = READ_BYTES_FIRST;
+    leave_frame(cursor);
 }
 
 static int damaged_at(const struct ms_log_cursor *cursor, const char *what, struct ms_error *err) {
@@ -175,38 +184,84 @@ static void step_over(struct ms_log_cursor *cursor, const struct ms_entry_header
     }
 }
 
-/* Reads one entry. 1: it is in *ret_entry; 0: it was skipped. */
+/* Gives an entry whose header and payload are at hand. 1: it is in *ret_entry; 0: it was skipped. */
+static int give_entry(struct ms_log_cursor *cursor, const struct ms_entry_header *header,
+                      const uint8_t *batch, bool verify, struct ms_log_entry *ret_entry,
+                      struct ms_error *err) {
+    uint32_t count = ms_get_be32(batch + BATCH_AT_LAST_OFFSET_DELTA) + 1;
+    if (header->first_position + count <= cursor->next_position)
+        return 0;
+    struct ms_bytes bytes = {batch, header->length};
+    if (verify && ms_batch_check_crc(bytes, NULL) != 0)
+        return damaged_at(cursor, "an event's checksum is wrong", err);
+    *ret_entry = (struct ms_log_entry){
+        .header = *header,
+        .batch = bytes,
+        .first_offset = (int64_t)ms_get_be64(batch),
+        .record_count = count,
+        .commit_time_ms = cursor->commit_time_ms,
+    };
+    cursor->next_position = header->first_position + count;
+    return 1;
+}
+
+/* The next entry of the frame at hand. The frame's own checksum has covered all of it. */
+static int read_framed(struct ms_log_cursor *cursor, struct ms_log_entry *ret_entry,
+                       struct ms_error *err) {
+    const uint8_t *at = cursor->frame->data + cursor->frame_at;
+    size_t left = cursor->frame_len - cursor->frame_at;
+    struct ms_entry_header header;
+    if (left < MS_FRAME_TIME_LEN + MS_ENTRY_HEADER_LEN + MS_BATCH_HEADER_LEN ||
+        ms_entry_header_read(at + MS_FRAME_TIME_LEN, left - MS_FRAME_TIME_LEN,
+                             cursor->segment->first_position, cursor->epoch, &header) != 0 ||
+        header.length > left - MS_FRAME_TIME_LEN - MS_ENTRY_HEADER_LEN)
+        return damaged_at(cursor, "a frame's content is damaged", err);
+    cursor->commit_time_ms = (int64_t)ms_get_le64(at);
+    int rc = give_entry(cursor, &header, at + MS_FRAME_TIME_LEN + MS_ENTRY_HEADER_LEN, false,
+                        ret_entry, err);
+    cursor->frame_at += MS_FRAME_TIME_LEN + MS_ENTRY_HEADER_LEN + header.length;
+    return rc;
+}
+
+static int enter_frame(struct ms_log_cursor *cursor, const struct ms_entry_header *header,
+                       const uint8_t *payload, struct ms_error *err) {
+    struct ms_blob *content;
+    size_t len;
+    int rc = ms_frame_read(ms_bytes_of(payload, header->length), &content, &len);
+    if (rc == MS_ENOMEM)
+        return ms_error_set(err, rc, "no memory to read the log");
+    if (rc != 0)
+        return damaged_at(cursor, "a frame's checksum is wrong", err);
+    leave_frame(cursor);
+    cursor->frame = content;
+    cursor->frame_len = len;
+    step_over(cursor, header);
+    return 0;
+}
+
+/* Reads one entry. 1: it is in *ret_entry; 0: it was skipped, or a frame was entered. */
 static int read_entry(struct ms_log_cursor *cursor, struct ms_log_entry *ret_entry,
                       struct ms_error *err) {
-    int rc = need_bytes(cursor, MS_ENTRY_HEADER_LEN + MS_BATCH_HEADER_LEN, err);
+    int rc = need_bytes(cursor, MS_ENTRY_HEADER_LEN + MS_ENTRY_PAYLOAD_COVERED, err);
     if (rc != 0)
         return rc;
-    struct ms_entry_header header;
+    struct ms_entry_header header = {0};
     rc = ms_entry_header_read(cursor->bytes + cursor->at, cursor->len - cursor->at,
                               cursor->segment->first_position, cursor->epoch, &header);
-    if (rc != 0)
+    bool known = header.kind == MS_ENTRY_FRAME ||
+                 (header.kind == MS_ENTRY_BATCH && header.length >= MS_BATCH_HEADER_LEN);
+    if (rc != 0 || !known)
         return damaged_at(cursor, "an entry's checksum is wrong", err);
     rc = need_bytes(cursor, MS_ENTRY_HEADER_LEN + header.length, err);
     if (rc != 0)
         return rc;
-    const uint8_t *batch = cursor->bytes + cursor->at + MS_ENTRY_HEADER_LEN;
-    uint32_t count = ms_get_be32(batch + BATCH_AT_LAST_OFFSET_DELTA) + 1;
-    bool skip = header.first_position + count <= cursor->next_position;
-    if (!skip) {
-        struct ms_bytes bytes = {batch, header.length};
-        if (!cursor->from_tail && ms_batch_check_crc(bytes, NULL) != 0)
-            return damaged_at(cursor, "an event's checksum is wrong", err);
-        *ret_entry = (struct ms_log_entry){
-            .header = header,
-            .batch = bytes,
-            .first_offset = (int64_t)ms_get_be64(batch),
-            .record_count = count,
-            .commit_time_ms = cursor->commit_time_ms,
-        };
-        cursor->next_position = header.first_position + count;
-    }
-    step_over(cursor, &header);
-    return skip ? 0 : 1;
+    const uint8_t *payload = cursor->bytes + cursor->at + MS_ENTRY_HEADER_LEN;
+    if (header.kind == MS_ENTRY_FRAME)
+        return enter_frame(cursor, &header, payload, err);
+    rc = give_entry(cursor, &header, payload, !cursor->from_tail, ret_entry, err);
+    if (rc >= 0)
+        step_over(cursor, &header);
+    return rc;
 }
 
 int ms_log_cursor_next(struct ms_log_cursor *cursor, struct ms_log_entry *ret_entry,
@@ -214,6 +269,10 @@ int ms_log_cursor_next(struct ms_log_cursor *cursor, struct ms_log_entry *ret_en
     uint64_t end = ms_log_end(cursor->log);
     int rc = 0;
     while (rc == 0 && cursor->next_position < end) {
+        if (cursor->frame != NULL && cursor->frame_at < cursor->frame_len) {
+            rc = read_framed(cursor, ret_entry, err);
+            continue;
+        }
         if (!cursor->positioned)
             rc = position_cursor(cursor);
         if (rc == 0 && cursor->at_block_start) {

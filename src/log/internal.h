@@ -159,6 +159,8 @@ int ms_recovery_run(struct ms_log *log, struct ms_error *err) MS_MUST_CHECK;
 int ms_tail_init(struct ms_tail *tail, size_t bytes_max) MS_MUST_CHECK;
 void ms_tail_deinit(struct ms_tail *tail);
 void ms_tail_add(struct ms_tail *tail, const struct ms_log_block *block);
+/* Drops every block of a segment: its file is about to be another one. */
+void ms_tail_forget(struct ms_tail *tail, uint64_t segment);
 /* The block that covers this place of a segment, referenced; false when it isn't in memory. */
 bool ms_tail_find(struct ms_tail *tail, uint64_t segment, uint64_t offset,
                   struct ms_tail_block *ret_block);

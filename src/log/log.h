@@ -162,6 +162,8 @@ struct ms_log_cursor {
     bool at_block_start;
     bool from_tail;
     bool positioned;
+    struct ms_blob *frame; /* entries of a rewritten segment, decompressed; NULL: none at hand */
+    size_t frame_len, frame_at;
     size_t read_bytes; /* of the next read from the file: grows while reading goes on */
 };
 void ms_log_cursor_init(struct ms_log_cursor *cursor, struct ms_log *log, uint64_t position);

@@ -262,6 +262,7 @@ static int scan_segment(struct recovery *recovery, struct ms_segment *segment, s
     segment->last_sequence = recovery->chain.sequence - 1;
     segment->last_hash = recovery->chain.hash;
     segment->last_commit_time_ms = recovery->chain.commit_time_ms;
+    segment->last_epoch = recovery->chain.epoch;
     return 0;
 }
 
@@ -276,6 +277,7 @@ static int check_sealed_start(struct recovery *recovery, struct ms_segment *segm
     if (ms_block_header_read(bytes, &header) != 0 ||
         !continues(recovery->log, segment, &recovery->chain, &header))
         return damaged(segment, 0, "it does not continue the segment before it", err);
+    segment->rewritten = (header.flags & MS_BLOCK_REWRITTEN) != 0;
     return 0;
 }
 
@@ -284,7 +286,7 @@ static void take_sealed(struct recovery *recovery, const struct ms_segment *segm
         .sequence = segment->last_sequence + 1,
         .position = atomic_load(&segment->end_position),
         .hash = segment->last_hash,
-        .epoch = segment->epochs[atomic_load(&segment->epoch_count) - 1],
+        .epoch = segment->last_epoch,
         .commit_time_ms = segment->last_commit_time_ms,
         .anchored = true,
     };
@@ -429,6 +431,13 @@ static int walk(struct recovery *recovery, struct ms_error *err) {
     return rc;
 }
 
+/* Files that hold nothing of their own: prepared space, and a rewrite that was not finished. */
+static bool left_over(const char *name) {
+    size_t len = strlen(name);
+    bool rewrite = len == MS_SEGMENT_NAME_LEN + 8 && strcmp(name + MS_SEGMENT_NAME_LEN, ".rewrite") == 0;
+    return rewrite || (len > 4 && strncmp(name, "spare-", 6) == 0 && strcmp(name + len - 4, ".tmp") == 0);
+}
+
 static int list_names(struct recovery *recovery, struct ms_error *err) {
     struct ms_log *log = recovery->log;
     struct ms_dir_entry *entries;
@@ -443,9 +452,9 @@ static int list_names(struct recovery *recovery, struct ms_error *err) {
         char path[MS_PATH_MAX];
         if (ms_segment_name_parse(entries[i].name, &recovery->names[recovery->name_count]))
             recovery->name_count++;
-        else if (strncmp(entries[i].name, "spare-", 6) == 0 && !log->options.read_only &&
+        else if (left_over(entries[i].name) && !log->options.read_only &&
                  ms_path_join(path, log->dir, entries[i].name) == 0)
-            rc = ms_vfs_unlink(log->env->vfs, path, err); /* prepared space: holds nothing */
+            rc = ms_vfs_unlink(log->env->vfs, path, err);
     }
     ms_dir_entries_free(entries, count);
     return rc;

@@ -19,6 +19,7 @@ enum {
     FOOTER_AT_TIME = 64,
     FOOTER_AT_EPOCHS = 72,
     FOOTER_AT_ANCHORS = 76,
+    FOOTER_AT_LAST_EPOCH = 80,
 
     TRAILER_AT_OFFSET = 8,
     TRAILER_AT_LENGTH = 16,
@@ -160,6 +161,7 @@ static void footer_payload_write(const struct ms_segment *segment, uint32_t epoc
     ms_put_le64(out + FOOTER_AT_TIME, (uint64_t)segment->last_commit_time_ms);
     ms_put_le32(out + FOOTER_AT_EPOCHS, epochs);
     ms_put_le32(out + FOOTER_AT_ANCHORS, anchors);
+    ms_put_le32(out + FOOTER_AT_LAST_EPOCH, segment->last_epoch);
     memcpy(out + MS_SEGMENT_FOOTER_FIXED, segment->epochs, (size_t)epochs * 4);
     memcpy(out + MS_SEGMENT_FOOTER_FIXED + (size_t)epochs * 4, segment->anchors,
            (size_t)anchors * sizeof(struct ms_anchor));
@@ -256,6 +258,7 @@ static int footer_load_payload(struct ms_segment *segment, const uint8_t *payloa
     segment->last_sequence = ms_get_le64(payload + FOOTER_AT_SEQUENCE);
     memcpy(segment->last_hash.bytes, payload + FOOTER_AT_HASH, 16);
     segment->last_commit_time_ms = (int64_t)ms_get_le64(payload + FOOTER_AT_TIME);
+    segment->last_epoch = ms_get_le32(payload + FOOTER_AT_LAST_EPOCH);
     atomic_store(&segment->state, MS_SEGMENT_SEALED);
     return 0;
 }

@@ -16,7 +16,8 @@
  *     0   17 zero                      17    4 crc of the rest, big endian (as in a batch)
  *    21    3 zero                      24    8 end position        32    8 end offset of the blocks
  *    40    8 last block's sequence     48   16 last block's hash   64    8 last commit time, ms
- *    72    4 epoch count               76    4 anchor count        80    4 n epochs
+ *    72    4 epoch count               76    4 anchor count        80    4 last block's epoch
+ *    84    4 zero                      88    4 n epochs
  *     …   16 n anchors
  *
  * and the last 64 bytes of the file are the trailer: magic "MSTMEND1", footer offset (8), footer length
@@ -40,7 +41,7 @@
 #define MS_SEGMENT_NAME_LEN 24 /* 20 digits and ".log" */
 #define MS_SEGMENT_EPOCHS_MAX 4096u
 #define MS_SEGMENT_TRAILER_LEN 64u
-#define MS_SEGMENT_FOOTER_FIXED 80u
+#define MS_SEGMENT_FOOTER_FIXED 88u
 
 struct ms_anchor {
     uint32_t position_delta;
@@ -79,10 +80,12 @@ struct ms_segment {
     uint32_t anchor_capacity;
     uint32_t *epochs;
     _Atomic(uint32_t) epoch_count;
-    /* of the last block, for the footer and the chain */
+    /* of the last block as it was first written, for the footer and the chain */
     uint64_t last_sequence;
     struct ms_hash128 last_hash;
     int64_t last_commit_time_ms;
+    uint32_t last_epoch;
+    bool rewritten; /* by the scavenger: its blocks are no chain, positions have gaps */
     char path[];
 };
 

@@ -101,3 +101,11 @@ bool ms_tail_find(struct ms_tail *tail, uint64_t segment, uint64_t offset,
     pthread_rwlock_unlock(&tail->lock);
     return found;
 }
+
+void ms_tail_forget(struct ms_tail *tail, uint64_t segment) {
+    pthread_rwlock_wrlock(&tail->lock);
+    /* Blocks are in log order, so everything older goes with them. */
+    while (tail->count > 0 && tail_at(tail, 0)->segment <= segment)
+        tail_drop_oldest(tail);
+    pthread_rwlock_unlock(&tail->lock);
+}

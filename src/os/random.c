@@ -1,8 +1,8 @@
 /*
  * The kernel's randomness, drawn in blocks, and xoshiro256** for what must repeat; see random.h.
  *
- * The block belongs to one thread, so drawing takes no lock. Two things keep bytes from being handed
- * out twice: what was handed out is wiped, and a fork empties the block of the child.
+ * The block belongs to one thread, so drawing takes no lock. Two things keep bytes from being
+ * handed out twice: what was handed out is wiped, and a fork empties the block of the child.
  */
 #include "os/random.h"
 
@@ -19,8 +19,8 @@ uint64_t ms_random_u64(struct ms_random *random) {
     return ms_get_le64(bytes);
 }
 
-/* Lemire's multiplication: the high half is the answer; low halves below 2^64 mod bound would favour
- * some answers and are drawn again. */
+/* Lemire's multiplication: the high half is the answer; low halves below 2^64 mod bound would
+ * favour some answers and are drawn again. */
 uint64_t ms_random_below(struct ms_random *random, uint64_t bound) {
     MS_ASSERT(bound > 0);
     unsigned __int128 product = (unsigned __int128)ms_random_u64(random) * bound;
@@ -121,7 +121,8 @@ static void seeded_fill(struct ms_random *random, void *out, size_t len) {
     pthread_mutex_unlock(&seeded->mutex);
 }
 
-/* SplitMix64 spreads the seed, as the generator's authors advise: a state of zeros would stay so. */
+/* SplitMix64 spreads the seed, as the generator's authors advise: a state of zeros would stay so.
+ * */
 static uint64_t splitmix_next(uint64_t *state) {
     *state += UINT64_C(0x9e3779b97f4a7c15);
     uint64_t mixed = *state;

@@ -4,8 +4,8 @@
  * Three things the kernel does that callers must not have to know:
  *   - writes end short, also direct ones, and only the next attempt tells the reason
  *   - a file system may take O_DIRECT when opening and refuse it at the first write
- *   - a failed fdatasync leaves pages marked clean: a second one would "succeed" without the data, so no
- *     sync is repeated, not even after EINTR
+ *   - a failed fdatasync leaves pages marked clean: a second one would "succeed" without the data,
+ *     so no sync is repeated, not even after EINTR
  *
  * Any thread. The only place, with vfs_posix_dir.c, that calls the kernel for files.
  */
@@ -137,8 +137,9 @@ static int posix_writev(struct ms_file *base, uint64_t offset, const struct ms_i
             continue;
         if (written < 0)
             return write_failed(file, errno, err);
-        /* After a short write the rest is tried again: it succeeds or tells the reason. A direct write
-         * can go on only from an aligned place, so it repeats the last, partly written block. */
+        /* After a short write the rest is tried again: it succeeds or tells the reason. A direct
+         * write can go on only from an aligned place, so it repeats the last, partly written block.
+         * */
         size_t progress = (size_t)written;
         if (file->direct)
             progress -= progress % DIRECT_ALIGNMENT;
@@ -236,8 +237,8 @@ static int os_flags(int flags) {
     return result;
 }
 
-/* O_DIRECT is asked for after opening: an open that fails for it would leave a created file behind, and
- * the caller's second attempt with EXCL would then find it. */
+/* O_DIRECT is asked for after opening: an open that fails for it would leave a created file behind,
+ * and the caller's second attempt with EXCL would then find it. */
 static int make_direct(int fd, const char *path, int flags, struct ms_error *err) {
     int status = fcntl(fd, F_GETFL);
     if (status >= 0 && fcntl(fd, F_SETFL, status | O_DIRECT) == 0)
@@ -265,8 +266,9 @@ static int posix_open(struct ms_vfs *vfs, const char *path, int flags, struct ms
     return wrap_fd(fd, path, direct, ret_file, err);
 }
 
-/* flock and not fcntl: its locks belong to the open file description, so that a second open of the same
- * process is refused too and closing some other descriptor of the file does not drop the lock. */
+/* flock and not fcntl: its locks belong to the open file description, so that a second open of the
+ * same process is refused too and closing some other descriptor of the file does not drop the lock.
+ * */
 static int posix_lock(struct ms_vfs *vfs, const char *path, struct ms_file **ret_lock,
                       struct ms_error *err) {
     (void)vfs;

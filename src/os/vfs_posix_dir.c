@@ -1,4 +1,5 @@
-/* Names and directories of the operating system; see vfs.h for what each call promises. Any thread. */
+/* Names and directories of the operating system; see vfs.h for what each call promises. Any thread.
+ * */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
-/* The simulated file system behind the seam: handles, and each operation of vfs.h as "lock, ask the gate,
- * do it (or a part of it)". See vfs_sim.h for what is simulated. Any thread. */
+/* The simulated file system behind the seam: handles, and each operation of vfs.h as "lock, ask the
+ * gate, do it (or a part of it)". See vfs_sim.h for what is simulated. Any thread. */
 #include "os/vfs_sim_internal.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* What goes wrong in the simulated file system, and when: counts, faults, the power cut, bit flips. The
- * chances themselves are in vfs_sim_file.c and vfs_sim_tree.c. Any thread (takes the lock). */
+/* What goes wrong in the simulated file system, and when: counts, faults, the power cut, bit flips.
+ * The chances themselves are in vfs_sim_file.c and vfs_sim_tree.c. Any thread (takes the lock). */
 #include "os/vfs_sim_internal.h"
 
 uint64_t ms_sim_below(struct ms_vfs_sim *sim, uint64_t bound) {

@@ -1,9 +1,9 @@
 /*
- * One simulated file: what is current, what is durable, and the un-synced changes in between, of which a
- * power cut may keep any sectors and a prefix of the size changes. See vfs_sim_internal.h.
+ * One simulated file: what is current, what is durable, and the un-synced changes in between, of
+ * which a power cut may keep any sectors and a prefix of the size changes. See vfs_sim_internal.h.
  *
- * Why a prefix for sizes and any subset for data: file systems journal what they know of a file (its
- * size, a truncation) and so keep the order, but write data back whenever they like.
+ * Why a prefix for sizes and any subset for data: file systems journal what they know of a file
+ * (its size, a truncation) and so keep the order, but write data back whenever they like.
  */
 #include "os/vfs_sim_internal.h"
 
@@ -11,7 +11,8 @@
 
 /* ---- chance ---- */
 
-/* Which of a row of sectors survive. Plain coins alone would hardly ever keep or lose a whole write. */
+/* Which of a row of sectors survive. Plain coins alone would hardly ever keep or lose a whole
+ * write. */
 struct sector_choice {
     enum { CHOOSE_ALL, CHOOSE_NONE, CHOOSE_FIRST, CHOOSE_LAST, CHOOSE_EACH } mode;
     uint64_t split; /* of FIRST and LAST */
@@ -80,7 +81,8 @@ void ms_sim_file_account(struct ms_vfs_sim *sim, struct sim_inode *inode) {
     inode->charged = charge;
 }
 
-/* How large the file may become. The page table is what sets the limit where there is no capacity. */
+/* How large the file may become. The page table is what sets the limit where there is no capacity.
+ * */
 #define FILE_SIZE_MAX (UINT64_C(1) << 40)
 
 static uint64_t size_limit(const struct ms_vfs_sim *sim, const struct sim_inode *inode) {
@@ -225,7 +227,8 @@ void ms_sim_file_sync(struct ms_vfs_sim *sim, struct sim_inode *inode) {
 
 /* ---- settling: which changes are on the disk after all ---- */
 
-/* Stale bytes are worth a bounded effort: this much of a file, from a change chosen by chance on. */
+/* Stale bytes are worth a bounded effort: this much of a file, from a change chosen by chance on.
+ * */
 #define STALE_BYTES_MAX (UINT64_C(128) * 1024)
 
 /* What a sector shows that belonged to another file before, or to nobody. */
@@ -293,7 +296,8 @@ static size_t choose_size_changes(struct ms_vfs_sim *sim, const struct sim_inode
     }
 }
 
-/* Applies what survives to the durable image. The changes stay listed; bytes past the size are cleared. */
+/* Applies what survives to the durable image. The changes stay listed; bytes past the size are
+ * cleared. */
 static void settle(struct ms_vfs_sim *sim, struct sim_inode *inode, bool by_chance) {
     if (inode->change_count == 0)
         return;

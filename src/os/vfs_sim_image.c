@@ -1,4 +1,5 @@
-/* Page tables of simulated files: copy on write, nothing stored for zeros. See vfs_sim_internal.h. */
+/* Page tables of simulated files: copy on write, nothing stored for zeros. See vfs_sim_internal.h.
+ * */
 #include "os/vfs_sim_internal.h"
 
 #include <stdlib.h>

@@ -1,14 +1,15 @@
 /*
  * The parts of the simulated file system, from the bottom:
  *
- *   vfs_sim_image.c   page tables: content of a file, shared page by page, all-zero pages not stored
- *   vfs_sim_file.c    one file: current and durable image, and the un-synced changes between them
- *   vfs_sim_tree.c    inodes, names, and the journal of un-synced name operations
+ *   vfs_sim_image.c   page tables: content of a file, shared page by page, all-zero pages not
+ *   stored vfs_sim_file.c    one file: current and durable image, and the un-synced changes between
+ *   them vfs_sim_tree.c    inodes, names, and the journal of un-synced name operations
  *   vfs_sim_fault.c   counts, faults, the power cut, bit flips
  *   vfs_sim.c         the seam: handles and the operations of vfs.h
  *
  *        write ──► current image ──sync──► durable image
- *          └─────► changes[] ─────cut────► durable image (each sector or not), then current = durable
+ *          └─────► changes[] ─────cut────► durable image (each sector or not), then current =
+ *          durable
  *
  * Everything here is called with the simulation's lock held.
  */
@@ -35,14 +36,15 @@ struct sim_page {
     uint8_t bytes[SIM_PAGE];
 };
 
-/* The last pages that were thrown away: what a disk shows where a file grew and its data was lost. */
+/* The last pages that were thrown away: what a disk shows where a file grew and its data was lost.
+ * */
 struct sim_pool {
     struct sim_page *stale[SIM_STALE_PAGES];
     unsigned next;
 };
 
-/* Two levels; NULL at either one means zeros. Bytes past `size` are zeros, but while changes are being
- * settled. */
+/* Two levels; NULL at either one means zeros. Bytes past `size` are zeros, but while changes are
+ * being settled. */
 struct sim_leaf {
     struct sim_page *pages[SIM_LEAF_PAGES];
 };
@@ -79,8 +81,8 @@ void ms_sim_image_share_all(struct sim_pool *pool, struct sim_image *to,
 
 /* ---- inodes ---- */
 
-/* One un-synced change of a file. A write's range is widened to whole sectors, its data is the content
- * of these sectors just after the write: a disk takes a sector whole. */
+/* One un-synced change of a file. A write's range is widened to whole sectors, its data is the
+ * content of these sectors just after the write: a disk takes a sector whole. */
 struct sim_change {
     bool is_truncate;
     bool is_durable;      /* by MS_OPEN_DSYNC, after changes that are not: survives every cut */

@@ -1,14 +1,15 @@
 /*
- * Names of the simulated file system. Every directory has its current and its durable names; the journal
- * lists, for the whole tree in order, what was done to the former and not yet to the latter.
+ * Names of the simulated file system. Every directory has its current and its durable names; the
+ * journal lists, for the whole tree in order, what was done to the former and not yet to the
+ * latter.
  *
- *   sync of a directory   what the journal has for it is done to the durable names, with what that stands
- *                         on: a rename out of it takes along the earlier operations of the directory that
- *                         it leads to, else the file could be in neither after a cut. A rename into it
- *                         leaves the removal of the old name in the journal: both directories have to be
- *                         synced
- *   power cut             of each directory a prefix of its operations survives; a rename between two
- *                         survives in both or in neither
+ *   sync of a directory   what the journal has for it is done to the durable names, with what that
+ *                         stands on: a rename out of it takes along the earlier operations of the
+ *                         directory that it leads to, else the file could be in neither after a
+ *                         cut. A rename into it leaves the removal of the old name in the journal:
+ *                         both directories have to be synced
+ *   power cut             of each directory a prefix of its operations survives; a rename between
+ *                         two survives in both or in neither
  */
 #include "os/vfs_sim_internal.h"
 
@@ -46,7 +47,8 @@ static struct sim_inode *names_get(const struct sim_names *names, const char *na
     return found ? names->entries[at].inode : NULL;
 }
 
-/* Puts the inode under the name; returns what was there before, whose reference the caller now has. */
+/* Puts the inode under the name; returns what was there before, whose reference the caller now has.
+ * */
 static struct sim_inode *names_set(struct sim_names *names, const char *name,
                                    struct sim_inode *inode) {
     bool found;
@@ -130,8 +132,8 @@ static void clear_journal(struct ms_vfs_sim *sim);
 void ms_sim_tree_free(struct ms_vfs_sim *sim) {
     clear_journal(sim);
     free(sim->journal);
-    /* Directories that were renamed and cut may refer to each other in a ring, so not by references: the
-     * names go first, for which every inode is held. */
+    /* Directories that were renamed and cut may refer to each other in a ring, so not by
+     * references: the names go first, for which every inode is held. */
     for (struct sim_inode *inode = sim->inodes; inode; inode = inode->next)
         inode->refs++;
     for (struct sim_inode *inode = sim->inodes; inode; inode = inode->next) {
@@ -296,8 +298,8 @@ static void unmark_all(struct ms_vfs_sim *sim) {
         inode->marked = false;
 }
 
-/* Backwards: marks the directories whose operations up to the one at hand are needed. Returns for each
- * operation whether all of it (2), its appearance (1) or nothing (0) is to be done. */
+/* Backwards: marks the directories whose operations up to the one at hand are needed. Returns for
+ * each operation whether all of it (2), its appearance (1) or nothing (0) is to be done. */
 static uint8_t *choose_ops(struct ms_vfs_sim *sim, struct sim_inode *dir) {
     uint8_t *halves = ms_sim_alloc(sim->journal_count + 1);
     dir->marked = true;

@@ -3,6 +3,7 @@
  */
 #include "server/config.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 
@@ -86,11 +87,23 @@ void ms_setting_variable(const struct ms_setting *setting, char out[MS_SETTING_N
 
 /* ---- between settings ---- */
 
+/* By the address' number, so that a name such as 127.example.org does not pass. */
 bool ms_address_is_loopback(const char *address) {
-    struct ms_bytes text = ms_bytes_cstr(address);
-    return ms_bytes_starts_with(text, MS_BYTES_LITERAL("127.")) ||
-           ms_bytes_starts_with(text, MS_BYTES_LITERAL("[::1]:")) ||
-           ms_bytes_starts_with(text, MS_BYTES_LITERAL("localhost:"));
+    const char *colon = strrchr(address, ':');
+    char host[INET6_ADDRSTRLEN + 2] = "";
+    size_t len = colon ? (size_t)(colon - address) : 0;
+    if (len == 0 || len >= sizeof host)
+        return false;
+    memcpy(host, address, len);
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (host[0] == '[') {
+        host[len - 1] = 0;
+        return inet_pton(AF_INET6, host + 1, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+    }
+    if (inet_pton(AF_INET, host, &v4) == 1)
+        return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+    return strcmp(host, "localhost") == 0;
 }
 
 int ms_config_check(const struct ms_config *config, struct ms_error *err) {

@@ -110,7 +110,7 @@
       "queued output of one connection before it stops producing") \
     X(SIZE,     http_inflight_bytes_max, "http.inflight_bytes_max", NULL, "256MiB", MS_MIB(1), MS_GIB(64), NULL, MS_SETTING_RELOAD, \
       "request bodies in memory, over all connections") \
-    X(INT,      http_page_events_max, "http.page_events_max", NULL, "10000", 1, 1000000, NULL, MS_SETTING_RELOAD, \
+    X(INT,      http_page_events_max, "http.page_events_max", NULL, "10000", 1000, 1000000, NULL, MS_SETTING_RELOAD, \
       "largest ?limit= of a page of events") \
     X(SIZE,     http_page_bytes_max, "http.page_bytes_max", NULL, "1MiB", MS_KIB(16), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
       "a page of events ends here; it holds at least one event") \

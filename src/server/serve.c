@@ -56,11 +56,6 @@ static void on_warning(void *context, const char *message) {
     MS_LOG(WARN, "http", MS_FIELD_TEXT("detail", message));
 }
 
-static int on_metrics(void *context, struct ms_buf *out) {
-    struct server *server = context;
-    return ms_metrics_process(out, server->env->vfs);
-}
-
 static void on_request(void *context, const struct ms_http_log_entry *entry) {
     (void)context;
     const struct ms_log_field fields[] = {
@@ -122,7 +117,6 @@ static int open_store(struct server *server, struct ms_error *err) {
 static void set_http_hooks(struct server *server, struct ms_http_options *options) {
     options->env = server->env;
     options->on_request = on_request;
-    options->on_metrics = on_metrics;
     options->on_warning = on_warning;
     options->context = server;
 }

@@ -215,9 +215,19 @@ struct ms_worker {
     struct ms_op *first, **end;
 };
 
+struct ms_scavenger { /* runs on a schedule */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    pthread_t thread;
+    bool started;
+    _Atomic(bool) stop;
+};
+
 struct ms_store_metrics {
     struct ms_counter appends, events, repeats, conflicts, refusals, retries;
     struct ms_counter reads, read_events;
+    struct ms_counter scavenges, scavenged_segments, scavenge_read_bytes, scavenge_written_bytes;
+    struct ms_counter scavenged_events;
     struct ms_histogram append_us;
 };
 
@@ -245,6 +255,8 @@ struct ms_store {
     _Atomic(bool) closing;
     struct ms_index_append *publish_appends; /* reused by the committer's thread */
     size_t publish_capacity;
+    pthread_mutex_t scavenge_lock; /* one scavenge at a time */
+    struct ms_scavenger scavenger;
     struct ms_store_metrics metrics;
 };
 
@@ -293,6 +305,8 @@ int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t ap
 /* Not under the lock: head and rules from the index. */
 int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id, struct ms_head *ret_head,
                      struct ms_error *err) MS_MUST_CHECK;
+/* The first version that truncation, deletion and $maxCount leave readable. */
+int64_t ms_head_first_readable(const struct ms_head *head);
 enum ms_stream_state ms_head_state(int64_t version, const struct ms_stream_rules *rules);
 
 /* encode.c */
@@ -381,6 +395,10 @@ void ms_waiter_arm(struct ms_waiters *waiters, struct ms_waiter *waiter);
 void ms_waiter_disarm(struct ms_waiters *waiters, struct ms_waiter *waiter);
 void ms_waiters_note(struct ms_waiters *waiters, const struct ms_stream_id *stream);
 void ms_waiters_fire(struct ms_waiters *waiters);
+
+/* scavenge.c */
+int ms_scavenger_start(struct ms_store *store) MS_MUST_CHECK;
+void ms_scavenger_stop(struct ms_store *store);
 
 /* worker.c */
 int ms_worker_start(struct ms_store *store) MS_MUST_CHECK;

@@ -39,7 +39,7 @@ struct stream_reading {
     struct ms_entry_reader events;
 };
 
-static int64_t first_readable(const struct ms_head *head) {
+int64_t ms_head_first_readable(const struct ms_head *head) {
     const struct ms_stream_rules *rules = &head->rules;
     int64_t first = rules->truncate_before;
     if (rules->deleted_head >= 0 && rules->deleted_head + 1 > first)
@@ -166,7 +166,7 @@ static int read_places(struct stream_reading *reading, struct ms_error *err) {
 
 static void place_reading(struct stream_reading *reading) {
     const struct ms_stream_read *read = reading->read;
-    reading->first = first_readable(&reading->head);
+    reading->first = ms_head_first_readable(&reading->head);
     reading->last = reading->head.version;
     if (reading->head.rules.max_age_ms > 0)
         reading->oldest_ms = ms_clock_now_us(reading->store->env->clock) / 1000 -

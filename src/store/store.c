@@ -32,6 +32,7 @@ void ms_store_options_init(struct ms_store_options *options) {
         .idempotence_window = 1000000,
         .topics_max = 10000,
         .topic_partitions = 4,
+        .scavenge_bytes_per_second = (uint64_t)32 << 20,
     };
 }
 
@@ -209,6 +210,7 @@ static struct ms_store *store_new(const struct ms_store_options *options) {
     store->dir = ms_alloc_strdup(ms_bytes_cstr(options->dir));
     store->options.dir = store->dir;
     pthread_mutex_init(&store->creation_lock, NULL);
+    pthread_mutex_init(&store->scavenge_lock, NULL);
     pthread_mutex_init(&store->budget_lock, NULL);
     pthread_cond_init(&store->budget_freed, NULL);
     ms_waiters_init(&store->waiters);
@@ -233,6 +235,7 @@ static void store_free(struct ms_store *store) {
     ms_free(store->publish_appends);
     ms_file_close(store->lock_file);
     pthread_mutex_destroy(&store->creation_lock);
+    pthread_mutex_destroy(&store->scavenge_lock);
     pthread_mutex_destroy(&store->budget_lock);
     pthread_cond_destroy(&store->budget_freed);
     ms_free(store->dir);
@@ -275,6 +278,8 @@ static int start(struct ms_store *store, struct ms_error *err) {
         rc = fold_log(store, err);
     if (rc == 0 && (rc = ms_worker_start(store)) != 0)
         rc = ms_error_set(err, rc, "can't start the store's worker");
+    if (rc == 0 && (rc = ms_scavenger_start(store)) != 0)
+        rc = ms_error_set(err, rc, "can't start the scavenger");
     return rc;
 }
 
@@ -306,6 +311,7 @@ int ms_store_close(struct ms_store *store, struct ms_error *err) {
     atomic_store(&store->closing, true);
     pthread_cond_broadcast(&store->budget_freed);
     pthread_mutex_unlock(&store->budget_lock);
+    ms_scavenger_stop(store);
     int rc = ms_log_close(store->log, err);
     if (store->options.manual)
         ms_worker_run(store);
@@ -362,6 +368,13 @@ static int write_counters(struct ms_store *store, struct ms_buf *out) {
          &m->retries},
         {"mainstem_store_reads_total", "Reads of streams and of everything.", &m->reads},
         {"mainstem_store_read_events_total", "Events delivered to readers.", &m->read_events},
+        {"mainstem_scavenges_total", "Scavenges run.", &m->scavenges},
+        {"mainstem_scavenged_segments_total", "Segments rewritten.", &m->scavenged_segments},
+        {"mainstem_scavenged_events_total", "Events removed.", &m->scavenged_events},
+        {"mainstem_scavenge_read_bytes_total", "Bytes of segments looked at.",
+         &m->scavenge_read_bytes},
+        {"mainstem_scavenge_written_bytes_total", "Bytes of segments written anew.",
+         &m->scavenge_written_bytes},
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof counters / sizeof counters[0]; i++)

@@ -37,6 +37,8 @@ struct ms_store_options {
     uint16_t topic_partitions;        /* of topics made by appends; default 4 */
     bool index_in_memory;             /* tests on simulated files */
     bool manual;                      /* no threads: tests drive the store with ms_store_run */
+    int64_t scavenge_interval_ms;     /* 0 (default): only when asked */
+    uint64_t scavenge_bytes_per_second; /* of scheduled scavenges; default 32 MiB/s */
     void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total); /* long work at start */
     void (*on_failure)(void *context, const struct ms_error *error); /* the log has stopped for good; called once */
     void *context;
@@ -285,6 +287,28 @@ typedef int ms_stream_fn(void *context, struct ms_bytes stream, int64_t head, ui
 int ms_store_list_streams(struct ms_store *store, struct ms_bytes topic, uint64_t from, size_t limit,
                           ms_stream_fn *visit, void *context, uint64_t *ret_next, bool *ret_at_end,
                           struct ms_error *err) MS_MUST_CHECK;
+
+/* ---- removal ---- */
+
+struct ms_scavenge_options {
+    bool all;                  /* rewrite every sealed segment, whatever it gains */
+    uint64_t bytes_per_second; /* throttle of reading; 0 none */
+    void (*on_progress)(void *context, uint64_t segments_done, uint64_t segments);
+    bool (*stop)(void *context); /* asked now and then; NULL never */
+    void *context;
+};
+struct ms_scavenge_result {
+    uint64_t segments, rewritten;
+    uint64_t bytes_before, bytes_after; /* of the segments looked at */
+    uint64_t events_removed;
+};
+/* Removes what deletes, truncation, stream rules, retention and compaction have marked, and compresses
+ * sealed segments, online. Segments that gain less than a fifth stay as they are. Every position,
+ * version and offset is kept; a stream's and a partition's last word is kept without its data. One at a
+ * time: MS_EAGAIN while another runs. MS_ENOSPC, MS_EIO, MS_ECORRUPT, MS_ENOMEM, MS_ECANCELED: what was
+ * done stays done. Blocks. */
+int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *options,
+                      struct ms_scavenge_result *ret_result, struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- state of things ---- */
 

@@ -50,8 +50,9 @@ int ms_event_parse_value(enum ms_event_format format, struct ms_json_value objec
 
 /* CloudEvents binary mode: one HTTP header at a time ("ce-id" …, "content-type"), names lower case,
  * values unquoted and percent-decoded here as the HTTP binding orders. Headers of other names are
- * ignored (MS_OK). The event borrows from name, value and arena. *event starts as zero but timestamp_ms, MS_TIMESTAMP_NONE; the body is the
- * caller's to set, and so is ms_event_check at the end. On failure *event is as before. */
+ * ignored (MS_OK). The event borrows from name, value and arena. *event starts as zero but
+ * timestamp_ms, MS_TIMESTAMP_NONE; the body is the caller's to set, and so is ms_event_check at the
+ * end. On failure *event is as before. */
 int ms_event_parse_binary_header(struct ms_event *event, struct ms_bytes name,
                                  struct ms_bytes value, struct ms_arena *arena,
                                  struct ms_error *err) MS_MUST_CHECK;

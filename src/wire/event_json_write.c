@@ -2,8 +2,9 @@
  * Writing events as JSON, plain and as CloudEvents; the contract is in event_json.h.
  *
  * What is written was not always checked by us: records of Kafka producers carry any bytes under
- * any content type. So data and metadata are embedded only after ms_json_parse has accepted them (which
- * is cheap beside sending them), and text that is not UTF-8 is repaired by ms_json_write_string.
+ * any content type. So data and metadata are embedded only after ms_json_parse has accepted them
+ * (which is cheap beside sending them), and text that is not UTF-8 is repaired by
+ * ms_json_write_string.
  *
  * No state; any thread.
  */

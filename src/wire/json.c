@@ -124,9 +124,7 @@ static inline bool is_low_surrogate(int32_t unit) { return unit >= 0xdc00 && uni
 
 void ms_json_place(struct ms_bytes text, size_t offset, unsigned *ret_line, unsigned *ret_column) {
     unsigned line = 1, column = 1;
-    if (offset > text.len)
-        offset = text.len;
-    for (size_t i = 0; i < offset; i++) {
+    for (size_t i = 0; i < offset && i < text.len; i++) {
         if (text.data[i] == '\n') {
             line++;
             column = 1;
@@ -213,6 +211,7 @@ static int scan_digits(struct scanner *scanner) {
 
 static int scan_number(struct scanner *scanner) {
     const uint8_t *end = scanner->end;
+    int r = 0;
     if (*scanner->at == '-')
         scanner->at++;
     if (scanner->at < end && *scanner->at == '0') {
@@ -220,26 +219,23 @@ static int scan_number(struct scanner *scanner) {
         if (scanner->at < end && is_digit(*scanner->at))
             return fail_at(scanner, scanner->at, "a number has no leading zeros");
     } else {
-        int r = scan_digits(scanner);
-        if (r < 0)
-            return r;
+        r = scan_digits(scanner);
     }
-    if (scanner->at < end && *scanner->at == '.') {
+    if (r == 0 && scanner->at < end && *scanner->at == '.') {
         scanner->at++;
-        int r = scan_digits(scanner);
-        if (r < 0)
-            return r;
+        r = scan_digits(scanner);
     }
-    if (scanner->at < end && (*scanner->at | 0x20) == 'e') {
+    if (r == 0 && scanner->at < end && (*scanner->at | 0x20) == 'e') {
         scanner->at++;
         if (scanner->at < end && (*scanner->at == '+' || *scanner->at == '-'))
             scanner->at++;
-        return scan_digits(scanner);
+        r = scan_digits(scanner);
     }
-    return 0;
+    return r;
 }
 
-static int scan_word(struct scanner *scanner, const char *word, size_t len) {
+static int scan_word(struct scanner *scanner, const char *word) {
+    size_t len = strlen(word);
     if ((size_t)(scanner->end - scanner->at) < len || memcmp(scanner->at, word, len) != 0)
         return fail_at(scanner, scanner->at, "expected a value");
     scanner->at += len;
@@ -277,42 +273,28 @@ static int open_container(struct scanner *scanner, bool object) {
         return 1;
     }
     uint64_t bit = UINT64_C(1) << (scanner->depth % 64);
-    if (object)
-        scanner->object_bits[scanner->depth / 64] |= bit;
-    else
-        scanner->object_bits[scanner->depth / 64] &= ~bit;
-    scanner->depth++;
+    uint64_t *bits = &scanner->object_bits[scanner->depth++ / 64];
+    *bits = object ? *bits | bit : *bits & ~bit;
     return object ? scan_name(scanner, "expected a name in quotes or '}'") : 0;
 }
 
 /* 1 when a whole value was scanned, 0 when a container was opened. */
 static int begin_value(struct scanner *scanner) {
     scanner->at = skip_space(scanner->at, scanner->end);
-    if (scanner->at == scanner->end)
-        return fail_at(scanner, scanner->at, "expected a value");
+    uint8_t first = scanner->at < scanner->end ? *scanner->at : 0;
     int r;
-    switch (*scanner->at) {
-    case '{':
-        return open_container(scanner, true);
-    case '[':
-        return open_container(scanner, false);
-    case '"':
+    if (first == '{' || first == '[')
+        return open_container(scanner, first == '{');
+    if (first == '"')
         r = scan_string(scanner);
-        break;
-    case 't':
-        r = scan_word(scanner, "true", 4);
-        break;
-    case 'f':
-        r = scan_word(scanner, "false", 5);
-        break;
-    case 'n':
-        r = scan_word(scanner, "null", 4);
-        break;
-    default:
-        if (*scanner->at != '-' && !is_digit(*scanner->at))
-            return fail_at(scanner, scanner->at, "expected a value");
+    else if (first == '-' || is_digit(first))
         r = scan_number(scanner);
-    }
+    else if (first == 't')
+        r = scan_word(scanner, "true");
+    else if (first == 'f')
+        r = scan_word(scanner, "false");
+    else
+        r = scan_word(scanner, "null");
     return r < 0 ? r : 1;
 }
 
@@ -337,22 +319,11 @@ static int end_value(struct scanner *scanner) {
 }
 
 static enum ms_json_type type_of(uint8_t first) {
-    switch (first) {
-    case '{':
-        return MS_JSON_OBJECT;
-    case '[':
-        return MS_JSON_ARRAY;
-    case '"':
-        return MS_JSON_STRING;
-    case 't':
-        return MS_JSON_TRUE;
-    case 'f':
-        return MS_JSON_FALSE;
-    case 'n':
-        return MS_JSON_NULL;
-    default:
-        return MS_JSON_NUMBER;
-    }
+    static const char firsts[] = "{[\"tfn";
+    static const enum ms_json_type types[] = {MS_JSON_OBJECT, MS_JSON_ARRAY, MS_JSON_STRING,
+                                              MS_JSON_TRUE,   MS_JSON_FALSE, MS_JSON_NULL};
+    const char *found = memchr(firsts, first, sizeof firsts - 1);
+    return found ? types[found - firsts] : MS_JSON_NUMBER;
 }
 
 static struct ms_json_value value_of(const uint8_t *from, const uint8_t *to) {
@@ -549,9 +520,7 @@ int ms_json_string(struct ms_json_value value, struct ms_arena *arena, struct ms
 }
 
 int ms_json_i64(struct ms_json_value value, int64_t *ret_number) {
-    if (value.type != MS_JSON_NUMBER)
-        return MS_EINVAL;
-    return ms_parse_i64(value.text, ret_number);
+    return value.type == MS_JSON_NUMBER ? ms_parse_i64(value.text, ret_number) : MS_EINVAL;
 }
 
 /* Compares without memory of its own: a name may be as long as its sender likes. */

@@ -123,9 +123,10 @@ uint8_t *ms_http_put_common(uint8_t *at, const struct ms_http_request *request) 
     if (request->cors) {
         at = MS_HTTP_PUT_LITERAL(at, "Access-Control-Allow-Origin: ");
         at = ms_http_put(at, request->origin.data, request->origin.len);
-        at = MS_HTTP_PUT_LITERAL(at, "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: ETag, Link, "
-                                     "Location, Mainstem-Position, Mainstem-Next, Mainstem-Head, "
-                                     "X-Request-Id\r\n");
+        at = MS_HTTP_PUT_LITERAL(at,
+                                 "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: ETag, Link, "
+                                 "Location, Mainstem-Position, Mainstem-Next, Mainstem-Head, "
+                                 "X-Request-Id\r\n");
     }
     if (ends_connection(request))
         at = MS_HTTP_PUT_LITERAL(at, "Connection: close\r\n");
@@ -165,7 +166,8 @@ int ms_http_render(struct ms_http_request *request, struct ms_buf *out) {
     out->len = (size_t)(at - out->data);
     if (request->head_only || body_len == 0)
         return 0;
-    /* A large body is not copied: the connection sends it from where it is, when nothing else is in its place. */
+    /* A large body is not copied: the connection sends it from where it is, when nothing else is in
+     * its place. */
     struct ms_buf *place = request->connection ? &request->connection->body : NULL;
     if (body_len >= (size_t)64 * 1024 && place && out == &request->connection->out) {
         MS_ASSERT(place->len == 0);

@@ -1,7 +1,9 @@
 /*
- * Answers: filling them in (by whoever the request belongs to at that time: loop or reader) and writing them out (loop).
+ * Answers: filling them in (by whoever the request belongs to at that time: loop or reader) and
+ * writing them out (loop).
  *
- * Every answer has Content-Length, X-Request-Id, Date and, when the connection ends with it, Connection: close.
+ * Every answer has Content-Length, X-Request-Id, Date and, when the connection ends with it,
+ * Connection: close.
  */
 #pragma once
 
@@ -19,9 +21,10 @@ void ms_http_answer_error(struct ms_http_request *request, int code, const struc
 /* For a status that only HTTP knows, with a sentence. */
 void ms_http_answer_refusal(struct ms_http_request *request, int status, const char *format, ...)
     MS_PRINTF(3, 4);
-/* A further header; what does not fit into memory turns the answer into a problem when it is written. */
-int ms_http_answer_header(struct ms_http_request *request, const char *name, const char *format, ...)
-    MS_PRINTF(3, 4) MS_MUST_CHECK;
+/* A further header; what does not fit into memory turns the answer into a problem when it is
+ * written. */
+int ms_http_answer_header(struct ms_http_request *request, const char *name, const char *format,
+                          ...) MS_PRINTF(3, 4) MS_MUST_CHECK;
 
 /* Link: <the same request with this `from`>; rel="next". */
 int ms_http_answer_next_link(struct ms_http_request *request, uint64_t next) MS_MUST_CHECK;
@@ -30,11 +33,13 @@ int ms_http_answer_next_link(struct ms_http_request *request, uint64_t next) MS_
 
 /* Head and body of a complete answer. MS_ENOMEM, MS_ETOOBIG. */
 int ms_http_render(struct ms_http_request *request, struct ms_buf *out) MS_MUST_CHECK;
-/* Only the head, without Content-Length; `framing` is a further header line ("Transfer-Encoding: chunked\r\n"). */
+/* Only the head, without Content-Length; `framing` is a further header line ("Transfer-Encoding:
+ * chunked\r\n"). */
 int ms_http_render_stream_head(struct ms_http_request *request, const char *framing,
                                struct ms_buf *out) MS_MUST_CHECK;
 
-/* Pieces for renderers that write an answer in one go: `at` has MS_HTTP_HEAD_ROOM + the id's + the origin's length. */
+/* Pieces for renderers that write an answer in one go: `at` has MS_HTTP_HEAD_ROOM + the id's + the
+ * origin's length. */
 #define MS_HTTP_HEAD_ROOM 768
 uint8_t *ms_http_put_status(uint8_t *at, int status);
 /* Date, X-Request-Id, CORS, Connection. */

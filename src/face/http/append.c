@@ -1,12 +1,12 @@
 /*
  * POST /v1/streams/{stream}: events in any of their spellings, appended under a condition.
  *
- * The loop's thread parses and hands the events to the store, which encodes them before it returns; the committer's thread
- * copies the result (outcome.c) and the loop writes the answer. Nothing here waits, and appends of one connection may be in
- * flight together: the store keeps their order.
+ * The loop's thread parses and hands the events to the store, which encodes them before it returns;
+ * the committer's thread copies the result (outcome.c) and the loop writes the answer. Nothing here
+ * waits, and appends of one connection may be in flight together: the store keeps their order.
  *
- * When the store's in-flight budget is used up the request is parked, together with everything behind it on its connection,
- * and tried again every few milliseconds for up to PARKED_US.
+ * When the store's in-flight budget is used up the request is parked, together with everything
+ * behind it on its connection, and tried again every few milliseconds for up to PARKED_US.
  */
 #include <stdio.h>
 

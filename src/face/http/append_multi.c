@@ -1,10 +1,13 @@
 /*
- * POST /v1/append: several streams, all or nothing, each under its own condition, and query conditions over all events.
+ * POST /v1/append: several streams, all or nothing, each under its own condition, and query
+ * conditions over all events.
  *
- *   {"appends": [{"stream": "order-1", "expect": "any" | "none" | "exists" | 5, "events": [{…}, …]}, …],
+ *   {"appends": [{"stream": "order-1", "expect": "any" | "none" | "exists" | 5,
+ *                 "events": [{…}, …]}, …],
  *    "query_conditions": [{"types": ["…"], "tags": ["…"], "after": 4711 | null}, …]}
  *
- *   201 {"position": 4713, "repeated": false, "results": [{"stream": "order-1", "first_version": 6, "version": 6}, …]}
+ *   201 {"position": 4713, "repeated": false,
+ *        "results": [{"stream": "order-1", "first_version": 6, "version": 6}, …]}
  *
  * An append without events only checks its condition. Runs as append.c does.
  */
@@ -146,8 +149,7 @@ static int parse_events(struct ms_http_multi *multi, struct ms_json_value value,
                         struct ms_error *err) {
     struct ms_append_part *part = target;
     struct ms_http_multi_array events;
-    int code =
-        parse_array(multi, value, sizeof(struct ms_event), parse_event, &events, err);
+    int code = parse_array(multi, value, sizeof(struct ms_event), parse_event, &events, err);
     if (code == 0) {
         part->events = events.items;
         part->count = events.count;
@@ -170,8 +172,7 @@ static int parse_appends(struct ms_http_multi *multi, struct ms_json_value value
                          struct ms_error *err) {
     (void)target;
     struct ms_http_multi_array parts;
-    int code =
-        parse_array(multi, value, sizeof(struct ms_append_part), parse_append, &parts, err);
+    int code = parse_array(multi, value, sizeof(struct ms_append_part), parse_append, &parts, err);
     if (code == 0) {
         multi->parts = parts.items;
         multi->part_count = parts.count;
@@ -270,9 +271,9 @@ static int write_result(struct ms_buf *out, const struct ms_append_part *part,
 static int write_body(struct ms_http_request *request) {
     const struct ms_http_append_outcome *outcome = &request->outcome;
     struct ms_buf *out = &request->answer.body;
-    int code = ms_buf_printf(out, "{\"position\":%llu,\"repeated\":%s,\"results\":[",
-                             (unsigned long long)outcome->position,
-                             outcome->repeated ? "true" : "false");
+    int code =
+        ms_buf_printf(out, "{\"position\":%llu,\"repeated\":%s,\"results\":[",
+                      (unsigned long long)outcome->position, outcome->repeated ? "true" : "false");
     for (size_t i = 0; code == 0 && i < outcome->part_count; i++)
         code = write_result(out, &outcome->parts[i], &outcome->part_results[i], i == 0);
     return code == 0 ? ms_buf_append_cstr(out, "]}\n") : code;
@@ -302,8 +303,8 @@ static int apply_key(struct ms_http_request *request, struct ms_http_multi *mult
     for (size_t i = 0; code == 0 && key.data && i < multi->part_count; i++) {
         struct ms_append_part *part = &multi->parts[i];
         /* The events were made here; only the request's view of them is const. */
-        code = ms_http_idempotency_apply(request, key, (struct ms_event *)part->events,
-                                         part->count, first);
+        code = ms_http_idempotency_apply(request, key, (struct ms_event *)part->events, part->count,
+                                         first);
         first += part->count;
     }
     return code;

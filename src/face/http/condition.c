@@ -6,8 +6,8 @@
 static int bad_if_match(struct ms_bytes value, struct ms_error *err) {
     int shown = value.len > 40 ? 40 : (int)value.len;
     return ms_error_set(err, MS_EINVAL,
-                        "header If-Match: expected one version such as \"5\", or *, got %.*s", shown,
-                        (const char *)value.data);
+                        "header If-Match: expected one version such as \"5\", or *, got %.*s",
+                        shown, (const char *)value.data);
 }
 
 static int parse_version(struct ms_bytes value, int64_t *ret_version, struct ms_error *err) {

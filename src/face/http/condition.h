@@ -6,8 +6,8 @@
  *   If-None-Match: *      there is no stream
  *   neither               any
  *
- * What some texts call expectedVersion 0 for a new stream is `If-None-Match: *` here: version 0 is the first event. Sans-I/O;
- * any thread.
+ * What some texts call expectedVersion 0 for a new stream is `If-None-Match: *` here: version 0 is
+ * the first event. Sans-I/O; any thread.
  */
 #pragma once
 
@@ -16,7 +16,8 @@
 /* Absent headers have data NULL. MS_EINVAL names the header and says what was expected. */
 int ms_http_condition_parse(struct ms_bytes if_match, struct ms_bytes if_none_match,
                             struct ms_condition *ret_condition, struct ms_error *err) MS_MUST_CHECK;
-/* The spelling of POST /v1/append's "expect": "any", "none", "exists" (as strings) or a version (a number). */
+/* The spelling of POST /v1/append's "expect": "any", "none", "exists" (as strings) or a version (a
+ * number). */
 int ms_http_condition_parse_expect(struct ms_bytes text, bool is_string,
                                    struct ms_condition *ret_condition, struct ms_error *err)
     MS_MUST_CHECK;

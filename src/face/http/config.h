@@ -1,8 +1,9 @@
 /*
- * The face's settings, shared by all loops: an immutable copy of the options, replaced as a whole by a reload.
+ * The face's settings, shared by all loops: an immutable copy of the options, replaced as a whole
+ * by a reload.
  *
- * Each loop holds a reference to the one it works with and takes over a newer one between two events, so a request sees
- * one configuration from its first byte to its answer's last. Any thread.
+ * Each loop holds a reference to the one it works with and takes over a newer one between two
+ * events, so a request sees one configuration from its first byte to its answer's last. Any thread.
  */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* Connections: socket, order of answers, output; see connection.h. The parser's side is intake.c. */
+/* Connections: socket, order of answers, output; see connection.h. The parser's side is intake.c.
+ * */
 #include "face/http/connection.h"
 
 #include <errno.h>
@@ -87,7 +88,8 @@ static void on_readable(evutil_socket_t fd, short what, void *context) {
     ms_http_loop_mark(loop, connection);
 }
 
-/* Reads on while there is room, also when nothing can be parsed now: that is how a peer that leaves is noticed. */
+/* Reads on while there is room, also when nothing can be parsed now: that is how a peer that leaves
+ * is noticed. */
 static void arm_reading(struct ms_http_connection *connection) {
     bool wanted = !connection->peer_done && !connection->starved &&
                   (connection->lingering || connection->pending.len < MS_HTTP_INPUT_BYTES) &&
@@ -184,7 +186,8 @@ static void flush(struct ms_http_connection *connection) {
 
 static void answered(struct ms_http_request *request) {
     struct ms_http_loop *loop = request->loop;
-    int64_t duration_us = loop->now_us - request->started_us;
+    int64_t duration_us =
+        (request->streaming ? request->head_us : loop->now_us) - request->started_us;
     ms_http_metrics_request(&loop->metrics, request, duration_us);
     if (loop->config->options.on_request)
         ms_http_log_request(request, duration_us);
@@ -304,8 +307,8 @@ void ms_http_connection_close(struct ms_http_connection *connection) {
     ms_free(connection);
 }
 
-/* Our last byte is out: says so, and lets the peer read it before the socket goes (closing with unread input would reset
- * the connection and take the answer with it). */
+/* Our last byte is out: says so, and lets the peer read it before the socket goes (closing with
+ * unread input would reset the connection and take the answer with it). */
 static void shut_down(struct ms_http_connection *connection) {
     connection->lingering = true;
     connection->input_over = true;

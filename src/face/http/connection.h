@@ -1,13 +1,14 @@
 /*
  * A connection: a socket, its parser, its requests in order, its output.
  *
- *   socket -> loop->input -> parser -> requests (FIFO) -> answers of the FIFO's head -> out -> socket
+ *   socket -> loop->input -> parser -> requests (FIFO) -> answers of the head -> out -> socket
  *                  |                                                                     ^
- *                  +-> pending (what the paused parser left)         body (a large answer's body, after out)
+ *                  +-> pending (what the paused parser left)          body (a large answer's)
  *
- * Reading stops while pending is full, while pipeline_max requests are being worked on, while a request that is no append
- * is being worked on, while output_bytes_max of answers wait for the peer, and while the server's budget of memory is used
- * up. Everything resumes from ms_http_connection_pump.
+ * Reading stops while pending is full, while pipeline_max requests are being worked on, while a
+ * request that is no append is being worked on, while output_bytes_max of answers wait for the
+ * peer, and while the server's budget of memory is used up. Everything resumes from
+ * ms_http_connection_pump.
  *
  * Threads: its loop's.
  */
@@ -26,7 +27,7 @@ struct ms_http_request;
 
 struct ms_http_connection {
     struct ms_http_loop *loop;
-    struct ms_http_connection *previous, *next;   /* all of the loop's */
+    struct ms_http_connection *previous, *next; /* all of the loop's */
     struct ms_http_connection *next_dirty, *next_retry;
     int fd;
     struct event read_event, write_event;
@@ -37,21 +38,21 @@ struct ms_http_connection {
     struct ms_http_request *current;      /* being received */
     struct ms_buf pending;                /* received, not parsed yet */
     struct ms_buf out;
-    size_t out_at;                        /* sent so far */
-    struct ms_buf body;                   /* goes out after `out` */
+    size_t out_at;      /* sent so far */
+    struct ms_buf body; /* goes out after `out` */
     size_t body_at;
-    size_t charged;                       /* of the budget, for output */
+    size_t charged; /* of the budget, for output */
 
     bool dirty, retrying;
-    bool reading, writing;  /* which events are armed */
+    bool reading, writing; /* which events are armed */
     bool parser_paused;
-    bool barrier;           /* a request that is no append, or a parked one, is being worked on */
-    bool input_over;        /* nothing more is parsed: refused, broken or stopping */
-    bool peer_done;         /* the peer has sent its last byte */
-    bool close_when_empty;  /* once the answers are out */
-    bool lingering;         /* our side is shut; waiting for the peer to read and close */
-    bool starved;           /* a body waits for the server's budget of memory */
-    bool closed;            /* freed at the end of the turn */
+    bool barrier;          /* a request that is no append, or a parked one, is being worked on */
+    bool input_over;       /* nothing more is parsed: refused, broken or stopping */
+    bool peer_done;        /* the peer has sent its last byte */
+    bool close_when_empty; /* once the answers are out */
+    bool lingering;        /* our side is shut; waiting for the peer to read and close */
+    bool starved;          /* a body waits for the server's budget of memory */
+    bool closed;           /* freed at the end of the turn */
 
     int64_t active_us;   /* last time something was received or sent completely */
     int64_t message_us;  /* when the request being received began; 0: none is */
@@ -61,7 +62,8 @@ struct ms_http_connection {
 
 /* Takes the accepted socket over, also when it fails (it is closed then). */
 void ms_http_connection_open(struct ms_http_loop *loop, int fd, const char *peer);
-/* Does all that can be done now: writes answers, starts what was waiting, parses what was left. May free it. */
+/* Does all that can be done now: writes answers, starts what was waiting, parses what was left. May
+ * free it. */
 void ms_http_connection_pump(struct ms_http_connection *connection);
 /* Once a second: timeouts and heartbeats. May free it. */
 void ms_http_connection_tick(struct ms_http_connection *connection);

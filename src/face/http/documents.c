@@ -2,12 +2,13 @@
  * What belongs to a stream beside its events: deleting it, its metadata, its snapshot.
  *
  *   DELETE /v1/streams/{stream}[?tombstone=true]     {"stream":…,"position":…}
- *   PUT    /v1/streams/{stream}/metadata             {"stream":…,"version":…,"position":…}, the metadata's own version
+ *   PUT    /v1/streams/{stream}/metadata             {"stream":…,"version":…,"position":…}: its own version
  *   GET    /v1/streams/{stream}/metadata             the JSON as it was put, ETag its version
- *   PUT    /v1/streams/{stream}/snapshot?version=41  one event envelope; {"stream":…,"version":41,"position":…}
- *   GET    /v1/streams/{stream}/snapshot             {"stream":…,"version":41,"snapshot":{…}}, ETag "41"
+ *   PUT    /v1/streams/{stream}/snapshot?version=41  one event; {"stream":…,"version":41,"position":…}
+ *   GET    /v1/streams/{stream}/snapshot             {"stream":…,"snapshot":{…},"version":41}; ETag "41"
  *
- * Writing goes to the store from the loop and is answered when it is durable; reading is a reader's job.
+ * Writing goes to the store from the loop and is answered when it is durable; reading is a reader's
+ * job.
  */
 #include "face/http/answer.h"
 #include "face/http/event_body.h"
@@ -75,18 +76,18 @@ static void handed(struct ms_http_request *request, int code, const struct ms_er
 void ms_http_delete_stream_start(struct ms_http_request *request) {
     struct ms_error err = {0};
     ms_http_request_handed_over(request, deleted);
-    int code = ms_store_delete_stream(store_of(request), request->stream, request->condition,
-                                      request->params.tombstone, ms_http_outcome_done, request,
-                                      &err);
+    int code =
+        ms_store_delete_stream(store_of(request), request->stream, request->condition,
+                               request->params.tombstone, ms_http_outcome_done, request, &err);
     handed(request, code, &err);
 }
 
 void ms_http_put_metadata_start(struct ms_http_request *request) {
     struct ms_error err = {0};
     ms_http_request_handed_over(request, metadata_written);
-    int code = ms_store_put_metadata(store_of(request), request->stream, request->condition,
-                                     ms_buf_bytes(&request->body), ms_http_outcome_done, request,
-                                     &err);
+    int code =
+        ms_store_put_metadata(store_of(request), request->stream, request->condition,
+                              ms_buf_bytes(&request->body), ms_http_outcome_done, request, &err);
     handed(request, code, &err);
 }
 

@@ -101,8 +101,8 @@ static int parse_lines(struct ms_http_request *request, struct ms_error *err) {
             return ms_error_set(err, MS_ENOMEM, "no memory for the events");
         struct ms_event *event;
         size_t count;
-        int code = ms_events_parse(MS_FORMAT_JSON, line, limits, &request->arena, &event, &count,
-                                   err);
+        int code =
+            ms_events_parse(MS_FORMAT_JSON, line, limits, &request->arena, &event, &count, err);
         if (code != 0)
             return ms_error_prefix(err, "line %zu", number);
         if (count != 1)
@@ -144,8 +144,8 @@ int ms_http_idempotency_apply(struct ms_http_request *request, struct ms_bytes k
         char *id = ms_arena_alloc(&request->arena, KEY_MAX + 24);
         if (!id)
             return MS_ENOMEM;
-        int len = snprintf(id, KEY_MAX + 24, "%.*s/%zu", (int)key.len, (const char *)key.data,
-                           first + i);
+        int len =
+            snprintf(id, KEY_MAX + 24, "%.*s/%zu", (int)key.len, (const char *)key.data, first + i);
         events[i].id = ms_bytes_of(id, (size_t)len);
     }
     return 0;

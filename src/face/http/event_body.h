@@ -1,12 +1,15 @@
 /*
  * The body of a request as events.
  *
- *   application/json                      plain, one event or an array       application/x-ndjson   plain, one a line
- *   application/cloudevents+json          CloudEvents structured             …-batch+json           CloudEvents batch
+ *   application/json                      plain, one event or an array
+ *   application/x-ndjson                  plain, one a line
+ *   application/cloudevents+json          CloudEvents structured
+ *   application/cloudevents-batch+json    CloudEvents batch
  *   any, with ce-… headers                CloudEvents binary: the body is the data
  *
- * Idempotency-Key: events without an id get the key (one event) or <key>/<index> (several) as theirs, so that a client which
- * sends the same request again, key included, repeats the same append.
+ * Idempotency-Key: events without an id get the key (one event) or <key>/<index> (several) as
+ * theirs, so that a client which sends the same request again, key included, repeats the same
+ * append.
  *
  * Loop thread, within on_complete (the headers are looked at).
  */

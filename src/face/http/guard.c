@@ -63,8 +63,8 @@ enum ms_http_origin ms_http_guard_origin(const struct ms_http_guard *guard, stru
                                               {(const uint8_t *)"https://", 8}};
     for (size_t i = 0; i < 2; i++) {
         if (ms_bytes_starts_with(origin, schemes[i]) &&
-            ms_bytes_equal(
-                ms_bytes_of(origin.data + schemes[i].len, origin.len - schemes[i].len), host))
+            ms_bytes_equal(ms_bytes_of(origin.data + schemes[i].len, origin.len - schemes[i].len),
+                           host))
             return MS_HTTP_ORIGIN_NONE;
     }
     return MS_HTTP_ORIGIN_FOREIGN;

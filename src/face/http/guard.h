@@ -1,10 +1,13 @@
 /*
- * Who may talk to the server: the checks that keep a web page somewhere else from reaching a local one.
+ * Who may talk to the server: the checks that keep a web page somewhere else from reaching a local
+ * one.
  *
- *   Host     must be a loopback name, the listen address or a configured name (against DNS rebinding); a server that listens
- *            on all interfaces also answers to any IP address, since an address can't be rebound
- *   Origin   a page of another origin may call only when it is configured; requests that could change something are
- *            refused from others (403), the rest get no CORS headers, so the browser keeps the answer from the page
+ *   Host     must be a loopback name, the listen address or a configured name (against DNS
+ *            rebinding); a server that listens on all interfaces also answers to any IP address,
+ *            since an address can't be rebound
+ *   Origin   a page of another origin may call only when it is configured; requests that could
+ *            change something are refused from others (403), the rest get no CORS headers, so the
+ *            browser keeps the answer from the page
  *
  * Sans-I/O; any thread.
  */

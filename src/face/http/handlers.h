@@ -1,6 +1,6 @@
 /*
- * What the routes start. Each is called on the loop's thread with a complete, checked request and either answers it at once
- * or hands it over (request.h).
+ * What the routes start. Each is called on the loop's thread with a complete, checked request and
+ * either answers it at once or hands it over (request.h).
  */
 #pragma once
 
@@ -8,7 +8,8 @@
 
 /* append.c */
 void ms_http_append_start(struct ms_http_request *request);
-/* Hands request->append to the store, or parks the request while the store has no room; `resume` answers. */
+/* Hands request->append to the store, or parks the request while the store has no room; `resume`
+ * answers. */
 void ms_http_append_submit(struct ms_http_request *request,
                            void (*resume)(struct ms_http_request *request));
 /* Tries a parked append again; true when it is no longer parked. */

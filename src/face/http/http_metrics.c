@@ -62,7 +62,7 @@ static const char *route_name(size_t route) {
 static int write_requests(struct ms_buf *out, const struct ms_http_loop_metrics *sum) {
     const char *help = "Requests answered, by route and class of status.";
     for (size_t i = 0; i < MS_HTTP_ROUTES_MAX; i++) {
-        for (int class = 0; class < MS_HTTP_CLASSES; class++) {
+        for (int class = 0; class < MS_HTTP_CLASSES; class ++) {
             uint64_t count = ms_counter_get(&sum->requests[i][class]);
             if (count == 0)
                 continue;
@@ -102,8 +102,8 @@ static int write_counters(struct ms_buf *out, const struct ms_http_loop_metrics 
         {"mainstem_http_received_bytes_total", "Bytes of request bodies.", &sum->bytes_in},
         {"mainstem_http_sent_bytes_total", "Bytes sent.", &sum->bytes_out},
         {"mainstem_http_connections_total", "Connections accepted.", &sum->connections_opened},
-        {"mainstem_http_connections_refused_total", "Connections closed at once by connections_max.",
-         &sum->connections_refused},
+        {"mainstem_http_connections_refused_total",
+         "Connections closed at once by connections_max.", &sum->connections_refused},
         {"mainstem_http_connections_timed_out_total", "Connections closed by a timeout.",
          &sum->connections_timed_out},
         {"mainstem_http_protocol_errors_total", "Requests that were no valid HTTP.",

@@ -1,13 +1,14 @@
 /*
- * The face's metrics: each loop counts for itself (no shared cache line on the way of a request), a scrape adds up.
- * Counting: the loop's thread. Reading: any thread.
+ * The face's metrics: each loop counts for itself (no shared cache line on the way of a request), a
+ * scrape adds up. Counting: the loop's thread. Reading: any thread.
  */
 #pragma once
 
 #include "metrics/metrics.h"
 
-#define MS_HTTP_ROUTES_MAX 40 /* routes.c asserts that its table fits; the last place is for no route */
-#define MS_HTTP_CLASSES 4     /* 2xx 3xx 4xx 5xx */
+#define MS_HTTP_ROUTES_MAX                                                                         \
+    40                    /* routes.c asserts that its table fits; the last place is for no route */
+#define MS_HTTP_CLASSES 4 /* 2xx 3xx 4xx 5xx */
 
 struct ms_http_loop_metrics {
     struct ms_counter requests[MS_HTTP_ROUTES_MAX][MS_HTTP_CLASSES];

@@ -1,11 +1,12 @@
 /*
- * From bytes to requests: the parser's callbacks, the checks that refuse a request by its headers (before a body is read),
- * and starting what has arrived, in order. Loop thread.
+ * From bytes to requests: the parser's callbacks, the checks that refuse a request by its headers
+ * (before a body is read), and starting what has arrived, in order. Loop thread.
  *
- * Order of the checks: Host, Origin, authorisation, the route, the body's kind, conditions, parameters, Accept.
+ * Order of the checks: Host, Origin, authorisation, the route, the body's kind, conditions,
+ * parameters, Accept.
  *
- * A refused request without a body, or with a small one that is on its way, leaves the connection open: the body is skipped.
- * Else the connection ends with the refusal.
+ * A refused request without a body, or with a small one that is on its way, leaves the connection
+ * open: the body is skipped. Else the connection ends with the refusal.
  */
 #include <stdio.h>
 
@@ -28,7 +29,8 @@ static const struct {
     size_t len;
     size_t offset;
 } known_headers[] = {
-#define KNOWN(text, member) {text, sizeof(text) - 1, offsetof(struct ms_http_headers, member)}
+#define KNOWN(text, member)                                                                        \
+    { text, sizeof(text) - 1, offsetof(struct ms_http_headers, member) }
     KNOWN("host", host),
     KNOWN("origin", origin),
     KNOWN("accept", accept),
@@ -43,8 +45,8 @@ static const struct {
 #undef KNOWN
 };
 
-/* The first of each counts; the parser has refused a second Host and Content-Length. A second condition is refused here,
- * since dropping one would store what should not be. */
+/* The first of each counts; the parser has refused a second Host and Content-Length. A second
+ * condition is refused here, since dropping one would store what should not be. */
 static bool scan_header(struct ms_http_headers *headers, const struct ms_http1_header *header) {
     for (size_t i = 0; i < sizeof known_headers / sizeof *known_headers; i++) {
         if (header->name.len != known_headers[i].len ||
@@ -115,10 +117,10 @@ static bool admit_peer(struct ms_http_request *request) {
     const struct ms_http_headers *headers = &request->headers;
     struct ms_http_guard guard = {options, http->host, http->any_address};
     if (headers->host.data && !ms_http_guard_host(&guard, headers->host)) {
-        ms_http_answer_refusal(request, 421,
-                               "the Host \"%.*s\" is not one of this server's; add it to allowed_hosts",
-                               headers->host.len > 100 ? 100 : (int)headers->host.len,
-                               (const char *)headers->host.data);
+        ms_http_answer_refusal(
+            request, 421, "the Host \"%.*s\" is not one of this server's; add it to allowed_hosts",
+            headers->host.len > 100 ? 100 : (int)headers->host.len,
+            (const char *)headers->host.data);
         return false;
     }
     enum ms_http_origin origin = ms_http_guard_origin(&guard, headers->origin, headers->host);
@@ -284,8 +286,8 @@ static bool check_params(struct ms_http_request *request) {
 
 /* What only makes sense for a page makes none for a live subscription, and the reverse. */
 static bool check_subscription(struct ms_http_request *request) {
-    static const enum ms_http_param no_good[] = {MS_HTTP_PARAM_LIMIT,    MS_HTTP_PARAM_DIRECTION,
-                                                 MS_HTTP_PARAM_AS_OF,    MS_HTTP_PARAM_KNOWN_AT,
+    static const enum ms_http_param no_good[] = {MS_HTTP_PARAM_LIMIT, MS_HTTP_PARAM_DIRECTION,
+                                                 MS_HTTP_PARAM_AS_OF, MS_HTTP_PARAM_KNOWN_AT,
                                                  MS_HTTP_PARAM_WAIT};
     for (size_t i = 0; i < sizeof no_good / sizeof *no_good; i++) {
         if (!ms_http_param_given(&request->params, no_good[i]))
@@ -298,8 +300,7 @@ static bool check_subscription(struct ms_http_request *request) {
     struct ms_bytes last = request->headers.last_event_id;
     if (last.len == 0)
         return true;
-    if (ms_parse_u64(last, &request->last_event_id) != 0 ||
-        request->last_event_id >= INT64_MAX) {
+    if (ms_parse_u64(last, &request->last_event_id) != 0 || request->last_event_id >= INT64_MAX) {
         ms_http_answer_refusal(request, 400, "header Last-Event-ID: expected a number from 0 on");
         return false;
     }
@@ -311,9 +312,10 @@ static bool check_accept(struct ms_http_request *request) {
     if (!(request->route->flags & MS_HTTP_ROUTE_EVENTS))
         return true;
     if (ms_http_accept_parse(request->headers.accept, &request->accept) != 0) {
-        ms_http_answer_refusal(request, 406,
-                               "events come as application/json, application/cloudevents-batch+json, "
-                               "application/x-ndjson or text/event-stream");
+        ms_http_answer_refusal(
+            request, 406,
+            "events come as application/json, application/cloudevents-batch+json, "
+            "application/x-ndjson or text/event-stream");
         return false;
     }
     if (request->accept == MS_HTTP_ANSWER_SSE)
@@ -449,7 +451,8 @@ void ms_http_intake_abort(struct ms_http_connection *connection, int status, con
     ms_http_request_done(request);
 }
 
-/* A body that did not arrive in one piece is paid for from the server's budget; reading stops while that is used up. */
+/* A body that did not arrive in one piece is paid for from the server's budget; reading stops while
+ * that is used up. */
 static void charge_body(struct ms_http_connection *connection) {
     struct ms_http_request *request = connection->current;
     connection->starved = false;

@@ -31,8 +31,8 @@ static int subscribe(struct ms_http_request *request, struct ms_error *err) {
         .wake = ms_http_request_wake,
         .context = request,
     };
-    int code = ms_subscription_new(request->loop->http->store, &options, &request->subscription,
-                                   err);
+    int code =
+        ms_subscription_new(request->loop->http->store, &options, &request->subscription, err);
     if (code != 0 || !params->from_end)
         return code;
     /* "The end" is where it was now: the read that answers begins there. */
@@ -82,20 +82,27 @@ static void set_counted(struct ms_http_request *request, bool counted) {
                               memory_order_relaxed);
 }
 
-static void woken(struct ms_http_request *request) {
+/* What was slept through is no work. */
+static void wake_up(struct ms_http_request *request) {
     set_counted(request, false);
+    if (request->state == MS_HTTP_ARMED)
+        request->started_us += request->loop->now_us - request->armed_us;
+}
+
+static void woken(struct ms_http_request *request) {
+    wake_up(request);
     ms_http_request_submit(request, run_look, resumed);
 }
 
 static void time_over(struct ms_http_request *request) {
-    set_counted(request, false);
+    wake_up(request);
     ms_http_request_submit(request, ms_http_read_page, ms_http_read_resumed);
 }
 
 static void resumed(struct ms_http_request *request) {
     struct ms_http_longpoll *longpoll = request->longpoll;
-    bool over = longpoll->over || request->loop->stopping ||
-                request->loop->now_us >= longpoll->until_us;
+    bool over =
+        longpoll->over || request->loop->stopping || request->loop->now_us >= longpoll->until_us;
     if (longpoll->step == STEP_ANSWERED) {
         ms_http_read_resumed(request);
     } else if (over) {

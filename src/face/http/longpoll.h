@@ -1,6 +1,7 @@
 /*
- * Long polls (?wait=30s): the request sleeps on a subscription until something that it asks for is there, or its time is
- * over, and is then answered exactly as the plain read would be at that moment.
+ * Long polls (?wait=30s): the request sleeps on a subscription until something that it asks for is
+ * there, or its time is over, and is then answered exactly as the plain read would be at that
+ * moment.
  *
  *   start --reader: anything from `from`?--> yes --------------------------> plain read
  *                       |no                                                  ^

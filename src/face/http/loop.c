@@ -30,7 +30,8 @@ static void read_clock(struct ms_http_loop *loop) {
 
 void ms_http_loop_warn(struct ms_http_loop *loop, const char *format, ...) {
     const struct ms_http_options *options = &loop->config->options;
-    if (!options->on_warning || (loop->warned_us && loop->now_us - loop->warned_us < WARN_INTERVAL_US))
+    if (!options->on_warning ||
+        (loop->warned_us && loop->now_us - loop->warned_us < WARN_INTERVAL_US))
         return;
     loop->warned_us = loop->now_us;
     char text[MS_ERROR_TEXT_MAX];
@@ -52,10 +53,11 @@ void ms_http_loop_date(struct ms_http_loop *loop) {
     time_t when = (time_t)second;
     struct tm tm;
     gmtime_r(&when, &tm);
-    int len = snprintf(loop->date, sizeof loop->date, "Date: %s, %02u %s %04u %02u:%02u:%02u GMT\r\n",
-                       days[tm.tm_wday], (unsigned)tm.tm_mday % 100u, months[tm.tm_mon],
-                       (unsigned)(tm.tm_year + 1900) % 10000u, (unsigned)tm.tm_hour % 100u,
-                       (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u);
+    int len =
+        snprintf(loop->date, sizeof loop->date, "Date: %s, %02u %s %04u %02u:%02u:%02u GMT\r\n",
+                 days[tm.tm_wday], (unsigned)tm.tm_mday % 100u, months[tm.tm_mon],
+                 (unsigned)(tm.tm_year + 1900) % 10000u, (unsigned)tm.tm_hour % 100u,
+                 (unsigned)tm.tm_min % 100u, (unsigned)tm.tm_sec % 100u);
     loop->date_len = (size_t)len;
     loop->date_second = second;
 }
@@ -155,8 +157,8 @@ static void on_tick(evutil_socket_t fd, short what, void *context) {
         set_tick(loop);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
-                      struct sockaddr *address, int address_len, void *context) {
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+                      int address_len, void *context) {
     struct ms_http_loop *loop = context;
     (void)listener;
     (void)address_len;
@@ -165,7 +167,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
     if (atomic_load_explicit(&loop->http->connections, memory_order_relaxed) >=
         options->connections_max) {
         ms_counter_add(&loop->metrics.connections_refused, 1);
-        ms_http_loop_warn(loop, "http: %u connections are open (connections_max), closing further ones",
+        ms_http_loop_warn(loop,
+                          "http: %u connections are open (connections_max), closing further ones",
                           options->connections_max);
         evutil_closesocket(fd);
         return;
@@ -228,9 +231,9 @@ static int make_events(struct ms_http_loop *loop) {
     if (!loop->wake_event || !loop->tick_event || !loop->retry_event ||
         event_add(loop->wake_event, NULL) != 0)
         return MS_ENOMEM;
-    loop->listener = evconnlistener_new(loop->base, on_accept, loop,
-                                        LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, BACKLOG,
-                                        loop->listen_fd);
+    loop->listener =
+        evconnlistener_new(loop->base, on_accept, loop,
+                           LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_CLOSE_ON_FREE, BACKLOG, loop->listen_fd);
     if (!loop->listener)
         return MS_EIO;
     loop->listen_fd = -1;
@@ -345,7 +348,7 @@ void ms_http_loop_stop(struct ms_http_loop *loop, int64_t drain_ms) {
 void ms_http_loop_join(struct ms_http_loop *loop) { pthread_join(loop->thread, NULL); }
 
 void ms_http_loop_set_config(struct ms_http_loop *loop, struct ms_http_config *config) {
-    ms_http_config_unref(atomic_exchange_explicit(
-        &loop->next_config, ms_http_config_ref(config), memory_order_acq_rel));
+    ms_http_config_unref(atomic_exchange_explicit(&loop->next_config, ms_http_config_ref(config),
+                                                  memory_order_acq_rel));
     ms_http_mailbox_wake(&loop->mailbox);
 }

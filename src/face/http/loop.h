@@ -1,8 +1,9 @@
 /*
- * An event loop: one thread with its own listener (SO_REUSEPORT shares the port among the loops), its connections, its
- * mailbox and its free requests. Nothing of it is touched by other threads but the mailbox and what is marked atomic.
+ * An event loop: one thread with its own listener (SO_REUSEPORT shares the port among the loops),
+ * its connections, its mailbox and its free requests. Nothing of it is touched by other threads but
+ * the mailbox and what is marked atomic.
  *
- *   each turn:  events (accept, receive) -> mail -> connections that have something to do are pumped -> sleep
+ *   each turn:  events (accept, receive) -> mail -> connections with something to do are pumped
  *
  * Output is therefore written once a turn and connection, whatever became ready in it.
  */
@@ -30,11 +31,12 @@ struct ms_http_loop {
     struct ms_http_mailbox mailbox;
     struct event *wake_event, *tick_event, *retry_event;
     struct evconnlistener *listener;
-    int listen_fd; /* until the listener owns it */
+    int listen_fd;  /* until the listener owns it */
     uint8_t *input; /* MS_HTTP_INPUT_BYTES, what the connection being read received */
 
     struct ms_http_config *config;
-    _Atomic(struct ms_http_config *) next_config; /* set by a reload, taken over between two turns */
+    _Atomic(struct ms_http_config *)
+        next_config; /* set by a reload, taken over between two turns */
     atomic_bool stop_asked;
     bool stopping;
     int64_t drain_until_us;
@@ -58,7 +60,8 @@ struct ms_http_loop {
     struct ms_http_loop_metrics metrics;
 };
 
-/* Makes the loop without starting its thread; takes listen_fd over on success. MS_ENOMEM, MS_EIO. */
+/* Makes the loop without starting its thread; takes listen_fd over on success. MS_ENOMEM, MS_EIO.
+ * */
 int ms_http_loop_init(struct ms_http_loop *loop, struct ms_http *http,
                       struct ms_http_config *config, int listen_fd, struct ms_error *err)
     MS_MUST_CHECK;

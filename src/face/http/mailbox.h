@@ -1,10 +1,12 @@
 /*
- * What other threads hand to a loop: an intrusive list that any thread pushes to without a lock, and an eventfd that wakes
- * the loop only when the list was empty, so that a block which completes a thousand appends costs one system call.
+ * What other threads hand to a loop: an intrusive list that any thread pushes to without a lock,
+ * and an eventfd that wakes the loop only when the list was empty, so that a block which completes
+ * a thousand appends costs one system call.
  *
- *   committer, readers --push--> newest -> … -> oldest        the loop takes the whole list and reverses it
+ *   committer, readers --push--> newest -> … -> oldest      the loop takes all and reverses it
  *
- * Order: what one thread pushed is delivered in the order it was pushed. Push: any thread. The rest: the loop's thread.
+ * Order: what one thread pushed is delivered in the order it was pushed. Push: any thread. The
+ * rest: the loop's thread.
  */
 #pragma once
 
@@ -13,7 +15,8 @@
 
 struct ms_error;
 
-/* Embedded in what is handed over; in one mailbox at a time, and not pushed again before it was delivered. */
+/* Embedded in what is handed over; in one mailbox at a time, and not pushed again before it was
+ * delivered. */
 struct ms_http_mail {
     struct ms_http_mail *next;
     void (*deliver)(struct ms_http_mail *mail); /* called on the loop's thread */

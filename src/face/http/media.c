@@ -71,7 +71,8 @@ const char *ms_http_answer_type_name(enum ms_http_answer_type type) {
     return "application/json";
 }
 
-/* A weight of 0 to 1 as thousandths; what can't be read counts as 1 so that odd clients still get an answer. */
+/* A weight of 0 to 1 as thousandths; what can't be read counts as 1 so that odd clients still get
+ * an answer. */
 static unsigned weight_of(struct ms_bytes parameters) {
     while (parameters.len) {
         struct ms_bytes parameter = cut(&parameters, ';');

@@ -1,5 +1,6 @@
 /*
- * Media types: what a body is and what an answer should be (RFC 9110 sections 8.3 and 12.5). Sans-I/O; any thread.
+ * Media types: what a body is and what an answer should be (RFC 9110 sections 8.3 and 12.5).
+ * Sans-I/O; any thread.
  */
 #pragma once
 
@@ -27,6 +28,6 @@ enum ms_http_answer_type {
 /* The Content-Type header's value. */
 const char *ms_http_answer_type_name(enum ms_http_answer_type type);
 
-/* The best one by `accept` (absent: JSON), by weight and then in the order above; wildcards never choose SSE.
- * MS_EUNSUPPORTED when nothing fits. */
+/* The best one by `accept` (absent: JSON), by weight and then in the order above; wildcards never
+ * choose SSE. MS_EUNSUPPORTED when nothing fits. */
 int ms_http_accept_parse(struct ms_bytes accept, enum ms_http_answer_type *ret_type) MS_MUST_CHECK;

@@ -64,7 +64,8 @@ static int parse_direction(struct parsing *parsing) {
     return 0;
 }
 
-/* A '+' of a time zone that was not escaped arrives as a space; no other reading of it makes sense in a time. */
+/* A '+' of a time zone that was not escaped arrives as a space; no other reading of it makes sense
+ * in a time. */
 static int parse_time(struct parsing *parsing, int64_t *ret_ms) {
     char text[64];
     if (parsing->value.len == 0 || parsing->value.len >= sizeof text)
@@ -176,13 +177,14 @@ static const struct {
     struct ms_http_param_info info;
     int (*parse)(struct parsing *parsing);
 } table[MS_HTTP_PARAM_COUNT] = {
-    [MS_HTTP_PARAM_FROM] = {{"from",
-                             "{\"oneOf\":[{\"type\":\"integer\",\"minimum\":0},"
-                             "{\"const\":\"end\"}]}",
-                             "The first version (of a stream) or position (of all events) wanted, inclusive; `end` is "
-                             "after the last one, backward the last one.",
-                             false},
-                            parse_from},
+    [MS_HTTP_PARAM_FROM] =
+        {{"from",
+          "{\"oneOf\":[{\"type\":\"integer\",\"minimum\":0},"
+          "{\"const\":\"end\"}]}",
+          "The first version (of a stream) or position (of all events) wanted, inclusive; `end` is "
+          "after the last one, backward the last one.",
+          false},
+         parse_from},
     [MS_HTTP_PARAM_LIMIT] = {{"limit", "{\"type\":\"integer\",\"minimum\":0,\"default\":100}",
                               "The most entries to answer with; 0 answers with the headers only.",
                               false},
@@ -191,19 +193,22 @@ static const struct {
                                   "{\"enum\":[\"forward\",\"backward\"],\"default\":\"forward\"}",
                                   "Oldest or newest first.", false},
                                  parse_direction},
-    [MS_HTTP_PARAM_AS_OF] = {{"as_of",
-                              "{\"oneOf\":[{\"type\":\"string\",\"format\":\"date-time\"},"
-                              "{\"type\":\"integer\",\"minimum\":0}]}",
-                              "Only events whose timestamp is not after this time, or that stand at or before this "
-                              "position.",
-                              false},
-                             parse_as_of},
-    [MS_HTTP_PARAM_KNOWN_AT] = {{"known_at", "{\"type\":\"string\",\"format\":\"date-time\"}",
-                                 "Only events that were recorded at this time or before: what the system knew then.",
-                                 false},
-                                parse_known_at},
+    [MS_HTTP_PARAM_AS_OF] =
+        {{"as_of",
+          "{\"oneOf\":[{\"type\":\"string\",\"format\":\"date-time\"},"
+          "{\"type\":\"integer\",\"minimum\":0}]}",
+          "Only events whose timestamp is not after this time, or that stand at or before this "
+          "position.",
+          false},
+         parse_as_of},
+    [MS_HTTP_PARAM_KNOWN_AT] =
+        {{"known_at", "{\"type\":\"string\",\"format\":\"date-time\"}",
+          "Only events that were recorded at this time or before: what the system knew then.",
+          false},
+         parse_known_at},
     [MS_HTTP_PARAM_WAIT] = {{"wait", "{\"type\":\"string\",\"examples\":[\"30s\"]}",
-                             "Long poll: when there is nothing from `from` on yet, wait this long for the first event.",
+                             "Long poll: when there is nothing from `from` on yet, wait this long "
+                             "for the first event.",
                              false},
                             parse_wait},
     [MS_HTTP_PARAM_TOPIC] = {{"topic", SCHEMA_TEXT, "Only of this topic.", false}, parse_topic},
@@ -211,7 +216,8 @@ static const struct {
                                       "Only events of streams whose name begins with this.", false},
                                      parse_stream_prefix},
     [MS_HTTP_PARAM_TYPE] = {{"type", SCHEMA_TEXT,
-                             "Only events of this type; given several times, of any of them.", true},
+                             "Only events of this type; given several times, of any of them.",
+                             true},
                             parse_type},
     [MS_HTTP_PARAM_TAG] = {{"tag", SCHEMA_TEXT,
                             "Only events with this tag; given several times, with all of them.",

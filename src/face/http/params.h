@@ -1,7 +1,7 @@
 /*
- * Query parameters: one table of names, meanings and parsers, from which the routes choose (routes.c) and the OpenAPI
- * document is written (openapi.c). A parameter that a route does not list is refused by name: a misspelt one must not
- * vanish.
+ * Query parameters: one table of names, meanings and parsers, from which the routes choose
+ * (routes.c) and the OpenAPI document is written (openapi.c). A parameter that a route does not
+ * list is refused by name: a misspelt one must not vanish.
  *
  * Sans-I/O; any thread.
  */
@@ -56,20 +56,24 @@ static inline bool ms_http_param_given(const struct ms_http_params *params,
 }
 
 struct ms_http_params_rules {
-    uint32_t known;       /* bits: what the route takes */
+    uint32_t known; /* bits: what the route takes */
     size_t limit_max;
     int64_t wait_ms_max;
 };
 
-/* Parses a raw query string (absent: all defaults). Texts are copied to the arena. MS_EINVAL names the parameter and what
- * it should be, or lists the known ones; MS_ENOMEM. */
+/* Parses a raw query string (absent: all defaults). Texts are copied to the arena. MS_EINVAL names
+ * the parameter and what it should be, or lists the known ones; MS_ENOMEM. */
 int ms_http_params_parse(struct ms_bytes query, const struct ms_http_params_rules *rules,
                          struct ms_arena *arena, struct ms_http_params *ret_params,
                          struct ms_error *err) MS_MUST_CHECK;
 
-/* Appends text with everything but unreserved characters percent-escaped, fit for a path segment or a query value. */
+/* Appends text with everything but unreserved characters percent-escaped, fit for a path segment or
+ * a query value. */
 int ms_http_percent_encode(struct ms_buf *out, struct ms_bytes text) MS_MUST_CHECK;
-/* Appends a part of a target as it was received, with what would break out of a Link header escaped. */
+/* Appends a part of a target as it was received, with what would break out of a Link header
+ * escaped. */
 int ms_http_target_escape(struct ms_buf *out, struct ms_bytes text) MS_MUST_CHECK;
-/* Appends the query without the parameters of `dropped` (bits), as `?a=b&c=d&` or `?`: ready for one more pair. */
-int ms_http_query_without(struct ms_buf *out, struct ms_bytes query, uint32_t dropped) MS_MUST_CHECK;
+/* Appends the query without the parameters of `dropped` (bits), as `?a=b&c=d&` or `?`: ready for
+ * one more pair. */
+int ms_http_query_without(struct ms_buf *out, struct ms_bytes query, uint32_t dropped)
+    MS_MUST_CHECK;

@@ -44,7 +44,8 @@ struct ms_http_problem ms_http_problem_of_status(int status) {
         .status = status, .type = statuses[i].type, .title = statuses[i].title};
 }
 
-/* What a client sent may be quoted in a message, cut anywhere: a document must be valid all the same. */
+/* What a client sent may be quoted in a message, cut anywhere: a document must be valid all the
+ * same. */
 static int write_text(struct ms_buf *out, struct ms_bytes text) {
     if (ms_utf8_valid(text))
         return ms_json_write_string(out, text);
@@ -62,8 +63,8 @@ int ms_http_problem_write(struct ms_buf *out, const struct ms_http_problem *prob
                              "\"status\":%d,\"detail\":",
                              problem->type, problem->title, problem->status);
     if (code == 0)
-        code = write_text(out, problem->detail.len ? problem->detail
-                                                   : ms_bytes_cstr(problem->title));
+        code =
+            write_text(out, problem->detail.len ? problem->detail : ms_bytes_cstr(problem->title));
     if (code == 0 && problem->request_id.len)
         code = ms_buf_printf(out, ",\"instance\":\"urn:mainstem:request:%.*s\"",
                              (int)problem->request_id.len, (const char *)problem->request_id.data);

@@ -1,9 +1,10 @@
 /*
- * The reader pool: threads that do what would block a loop (reads of older data, topics, metadata) and hand each request
- * back to its loop. First come, first served; a request's job is bounded (a page, a batch of a subscription), so nobody
- * holds a reader for long.
+ * The reader pool: threads that do what would block a loop (reads of older data, topics, metadata)
+ * and hand each request back to its loop. First come, first served; a request's job is bounded (a
+ * page, a batch of a subscription), so nobody holds a reader for long.
  *
- * The queue is intrusive and needs no bound of its own: a connection has at most one job. Any thread.
+ * The queue is intrusive and needs no bound of its own: a connection has at most one job. Any
+ * thread.
  */
 #pragma once
 

@@ -1,7 +1,9 @@
 /*
- * GET of events: pages of a stream or of all events, as JSON array, CloudEvents batch or lines of JSON.
+ * GET of events: pages of a stream or of all events, as JSON array, CloudEvents batch or lines of
+ * JSON.
  *
- * A page ends at `limit` events or with the event that crosses the page's size, whichever comes first. Headers:
+ * A page ends at `limit` events or with the event that crosses the page's size, whichever comes
+ * first. Headers:
  *
  *   ETag, Mainstem-Head   the stream's last version
  *   Mainstem-Next         `from` to go on with, also when there is nothing yet
@@ -18,7 +20,8 @@
 #include "face/http/sse.h"
 #include "wire/event_json.h"
 
-/* One answer considers at most this many events; a filter that matches little then says where to go on. */
+/* One answer considers at most this many events; a filter that matches little then says where to go
+ * on. */
 #define SCAN_MAX 262144
 /* A page when the server's memory is used up: small, but readers get on. */
 #define SMALL_PAGE_BYTES ((size_t)64 * 1024)
@@ -82,8 +85,7 @@ static int finish_body(const struct page *page) {
 }
 
 static int add_next(struct ms_http_request *request, uint64_t next, bool more) {
-    int code =
-        ms_http_answer_header(request, "Mainstem-Next", "%llu", (unsigned long long)next);
+    int code = ms_http_answer_header(request, "Mainstem-Next", "%llu", (unsigned long long)next);
     if (code == 0 && more)
         code = ms_http_answer_next_link(request, next);
     return code;
@@ -105,8 +107,8 @@ static void answer_no_stream(struct ms_http_request *request,
     struct ms_error err;
     int shown = request->stream.len > 200 ? 200 : (int)request->stream.len;
     int code = ms_error_set(&err, states[result->state].code, "%s \"%.*s\"%s",
-                            states[result->state].before, shown,
-                            (const char *)request->stream.data, states[result->state].after);
+                            states[result->state].before, shown, (const char *)request->stream.data,
+                            states[result->state].after);
     ms_http_answer_error(request, code, &err);
 }
 
@@ -137,8 +139,7 @@ static int read_stream(struct ms_http_request *request, struct ms_error *err) {
     };
     struct page page = {.request = request};
     struct ms_stream_read_result result;
-    int code =
-        ms_store_read_stream(request->loop->http->store, &read, visit, &page, &result, err);
+    int code = ms_store_read_stream(request->loop->http->store, &read, visit, &page, &result, err);
     if (code != 0)
         return code;
     if (result.state != MS_STREAM_LIVE) {

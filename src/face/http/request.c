@@ -22,7 +22,8 @@ static struct ms_http_request *request_of_wake(struct ms_http_mail *mail) {
     return (struct ms_http_request *)((char *)mail - offsetof(struct ms_http_request, wake_mail));
 }
 
-/* A page ends with the event that crosses its size; base64 and escapes make an event longer than it was. */
+/* A page ends with the event that crosses its size; base64 and escapes make an event longer than it
+ * was. */
 static size_t answer_bytes_max(const struct ms_http_options *options) {
     return options->page_bytes_max + 2 * options->event_limits.event_bytes_max + 1024 * 1024;
 }
@@ -176,6 +177,7 @@ void ms_http_request_submit(struct ms_http_request *request,
 void ms_http_request_arm(struct ms_http_request *request,
                          void (*woken)(struct ms_http_request *request)) {
     request->state = MS_HTTP_ARMED;
+    request->armed_us = request->loop->now_us;
     request->woken = woken;
     if (request->wake_pending) {
         request->wake_pending = false;

@@ -1,17 +1,17 @@
 /*
  * One request and its answer.
  *
- *               on_headers          on_complete              begin               answer
- *     (free) ---------------> READING ---------> WAITING ---------------> WORKING ------> ANSWERED --> (free)
- *                                |      pipelined routes skip WAITING        |  ^             ^
- *                                |                                    arm    v  | wake        |
- *                                |                                         ARMED              |
- *                                +------------------ refused --------------------------------+
+ *              on_headers          on_complete           its turn             answer
+ *     (free) -------------> READING ----------> WAITING ---------> WORKING -------> ANSWERED
+ *                              |   pipelined routes skip WAITING    |  ^                |
+ *                              |                               arm  v  | wake           v
+ *                              |                                   ARMED             (free)
+ *                              +---------------- refused ------------------> ANSWERED
  *
- * A connection's requests stand in a FIFO; answers are written from its head only. While a request is WORKING it belongs to
- * the committer or to a reader (one of them, until its mail is delivered); the loop leaves it alone but for `connection`,
- * which only the loop touches and which becomes NULL when the peer goes away. ARMED means that a subscription's wake-up may
- * come at any time.
+ * A connection's requests stand in a FIFO; answers are written from its head only. While a request
+ * is WORKING it belongs to the committer or to a reader (one of them, until its mail is delivered);
+ * the loop leaves it alone but for `connection`, which only the loop touches and which becomes NULL
+ * when the peer goes away. ARMED means that a subscription's wake-up may come at any time.
  *
  * Threads: the loop's, except where a function says otherwise.
  */
@@ -30,13 +30,14 @@ struct ms_http_loop;
 enum ms_http_request_state {
     MS_HTTP_READING,
     MS_HTTP_WAITING,
-    MS_HTTP_PARKED, /* a pipelined append that the store's in-flight budget refused: tried again soon */
+    MS_HTTP_PARKED, /* an append that the store's in-flight budget refused: tried again soon */
     MS_HTTP_WORKING,
     MS_HTTP_ARMED,
     MS_HTTP_ANSWERED,
 };
 
-/* The headers that the face looks at; absent ones have data NULL. Parser memory: valid until on_complete returns. */
+/* The headers that the face looks at; absent ones have data NULL. Parser memory: valid until
+ * on_complete returns. */
 struct ms_http_headers {
     struct ms_bytes host, origin, accept, content_type, if_match, if_none_match, idempotency_key,
         last_event_id, request_id, correlation_id, cors_method;
@@ -69,7 +70,7 @@ struct ms_http_answer {
 };
 
 struct ms_http_request {
-    struct ms_http_request *next;          /* in the connection's FIFO, or in the loop's free list */
+    struct ms_http_request *next; /* in the connection's FIFO, or in the loop's free list */
     struct ms_http_loop *loop;
     struct ms_http_connection *connection; /* NULL once it is gone */
     struct ms_http_config *config;         /* for readers: referenced from the first hand-over on */
@@ -84,8 +85,8 @@ struct ms_http_request {
 
     uint64_t number; /* of the loop; makes its id when the client sent none */
     struct ms_bytes id, correlation_id, origin, method_text, path, query; /* arena */
-    struct ms_bytes captures[MS_HTTP_CAPTURES];              /* arena, decoded */
-    struct ms_bytes stream;                                  /* arena, text form */
+    struct ms_bytes captures[MS_HTTP_CAPTURES];                           /* arena, decoded */
+    struct ms_bytes stream;                                               /* arena, text form */
     struct ms_http_params params;
     struct ms_condition condition;
     enum ms_http_body_type body_type;
@@ -101,7 +102,9 @@ struct ms_http_request {
     uint64_t bytes_out; /* of the answer, head included */
     size_t charged;     /* of the server's budget */
     size_t page_bytes;  /* a page of events ends with the one that crosses this */
-    int64_t started_us;
+    int64_t started_us; /* moved on by what a long poll has waited */
+    int64_t head_us;    /* when the head of a streaming answer left */
+    int64_t armed_us;
 
     struct ms_event *events; /* of an append; arena */
     size_t event_count;
@@ -114,7 +117,7 @@ struct ms_http_request {
     struct ms_http_answer answer;
     int (*render)(struct ms_http_request *request, struct ms_buf *out); /* NULL: ms_http_render */
 
-    struct ms_http_mail mail; /* the committer's or reader's hand-over */
+    struct ms_http_mail mail;                        /* the committer's or reader's hand-over */
     void (*resume)(struct ms_http_request *request); /* continuation on the loop */
     void (*run)(struct ms_http_request *request);    /* job for a reader */
     struct ms_http_request *next_job;
@@ -131,23 +134,27 @@ struct ms_http_request {
 
 /* A request in state READING at the end of the connection's FIFO; NULL without memory. */
 struct ms_http_request *ms_http_request_new(struct ms_http_connection *connection);
-/* Takes it back, subscription and all. When a wake-up is still on its way the request lives until that is delivered. */
+/* Takes it back, subscription and all. When a wake-up is still on its way the request lives until
+ * that is delivered. */
 void ms_http_request_free(struct ms_http_request *request);
 /* Frees what the free list holds. */
 void ms_http_request_list_free(struct ms_http_request *first);
 
-/* Hands the request to the readers: `run` there, then `resume` here (if the connection still exists). */
+/* Hands the request to the readers: `run` there, then `resume` here (if the connection still
+ * exists). */
 void ms_http_request_submit(struct ms_http_request *request,
                             void (*run)(struct ms_http_request *request),
                             void (*resume)(struct ms_http_request *request));
-/* The request now waits for its mail. Every hand-over to another thread is announced by this before it is made. */
+/* The request now waits for its mail. Every hand-over to another thread is announced by this before
+ * it is made. */
 void ms_http_request_handed_over(struct ms_http_request *request,
                                  void (*resume)(struct ms_http_request *request));
 /* The hand-over was refused after all: the request is the loop's again. */
 void ms_http_request_kept(struct ms_http_request *request);
 /* From the other thread: the last thing it does with the request. */
 void ms_http_request_hand_back(struct ms_http_request *request);
-/* The request waits for its subscription: `woken` is called when that has something, at once when it already had. */
+/* The request waits for its subscription: `woken` is called when that has something, at once when
+ * it already had. */
 void ms_http_request_arm(struct ms_http_request *request,
                          void (*woken)(struct ms_http_request *request));
 /* For ms_subscription_options.wake; context is the request. Any thread. */
@@ -155,6 +162,7 @@ void ms_http_request_wake(void *context);
 /* Its answer is complete: it leaves when its turn comes. */
 void ms_http_request_done(struct ms_http_request *request);
 
-/* The id it is known by: the client's or <loop prefix>-<number>. `scratch` has MS_HTTP_ID_MAX bytes. Any thread. */
+/* The id it is known by: the client's or <loop prefix>-<number>. `scratch` has MS_HTTP_ID_MAX
+ * bytes. Any thread. */
 #define MS_HTTP_ID_MAX 40
 struct ms_bytes ms_http_request_id(const struct ms_http_request *request, char *scratch);

@@ -5,12 +5,12 @@
 #include "face/http/http_metrics.h"
 
 #define P(name) MS_HTTP_PARAM_BIT(name)
-#define STREAM_PARAMS                                                                              \
-    (P(FROM) | P(LIMIT) | P(DIRECTION) | P(AS_OF) | P(KNOWN_AT) | P(WAIT))
+#define STREAM_PARAMS (P(FROM) | P(LIMIT) | P(DIRECTION) | P(AS_OF) | P(KNOWN_AT) | P(WAIT))
 #define ALL_PARAMS                                                                                 \
     (STREAM_PARAMS | P(TOPIC) | P(STREAM_PREFIX) | P(TYPE) | P(TAG) | P(CORRELATION_ID) | P(SYSTEM))
 #define ANSWERS(...) ((const struct ms_http_route_answer[]){__VA_ARGS__, {0, NULL, NULL}})
-#define BAD {400, "Problem", "The request is malformed; `detail` says where."}
+#define BAD                                                                                        \
+    { 400, "Problem", "The request is malformed; `detail` says where." }
 
 static const struct ms_http_route_answer append_answers[] = {
     {201, "Appended", "Appended and durable."},
@@ -22,7 +22,8 @@ static const struct ms_http_route_answer append_answers[] = {
     {412, "Problem", "The condition does not hold: see `expected` and `actual`."},
     {413, "Problem", "Larger than a limit."},
     {415, "Problem", "Missing or unknown content type."},
-    {503, "Problem", "The outcome is not known (`outcome-unknown`): resend with the same event ids."},
+    {503, "Problem",
+     "The outcome is not known (`outcome-unknown`): resend with the same event ids."},
     {507, "Problem", "No disk space for further appends."},
     {0, NULL, NULL},
 };
@@ -56,7 +57,8 @@ static const struct ms_http_route table[] = {
      written_answers},
     {MS_HTTP_GET, "/v1/events", "readAll",
      "Read all events in order, wait for the next one, or subscribe to them",
-     ms_http_read_all_start, NULL, ALL_PARAMS, MS_HTTP_ROUTE_EVENTS, MS_HTTP_TAKES_NONE, read_answers},
+     ms_http_read_all_start, NULL, ALL_PARAMS, MS_HTTP_ROUTE_EVENTS, MS_HTTP_TAKES_NONE,
+     read_answers},
     {MS_HTTP_POST, "/v1/append", "appendMulti",
      "Append to several streams, all or nothing, under conditions on streams and on queries",
      ms_http_append_multi_start, NULL, 0, MS_HTTP_ROUTE_PIPELINED, MS_HTTP_TAKES_JSON,
@@ -70,19 +72,21 @@ static const struct ms_http_route table[] = {
              {404, "Problem", "There is none."})},
     {MS_HTTP_PUT, "/v1/streams/{stream}/metadata", "putStreamMetadata",
      "Replace a stream's metadata ($maxAge, $maxCount, $tb and free keys)",
-     ms_http_put_metadata_start, NULL, 0, MS_HTTP_ROUTE_CONDITIONS, MS_HTTP_TAKES_JSON, written_answers},
+     ms_http_put_metadata_start, NULL, 0, MS_HTTP_ROUTE_CONDITIONS, MS_HTTP_TAKES_JSON,
+     written_answers},
     {MS_HTTP_GET, "/v1/streams/{stream}/snapshot", "getSnapshot", "A stream's newest snapshot",
      ms_http_get_snapshot_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
      ANSWERS({200, "Snapshot", "The newest snapshot."}, {404, "Problem", "There is none."})},
     {MS_HTTP_PUT, "/v1/streams/{stream}/snapshot", "putSnapshot",
      "Store a snapshot: an event envelope that stands for the stream up to a version",
-     ms_http_put_snapshot_start, ms_http_snapshot_prepare, P(VERSION), 0, MS_HTTP_TAKES_EVENTS, written_answers},
+     ms_http_put_snapshot_start, ms_http_snapshot_prepare, P(VERSION), 0, MS_HTTP_TAKES_EVENTS,
+     written_answers},
     {MS_HTTP_GET, "/v1/streams", "listStreams", "The streams of a topic, oldest first",
      ms_http_list_streams_start, NULL, P(TOPIC) | P(FROM) | P(LIMIT), 0, MS_HTTP_TAKES_NONE,
      ANSWERS({200, "Streams", "A page of streams."}, BAD,
              {404, "Problem", "There is no such topic."})},
-    {MS_HTTP_GET, "/v1/topics", "listTopics", "All topics", ms_http_list_topics_start, NULL, P(SYSTEM), 0,
-     MS_HTTP_TAKES_NONE, ANSWERS({200, "Topics", "The topics."})},
+    {MS_HTTP_GET, "/v1/topics", "listTopics", "All topics", ms_http_list_topics_start, NULL,
+     P(SYSTEM), 0, MS_HTTP_TAKES_NONE, ANSWERS({200, "Topics", "The topics."})},
     {MS_HTTP_GET, "/v1/topics/{topic}", "getTopic", "A topic and its settings",
      ms_http_get_topic_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
      ANSWERS({200, "Topic", "The topic."}, {404, "Problem", "There is no such topic."})},
@@ -90,29 +94,30 @@ static const struct ms_http_route table[] = {
      ms_http_put_topic_start, NULL, 0, MS_HTTP_ROUTE_BODY_OPTIONAL, MS_HTTP_TAKES_JSON,
      ANSWERS({201, "Topic", "Made."}, {200, "Topic", "Changed."}, BAD,
              {403, "Problem", "The name is reserved."})},
-    {MS_HTTP_DELETE, "/v1/topics/{topic}", "deleteTopic",
-     "Delete a topic with all its streams", ms_http_delete_topic_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
+    {MS_HTTP_DELETE, "/v1/topics/{topic}", "deleteTopic", "Delete a topic with all its streams",
+     ms_http_delete_topic_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
      ANSWERS({204, NULL, "Deleted."}, {404, "Problem", "There is no such topic."})},
     {MS_HTTP_POST, "/v1/topics/{topic}/keys/{key}", "appendToKey",
      "Append to the stream of a topic and key", ms_http_append_start, NULL, 0,
      MS_HTTP_ROUTE_PIPELINED | MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_EVENTS,
      append_answers},
-    {MS_HTTP_GET, "/v1/topics/{topic}/keys/{key}", "readKey",
-     "Read the stream of a topic and key", ms_http_read_stream_start, NULL, STREAM_PARAMS,
-     MS_HTTP_ROUTE_EVENTS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_NONE, read_answers},
+    {MS_HTTP_GET, "/v1/topics/{topic}/keys/{key}", "readKey", "Read the stream of a topic and key",
+     ms_http_read_stream_start, NULL, STREAM_PARAMS, MS_HTTP_ROUTE_EVENTS | MS_HTTP_ROUTE_KEY,
+     MS_HTTP_TAKES_NONE, read_answers},
     {MS_HTTP_DELETE, "/v1/topics/{topic}/keys/{key}", "deleteKey",
      "Delete the stream of a topic and key", ms_http_delete_stream_start, NULL, P(TOMBSTONE),
      MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_NONE, written_answers},
     {MS_HTTP_GET, "/healthz", "health", "Whether the log works", ms_http_health_start, NULL, 0, 0,
      MS_HTTP_TAKES_NONE,
      ANSWERS({200, "Health", "It works."}, {503, "Health", "The log has stopped."})},
-    {MS_HTTP_GET, "/readyz", "ready", "Whether requests should be sent here", ms_http_ready_start, NULL,
-     0, 0, MS_HTTP_TAKES_NONE,
+    {MS_HTTP_GET, "/readyz", "ready", "Whether requests should be sent here", ms_http_ready_start,
+     NULL, 0, 0, MS_HTTP_TAKES_NONE,
      ANSWERS({200, "Health", "Ready."}, {503, "Health", "Starting, stopping or stopped."})},
-    {MS_HTTP_GET, "/metrics", "metrics", "Metrics in Prometheus text format",
-     ms_http_metrics_start, NULL, 0, 0, MS_HTTP_TAKES_NONE, ANSWERS({200, "Metrics", "The metrics."})},
+    {MS_HTTP_GET, "/metrics", "metrics", "Metrics in Prometheus text format", ms_http_metrics_start,
+     NULL, 0, 0, MS_HTTP_TAKES_NONE, ANSWERS({200, "Metrics", "The metrics."})},
     {MS_HTTP_GET, "/v1/info", "info", "Version, limits and the state of the store",
-     ms_http_info_start, NULL, 0, 0, MS_HTTP_TAKES_NONE, ANSWERS({200, "Info", "The information."})},
+     ms_http_info_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Info", "The information."})},
     {MS_HTTP_GET, "/openapi.json", "openapi", "This description", ms_http_openapi_start, NULL, 0, 0,
      MS_HTTP_TAKES_NONE, ANSWERS({200, "OpenApi", "An OpenAPI 3.1 document."})},
 };

@@ -1,9 +1,9 @@
 /*
- * The one table of what the face answers. Dispatch, 404 and 405 with Allow, unknown-parameter errors, /openapi.json and the
- * metrics' labels all come from it.
+ * The one table of what the face answers. Dispatch, 404 and 405 with Allow, unknown-parameter
+ * errors, /openapi.json and the metrics' labels all come from it.
  *
- * Patterns are matched segment by segment against the raw path, so that an escaped slash stays part of a name; the table's
- * order decides between patterns. Constant; any thread.
+ * Patterns are matched segment by segment against the raw path, so that an escaped slash stays part
+ * of a name; the table's order decides between patterns. Constant; any thread.
  */
 #pragma once
 
@@ -31,7 +31,7 @@ enum ms_http_body_kind {
 };
 
 struct ms_http_route_answer {
-    int status; /* 0 ends the list */
+    int status;         /* 0 ends the list */
     const char *schema; /* of components/schemas; NULL: no body */
     const char *text;
 };
@@ -49,11 +49,13 @@ struct ms_http_route {
     const char *pattern;
     const char *name; /* operationId and metrics label */
     const char *summary;
-    /* Loop thread, once the request is complete and its turn has come (PIPELINED: at once, with the headers there). */
+    /* Loop thread, once the request is complete and its turn has come (PIPELINED: at once, with the
+     * headers there). */
     void (*start)(struct ms_http_request *request);
-    /* For what needs headers and waits for its turn: called when the request is complete; may be NULL. */
+    /* For what needs headers and waits for its turn: called when the request is complete; may be
+     * NULL. */
     int (*prepare)(struct ms_http_request *request, struct ms_error *err);
-    uint32_t params;                                /* bits of enum ms_http_param */
+    uint32_t params; /* bits of enum ms_http_param */
     uint32_t flags;
     enum ms_http_body_kind body;
     const struct ms_http_route_answer *answers;
@@ -65,7 +67,7 @@ size_t ms_http_route_index(const struct ms_http_route *route);
 
 #define MS_HTTP_CAPTURES 2
 struct ms_http_match {
-    const struct ms_http_route *route;          /* NULL: no such resource, or not with this method */
+    const struct ms_http_route *route; /* NULL: no such resource, or not with this method */
     struct ms_bytes captures[MS_HTTP_CAPTURES]; /* raw */
     uint32_t allowed; /* bits 1 << method, when only the method did not fit; 0: no such resource */
 };

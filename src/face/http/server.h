@@ -23,7 +23,8 @@ struct ms_http {
     bool any_address;               /* listens on all interfaces */
 };
 
-/* The server-wide budget of memory that clients make it hold. `charged` is what one holder has taken so far. */
+/* The server-wide budget of memory that clients make it hold. `charged` is what one holder has
+ * taken so far. */
 
 /* Raises it to `wanted`; false, and nothing changed, when the whole would pass `max`. */
 bool ms_http_budget_raise(struct ms_http *http, size_t *charged, size_t wanted, size_t max);

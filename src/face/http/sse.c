@@ -11,7 +11,8 @@
 #include "wire/event_json.h"
 #include "wire/json.h"
 
-/* What one poll delivers at most, and how much while the server's memory is used up: little, but everybody gets on. */
+/* What one poll delivers at most, and how much while the server's memory is used up: little, but
+ * everybody gets on. */
 #define BATCH_EVENTS 1000
 #define BATCH_BYTES ((size_t)256 * 1024)
 #define SMALL_BATCH_BYTES ((size_t)16 * 1024)
@@ -23,7 +24,7 @@
 enum found { FOUND_REFUSAL, FOUND_MORE, FOUND_ALL, FOUND_END };
 
 struct ms_http_sse {
-    enum found found;    /* what the reader's last job came to */
+    enum found found; /* what the reader's last job came to */
     size_t batch_bytes;
     size_t batch_events;
     bool told_caught_up; /* nothing was sent since */
@@ -71,8 +72,7 @@ static bool is_of_stream(const struct ms_http_request *request) {
 static int visit(void *context, const struct ms_read_event *read) {
     struct ms_http_request *request = context;
     struct ms_buf *out = &request->answer.body;
-    uint64_t id =
-        is_of_stream(request) ? (uint64_t)read->place.version : read->place.position;
+    uint64_t id = is_of_stream(request) ? (uint64_t)read->place.version : read->place.position;
     size_t before = out->len;
     int code = ms_http_sse_begin_event(out, id);
     size_t from = out->len;
@@ -90,7 +90,8 @@ static int visit(void *context, const struct ms_read_event *read) {
     return out->len >= request->sse->batch_bytes ? 1 : 0;
 }
 
-/* How far all events were looked at, for a client that comes back: only what is behind is looked at again. */
+/* How far all events were looked at, for a client that comes back: only what is behind is looked at
+ * again. */
 static int write_checkpoint(struct ms_http_request *request, struct ms_buf *out) {
     if (is_of_stream(request))
         return ms_buf_append_u8(out, '\n');
@@ -103,8 +104,8 @@ static int write_checkpoint(struct ms_http_request *request, struct ms_buf *out)
 static enum found end_with(struct ms_http_request *request, int code, const struct ms_error *err) {
     struct ms_buf *out = &request->answer.body;
     int written = ms_buf_printf(
-        out, "event: end\ndata: {\"type\":\"urn:mainstem:problem:%s\",\"detail\":",
-        ms_error_type(code));
+        out,
+        "event: end\ndata: {\"type\":\"urn:mainstem:problem:%s\",\"detail\":", ms_error_type(code));
     const char *detail = err->code ? err->message : ms_error_text(code);
     if (written == 0)
         written = ms_json_write_string(out, ms_bytes_cstr(detail));
@@ -119,8 +120,8 @@ static enum found poll_batch(struct ms_http_request *request) {
     struct ms_error err = {0};
     bool caught_up = false;
     sse->batch_events = 0;
-    int code = ms_subscription_poll(request->subscription, BATCH_EVENTS, visit, request, &caught_up,
-                                    &err);
+    int code =
+        ms_subscription_poll(request->subscription, BATCH_EVENTS, visit, request, &caught_up, &err);
     if (code != 0)
         return end_with(request, code, &err);
     if (sse->batch_events)
@@ -140,11 +141,13 @@ static void run_batch(struct ms_http_request *request) {
     request->sse->found = poll_batch(request);
 }
 
-/* A stream that is gone for ever has nothing to say: that is an answer of its own, before any stream of events. */
+/* A stream that is gone for ever has nothing to say: that is an answer of its own, before any
+ * stream of events. */
 static int refuse_tombstoned(struct ms_http_request *request, struct ms_error *err) {
     struct ms_stream_read read = {.stream = request->stream, .limit = 0};
     struct ms_stream_read_result result;
-    int code = ms_store_read_stream(request->loop->http->store, &read, visit, request, &result, err);
+    int code =
+        ms_store_read_stream(request->loop->http->store, &read, visit, request, &result, err);
     if (code == 0 && result.state == MS_STREAM_TOMBSTONED)
         return ms_error_set(err, MS_ETOMBSTONED, "the stream was deleted for ever");
     return code;
@@ -191,7 +194,8 @@ static void set_counted(struct ms_http_request *request, bool counted) {
                               memory_order_relaxed);
 }
 
-/* Moves what the reader wrote to the output. Failing here means that there is no memory: the connection ends. */
+/* Moves what the reader wrote to the output. Failing here means that there is no memory: the
+ * connection ends. */
 static int send_body(struct ms_http_request *request) {
     struct ms_http_connection *connection = request->connection;
     struct ms_buf *body = &request->answer.body;
@@ -216,9 +220,8 @@ static int send_body(struct ms_http_request *request) {
 static void finish(struct ms_http_request *request) {
     struct ms_http_connection *connection = request->connection;
     static const char last_chunk[] = "0\r\n\r\n";
-    int code = request->http10
-                   ? 0
-                   : ms_buf_append(&connection->out, last_chunk, sizeof last_chunk - 1);
+    int code =
+        request->http10 ? 0 : ms_buf_append(&connection->out, last_chunk, sizeof last_chunk - 1);
     if (code != 0)
         connection->closed = true;
     set_counted(request, false);
@@ -232,10 +235,11 @@ static int send_head(struct ms_http_request *request) {
         request->keep_alive = false;
     int code = ms_http_answer_header(request, "X-Accel-Buffering", "no");
     if (code == 0)
-        code = ms_http_render_stream_head(
-            request, request->http10 ? "" : "Transfer-Encoding: chunked\r\n",
-            &request->connection->out);
+        code = ms_http_render_stream_head(request,
+                                          request->http10 ? "" : "Transfer-Encoding: chunked\r\n",
+                                          &request->connection->out);
     request->streaming = true;
+    request->head_us = request->loop->now_us;
     set_counted(request, true);
     return code;
 }

@@ -1,23 +1,23 @@
 /*
  * Subscriptions as server-sent events (text/event-stream, WHATWG HTML section 9.2).
  *
- *   retry: 1000                          once, at the start
- *   id: 41                               version in a stream, position among all events
- *   data: {"event_id":…,"event_type":…}  the event as plain JSON; no `event:` line, so EventSource's onmessage gets all
- *   : caught up                          each time everything there was has been sent; among all events followed by
- *   id: 97                               how far was looked, so that a resumed filter does not look twice
- *   : heartbeat                          when nothing else was sent for heartbeat_ms
- *   event: end                           the stream was deleted for ever; then the connection closes
+ *   retry: 1000       once, at the start
+ *   id: 41            version in a stream, position among all events
+ *   data: {…}         the event as plain JSON; no `event:` line, so EventSource's onmessage gets all
+ *   : caught up       each time everything there was has been sent; among all events followed by
+ *   id: 97            how far was looked, so that a resumed filter does not look twice
+ *   : heartbeat       when nothing else was sent for heartbeat_ms
+ *   event: end        the stream was deleted for ever; then the connection closes
  *
  * A client that comes back says Last-Event-ID and goes on behind it.
  *
- *             +-> WORKING (a reader polls the subscription into answer.body, up to a batch) --+
- *      output |                                                                               | batch moved to the output
- *   is small  +-- (blocked: the peer does not keep up) <--------- more there -----------------+
- *             +-- ARMED <-------------------------------------- caught up --------------------+
+ *            +-> WORKING (a reader polls the subscription into answer.body, up to a batch) --+
+ *     output |                                                                              | moved to
+ *   is small +-- (blocked: the peer does not keep up) <----------------- more there --------+ the output
+ *            +-- ARMED <------------------------------------------------ caught up ---------+
  *
- * Memory per subscriber is one batch and the output below its bound, however slow the peer is: what it has not read stays in
- * the log. Loop thread, except for what sse.c marks.
+ * Memory per subscriber is one batch and the output below its bound, however slow the peer is: what
+ * it has not read stays in the log. Loop thread, except for what sse.c marks.
  */
 #pragma once
 

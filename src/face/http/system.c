@@ -1,5 +1,5 @@
-/* Health, readiness, information, metrics. Health and readiness are answered by the loop, so that they work when the
- * readers are busy; the rest is a reader's job. */
+/* Health, readiness, information, metrics. Health and readiness are answered by the loop, so that
+ * they work when the readers are busy; the rest is a reader's job. */
 #include "face/http/answer.h"
 #include "face/http/handlers.h"
 #include "face/http/loop.h"
@@ -8,10 +8,9 @@
 
 static void answer_health(struct ms_http_request *request, bool good, const char *status,
                           const struct ms_store_info *info) {
-    int code = ms_buf_printf(&request->answer.body,
-                             "{\"status\":\"%s\",\"failed\":%s,\"refusing_appends\":%s}\n", status,
-                             info->failed ? "true" : "false",
-                             info->refusing_appends ? "true" : "false");
+    int code = ms_buf_printf(
+        &request->answer.body, "{\"status\":\"%s\",\"failed\":%s,\"refusing_appends\":%s}\n",
+        status, info->failed ? "true" : "false", info->refusing_appends ? "true" : "false");
     if (code == 0)
         ms_http_answer(request, good ? 200 : 503, "application/json");
     else
@@ -43,17 +42,17 @@ static int write_store(struct ms_buf *out, const struct ms_store_info *info) {
         "\"durability\":\"%s\",\"direct\":%s,",
         uuid, (unsigned long long)info->end, (unsigned long long)info->epoch, info->segments,
         (unsigned long long)info->log_bytes,
-        info->durability == MS_DURABILITY_COMMIT ? "commit" : "os", info->direct ? "true" : "false");
+        info->durability == MS_DURABILITY_COMMIT ? "commit" : "os",
+        info->direct ? "true" : "false");
     if (code == 0)
         code = ms_buf_printf(
             out,
             "\"recovery\":{\"bytes\":%llu,\"ms\":%lld,\"torn_tail\":%s},\"refusing_appends\":%s,"
             "\"failed\":%s,\"index_lag\":%llu,\"inflight_bytes\":%llu,\"subscriptions\":%llu}",
             (unsigned long long)info->recovered_bytes, (long long)info->recovery_ms,
-            info->recovered_torn_tail ? "true" : "false",
-            info->refusing_appends ? "true" : "false", info->failed ? "true" : "false",
-            (unsigned long long)info->index_lag, (unsigned long long)info->inflight_bytes,
-            (unsigned long long)info->subscriptions);
+            info->recovered_torn_tail ? "true" : "false", info->refusing_appends ? "true" : "false",
+            info->failed ? "true" : "false", (unsigned long long)info->index_lag,
+            (unsigned long long)info->inflight_bytes, (unsigned long long)info->subscriptions);
     return code;
 }
 

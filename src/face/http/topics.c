@@ -1,13 +1,17 @@
 /*
  * Topics and lists.
  *
- *   GET    /v1/topics[?system=true]        {"topics":[{…},…]}
- *   GET    /v1/topics/{topic}              {"name":"order","id":…,"partitions":4,"streams":true,"retention_ms":null,
- *                                           "retention_bytes":null,"compact":false,"compression":"none","require":[],
- *                                           "system":false,"events":815,"created_at":…}
- *   PUT    /v1/topics/{topic}              any of partitions … require; what is left out stays as it is (or the default)
- *   DELETE /v1/topics/{topic}              204
- *   GET    /v1/streams?topic=&from=&limit= {"streams":[{"stream":…,"version":…,"first_position":…},…],"next":4711 | null}
+ *   GET    /v1/topics[?system=true]   {"topics":[{…},…]}
+ *   GET    /v1/topics/{topic}         {"name":"order","id":…,"partitions":4,"streams":true,
+ *                                      "retention_ms":null,"retention_bytes":null,"compact":false,
+ *                                      "compression":"none","require":[],"system":false,
+ *                                      "events":815,"created_at":…}
+ *   PUT    /v1/topics/{topic}         any of partitions … require; what is left out stays as it is
+ *                                     (or becomes the default)
+ *   DELETE /v1/topics/{topic}         204
+ *   GET    /v1/streams?topic=&from=&limit=
+ *                                     {"streams":[{"stream":…,"version":…,"first_position":…},…],
+ *                                      "next":4711 | null}
  *
  * All of them are readers' jobs: changes wait until they are durable.
  */
@@ -57,11 +61,11 @@ static int write_settings(struct ms_buf *out, const struct ms_topic_settings *se
         code = write_bound(out, "retention_bytes", settings->retention_bytes);
     bool both = settings->require_source && settings->require_correlation_id;
     if (code == 0)
-        code = ms_buf_printf(out, ",\"compact\":%s,\"compression\":\"%s\",\"require\":[%s%s%s]",
-                             settings->compact ? "true" : "false",
-                             codec_names[settings->compression],
-                             settings->require_source ? "\"source\"" : "", both ? "," : "",
-                             settings->require_correlation_id ? "\"correlation_id\"" : "");
+        code =
+            ms_buf_printf(out, ",\"compact\":%s,\"compression\":\"%s\",\"require\":[%s%s%s]",
+                          settings->compact ? "true" : "false", codec_names[settings->compression],
+                          settings->require_source ? "\"source\"" : "", both ? "," : "",
+                          settings->require_correlation_id ? "\"correlation_id\"" : "");
     return code;
 }
 
@@ -206,8 +210,7 @@ static int parse_settings(struct ms_bytes body, struct ms_topic_settings *settin
     if (body.len == 0)
         return 0;
     json_error_t problem;
-    json_t *root =
-        json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES, &problem);
+    json_t *root = json_loadb((const char *)body.data, body.len, JSON_REJECT_DUPLICATES, &problem);
     if (!root)
         return ms_error_set(err, MS_EINVAL, "line %d, column %d: %s", problem.line, problem.column,
                             problem.text);

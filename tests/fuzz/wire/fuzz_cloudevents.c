@@ -5,6 +5,8 @@
  */
 #include "wire/event_json.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define ARENA_MAX ((size_t)1 << 20)
 #define OUT_MAX ((size_t)1 << 20)
 

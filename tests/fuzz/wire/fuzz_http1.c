@@ -1,9 +1,11 @@
 /*
- * HTTP/1.1 requests on arbitrary bytes: the first byte says how the rest is split. Fed in one piece,
- * in those pieces, and with a pause after every callback, the parser must tell the same story; and
- * whatever comes, the limits hold.
+ * HTTP/1.1 requests on arbitrary bytes: the first byte says how the rest is split. Fed in one
+ * piece, in those pieces, and with a pause after every callback, the parser must tell the same
+ * story; and whatever comes, the limits hold.
  */
 #include "wire/http1.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct ms_http1_limits limits = {
     .header_bytes_max = 512, .headers_max = 8, .target_bytes_max = 64, .body_bytes_max = 200};

@@ -6,14 +6,16 @@
 
 #include "wire/json.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 #define DEPTH_MAX 32u
 #define NODES_MAX 2000u /* a walk of every level re-reads its children: keep small inputs fast */
 
 static struct ms_arena arena;
 static unsigned nodes;
 
-/* jansson gives up on numbers that don't fit and on NUL in keys, and takes a NUL byte for the end of
- * the text; all else must be the same. */
+/* jansson gives up on numbers that don't fit and on NUL in keys, and takes a NUL byte for the end
+ * of the text; all else must be the same. */
 static void compare(struct ms_bytes text, int ours) {
     if (text.len > 0 && memchr(text.data, 0, text.len)) {
         MS_ASSERT(ours < 0);

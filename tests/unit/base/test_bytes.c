@@ -244,7 +244,7 @@ static void buffers_hold_what_was_appended(void **state) {
         if (random() % 2) {
             assert_int_equal(ms_buf_append(&buf, piece, piece_len), 0);
         } else {
-            uint8_t *place;
+            uint8_t *place = NULL;
             assert_int_equal(ms_buf_extend(&buf, piece_len, &place), 0);
             memcpy(place, piece, piece_len);
         }

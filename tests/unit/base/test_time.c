@@ -1,4 +1,5 @@
-/* Tests of base/time: times, durations and sizes as text. The C library's timegm is the second opinion. */
+/* Tests of base/time: times, durations and sizes as text. The C library's timegm is the second
+ * opinion. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -180,6 +181,10 @@ static void durations_are_parsed(void **state) {
         if (ms_duration_parse_ms(ms_bytes_cstr(cases[i].text), &ms) != 0 || ms != cases[i].ms)
             fail_msg("%s gave %lld", cases[i].text, (long long)ms);
     }
+}
+
+static void malformed_durations_are_refused(void **state) {
+    (void)state;
     static const char *const wrong[] = {
         "",
         "s",
@@ -283,6 +288,7 @@ int main(void) {
         cmocka_unit_test(times_out_of_range_are_clamped),
         cmocka_unit_test(every_day_of_ten_thousand_years_round_trips),
         cmocka_unit_test(durations_are_parsed),
+        cmocka_unit_test(malformed_durations_are_refused),
         cmocka_unit_test(sizes_are_parsed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* A directory of the real file system for one test program: made fresh, removed with all that is in it. */
+/* A directory of the real file system for one test program: made fresh, removed with all that is in
+ * it. */
 #pragma once
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* What the tests of the simulated file system share: short ways to make, write and look at files. Every
- * helper expects success. */
+/* What the tests of the simulated file system share: short ways to make, write and look at files.
+ * Every helper expects success. */
 #pragma once
 
 #include <string.h>

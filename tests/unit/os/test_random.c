@@ -1,4 +1,5 @@
-/* Tests of os/random: no byte twice, also across threads and forks; seeded numbers stay the same for ever. */
+/* Tests of os/random: no byte twice, also across threads and forks; seeded numbers stay the same
+ * for ever. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

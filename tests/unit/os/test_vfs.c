@@ -1,5 +1,5 @@
-/* Tests of what every file system behind the seam promises: each runs on a real directory and on the
- * simulation, and at the end both are put through the same random operations and must agree. */
+/* Tests of what every file system behind the seam promises: each runs on a real directory and on
+ * the simulation. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "os/random.h"
 #include "os/vfs_sim.h"
 #include "unit/os/scratch.h"
 
@@ -532,147 +531,6 @@ static void parents_are_found(void **state) {
     assert_int_equal(ms_path_parent(out, path), MS_ETOOBIG);
 }
 
-/* ---- agreement ---- */
-
-struct step {
-    int kind;
-    char from[16], to[16];
-    uint64_t offset;
-    size_t len;
-    uint8_t fill;
-    int flags;
-};
-
-static void pick(char out[16], const char *name) { memcpy(out, name, strlen(name) + 1); }
-
-static struct step random_step(struct ms_random *random) {
-    static const char *const names[] = {"a",   "b", "c",   "d",   "d/a",
-                                        "d/b", "e", "e/a", "d/f", "d/f/a"};
-    struct step step = {.kind = (int)ms_random_below(random, 9)};
-    pick(step.from, names[ms_random_below(random, 10)]);
-    pick(step.to, names[ms_random_below(random, 10)]);
-    step.offset = ms_random_below(random, 20000);
-    step.len = (size_t)ms_random_below(random, 9000);
-    step.fill = (uint8_t)ms_random_below(random, 3);
-    static const int flags[] = {RW, RWC, RWC | MS_OPEN_EXCL, RWC | MS_OPEN_TRUNCATE};
-    step.flags =
-        flags[ms_random_below(random, 4)] | (ms_random_below(random, 3) ? 0 : MS_OPEN_DSYNC);
-    return step;
-}
-
-static int run_write(struct world *world, const struct step *step, bool truncate) {
-    static uint8_t data[9000];
-    struct ms_file *file;
-    int code = ms_vfs_open(world->vfs, in(world, step->from), step->flags, &file, NULL);
-    if (code < 0)
-        return code;
-    memset(data, step->fill, sizeof data);
-    code = truncate ? ms_file_truncate(file, step->offset, NULL)
-                    : ms_file_write(file, step->offset, data, step->len, NULL);
-    if (code == 0 && step->len % 4 == 0)
-        code = ms_file_sync(file, NULL);
-    ms_file_close(file);
-    return code;
-}
-
-static int run_step(struct world *world, const struct step *step) {
-    struct ms_vfs *vfs = world->vfs;
-    const char *from = in(world, step->from), *to = in(world, step->to);
-    switch (step->kind) {
-    case 0:
-        return run_write(world, step, true);
-    case 1:
-        return ms_vfs_mkdir(vfs, from, NULL);
-    case 2:
-        return ms_vfs_rmdir(vfs, from, NULL);
-    case 3:
-        return ms_vfs_unlink(vfs, from, NULL);
-    case 4:
-        return ms_vfs_link(vfs, from, to, NULL);
-    case 5:
-        return ms_vfs_rename(vfs, from, to, NULL);
-    case 6:
-        return ms_vfs_sync_dir(vfs, from, NULL);
-    default:
-        return run_write(world, step, false);
-    }
-}
-
-/* Everything below a directory as one text: names, sizes, checks of content. */
-static void describe(struct ms_vfs *vfs, const char *dir, int depth, struct ms_buf *out) {
-    struct ms_dir_entry *entries;
-    size_t count;
-    assert_int_equal(ms_vfs_list(vfs, dir, &entries, &count, NULL), 0);
-    for (size_t i = 0; i < count; i++) {
-        char path[MS_PATH_MAX];
-        assert_int_equal(ms_path_join(path, dir, entries[i].name), 0);
-        assert_int_equal(ms_buf_printf(out, "%*s%s", depth, "", entries[i].name), 0);
-        if (entries[i].is_dir) {
-            assert_int_equal(ms_buf_printf(out, "/\n"), 0);
-            describe(vfs, path, depth + 1, out);
-            continue;
-        }
-        struct ms_buf content;
-        ms_buf_init(&content, 1 << 20);
-        assert_int_equal(ms_vfs_read_file(vfs, path, &content, NULL), 0);
-        uint64_t check = 0;
-        for (size_t at = 0; at < content.len; at++)
-            check = check * 31 + content.data[at];
-        assert_int_equal(ms_buf_printf(out, " %llu %llx\n", (unsigned long long)entries[i].size,
-                                       (unsigned long long)check),
-                         0);
-        ms_buf_deinit(&content);
-    }
-    ms_dir_entries_free(entries, count);
-}
-
-static void both_file_systems_agree_on_random_operations(void **state) {
-    (void)state;
-    for (uint64_t seed = 0; seed < 20; seed++) {
-        void *real_state, *sim_state;
-        assert_int_equal(setup_posix(&real_state), 0);
-        assert_int_equal(setup_sim(&sim_state), 0);
-        struct world *real = real_state, *sim = sim_state;
-        struct ms_random_seeded random;
-        ms_random_seeded_init(&random, seed);
-        struct ms_buf a, b;
-        ms_buf_init(&a, 1 << 20);
-        ms_buf_init(&b, 1 << 20);
-        for (int i = 0; i < 150; i++) {
-            struct step step = random_step(&random.random);
-            int real_code = run_step(real, &step);
-            int sim_code = run_step(sim, &step);
-            if (real_code != sim_code && !(step.kind == 4 || step.kind == 5))
-                fail_msg("seed %d step %d: kind %d %s %s: %s, simulated %s", (int)seed, i,
-                         step.kind, step.from, step.to, ms_error_name(real_code),
-                         ms_error_name(sim_code));
-            /* Of two reasons to refuse a rename either may be told; renaming a directory over an empty one
-             * is refused by the simulation alone. */
-            if ((real_code < 0) != (sim_code < 0)) {
-                assert_int_equal(step.kind, 5);
-                assert_int_equal(sim_code, MS_EEXIST);
-                assert_int_equal(
-                    ms_vfs_rename(real->vfs, in(real, step.to), in(real, step.from), NULL), 0);
-                assert_int_equal(ms_vfs_mkdir(real->vfs, in(real, step.to), NULL), 0);
-            }
-            if (i % 10 != 9)
-                continue;
-            ms_buf_clear(&a);
-            ms_buf_clear(&b);
-            describe(real->vfs, real->dir, 0, &a);
-            describe(sim->vfs, sim->dir, 0, &b);
-            assert_int_equal(a.len, b.len);
-            assert_memory_equal(a.data, b.data, a.len);
-            if (i % 50 == 49)
-                ms_vfs_sim_cut(sim->sim, MS_SIM_CUT_KEEP_ALL);
-        }
-        ms_buf_deinit(&a);
-        ms_buf_deinit(&b);
-        assert_int_equal(teardown_sim(&sim_state), 0);
-        assert_int_equal(teardown_posix(&real_state), 0);
-    }
-}
-
 #define ON_BOTH(test)                                                                              \
     {#test " (real)", test, setup_posix, teardown_posix, NULL}, {                                  \
 #test " (simulated)", test, setup_sim, teardown_sim, NULL                                  \
@@ -702,7 +560,6 @@ int main(void) {
         ON_BOTH(failed_allocations_are_reported),
         cmocka_unit_test(paths_are_joined),
         cmocka_unit_test(parents_are_found),
-        cmocka_unit_test(both_file_systems_agree_on_random_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

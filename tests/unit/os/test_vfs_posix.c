@@ -1,5 +1,5 @@
-/* Tests of os/vfs_posix: what only the real file system does. Short writes are real ones, from the limit
- * on file sizes; a full disk is the device /dev/full. */
+/* Tests of os/vfs_posix: what only the real file system does. Short writes are real ones, from the
+ * limit on file sizes; a full disk is the device /dev/full. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -96,7 +96,8 @@ static void a_full_device_is_no_space(void **state) {
 static void a_failed_sync_is_always_an_io_error(void **state) {
     (void)state;
     struct ms_file *file;
-    /* Not a thing that can be synced: EINVAL of the kernel, but nobody may take it for his own mistake. */
+    /* Not a thing that can be synced: EINVAL of the kernel, but nobody may take it for his own
+     * mistake. */
     if (ms_vfs_open(ms_vfs_posix(), "/dev/full", MS_OPEN_WRITE, &file, NULL) < 0)
         skip();
     struct ms_error err;

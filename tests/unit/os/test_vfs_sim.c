@@ -1,4 +1,5 @@
-/* Tests of os/vfs_sim: space, direct access, large sparse files, threads. */
+/* Tests of os/vfs_sim: space, direct access, large sparse files, threads, and agreement
+ * with the real file system on what is not about faults. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "unit/os/scratch.h"
 #include "unit/os/sim_world.h"
 
 static uint64_t free_bytes(struct ms_vfs_sim *sim) {
@@ -238,6 +240,167 @@ static void the_power_may_be_cut_while_threads_work(void **state) {
     ms_vfs_sim_free(sim);
 }
 
+/* ---- agreement with the real file system ---- */
+
+struct side {
+    struct ms_vfs *vfs;
+    char dir[MS_PATH_MAX];
+};
+
+static const char *in(const struct side *side, char out[MS_PATH_MAX], const char *name) {
+    assert_int_equal(ms_path_join(out, side->dir, name), 0);
+    return out;
+}
+
+struct step {
+    int kind;
+    char from[16], to[16];
+    uint64_t offset;
+    size_t len;
+    uint8_t fill;
+    int flags;
+};
+
+static void pick(char out[16], const char *name) { memcpy(out, name, strlen(name) + 1); }
+
+static struct step random_step(struct ms_random *random) {
+    static const char *const names[] = {"a",   "b", "c",   "d",   "d/a",
+                                        "d/b", "e", "e/a", "d/f", "d/f/a"};
+    struct step step = {.kind = (int)ms_random_below(random, 9)};
+    pick(step.from, names[ms_random_below(random, 10)]);
+    pick(step.to, names[ms_random_below(random, 10)]);
+    step.offset = ms_random_below(random, 20000);
+    step.len = (size_t)ms_random_below(random, 9000);
+    step.fill = (uint8_t)ms_random_below(random, 3);
+    static const int flags[] = {RW, RWC, RWC | MS_OPEN_EXCL, RWC | MS_OPEN_TRUNCATE};
+    step.flags =
+        flags[ms_random_below(random, 4)] | (ms_random_below(random, 3) ? 0 : MS_OPEN_DSYNC);
+    return step;
+}
+
+static int run_write(const struct side *side, const struct step *step, bool truncate) {
+    static uint8_t data[9000];
+    struct ms_file *file;
+    char path[MS_PATH_MAX];
+    int code = ms_vfs_open(side->vfs, in(side, path, step->from), step->flags, &file, NULL);
+    if (code < 0)
+        return code;
+    memset(data, step->fill, sizeof data);
+    code = truncate ? ms_file_truncate(file, step->offset, NULL)
+                    : ms_file_write(file, step->offset, data, step->len, NULL);
+    if (code == 0 && step->len % 4 == 0)
+        code = ms_file_sync(file, NULL);
+    ms_file_close(file);
+    return code;
+}
+
+static int run_step(const struct side *side, const struct step *step) {
+    struct ms_vfs *vfs = side->vfs;
+    char from[MS_PATH_MAX], to[MS_PATH_MAX];
+    in(side, from, step->from);
+    in(side, to, step->to);
+    switch (step->kind) {
+    case 0:
+        return run_write(side, step, true);
+    case 1:
+        return ms_vfs_mkdir(vfs, from, NULL);
+    case 2:
+        return ms_vfs_rmdir(vfs, from, NULL);
+    case 3:
+        return ms_vfs_unlink(vfs, from, NULL);
+    case 4:
+        return ms_vfs_link(vfs, from, to, NULL);
+    case 5:
+        return ms_vfs_rename(vfs, from, to, NULL);
+    case 6:
+        return ms_vfs_sync_dir(vfs, from, NULL);
+    default:
+        return run_write(side, step, false);
+    }
+}
+
+/* Everything below a directory as one text: names, sizes, checks of content. */
+static void describe(struct ms_vfs *vfs, const char *dir, int depth, struct ms_buf *out) {
+    struct ms_dir_entry *entries;
+    size_t count;
+    assert_int_equal(ms_vfs_list(vfs, dir, &entries, &count, NULL), 0);
+    for (size_t i = 0; i < count; i++) {
+        char path[MS_PATH_MAX];
+        assert_int_equal(ms_path_join(path, dir, entries[i].name), 0);
+        assert_int_equal(ms_buf_printf(out, "%*s%s", depth, "", entries[i].name), 0);
+        if (entries[i].is_dir) {
+            assert_int_equal(ms_buf_printf(out, "/\n"), 0);
+            describe(vfs, path, depth + 1, out);
+            continue;
+        }
+        struct ms_buf content;
+        ms_buf_init(&content, 1 << 20);
+        assert_int_equal(ms_vfs_read_file(vfs, path, &content, NULL), 0);
+        uint64_t check = 0;
+        for (size_t at = 0; at < content.len; at++)
+            check = check * 31 + content.data[at];
+        assert_int_equal(ms_buf_printf(out, " %llu %llx\n", (unsigned long long)entries[i].size,
+                                       (unsigned long long)check),
+                         0);
+        ms_buf_deinit(&content);
+    }
+    ms_dir_entries_free(entries, count);
+}
+
+/* One step on both. The real one may do what the simulation refuses: rename a directory over an
+ * empty one. That is undone. Of two reasons to refuse a rename or a link either may be told. */
+static void step_on_both(const struct side *real, const struct side *sim, const struct step *step) {
+    int real_code = run_step(real, step);
+    int sim_code = run_step(sim, step);
+    if (real_code == sim_code)
+        return;
+    if (step->kind < 4 || step->kind > 5)
+        fail_msg("kind %d %s %s: %s, simulated %s", step->kind, step->from, step->to,
+                 ms_error_name(real_code), ms_error_name(sim_code));
+    if (real_code < 0 && sim_code < 0)
+        return;
+    char from[MS_PATH_MAX], to[MS_PATH_MAX];
+    assert_int_equal(step->kind, 5);
+    assert_int_equal(sim_code, MS_EEXIST);
+    assert_int_equal(
+        ms_vfs_rename(real->vfs, in(real, to, step->to), in(real, from, step->from), NULL), 0);
+    assert_int_equal(ms_vfs_mkdir(real->vfs, to, NULL), 0);
+}
+
+static void assert_same_content(const struct side *real, const struct side *sim) {
+    struct ms_buf a, b;
+    ms_buf_init(&a, 1 << 20);
+    ms_buf_init(&b, 1 << 20);
+    describe(real->vfs, real->dir, 0, &a);
+    describe(sim->vfs, sim->dir, 0, &b);
+    assert_int_equal(a.len, b.len);
+    assert_true(ms_bytes_equal(ms_buf_bytes(&a), ms_buf_bytes(&b)));
+    ms_buf_deinit(&a);
+    ms_buf_deinit(&b);
+}
+
+static void both_file_systems_agree_on_random_operations(void **state) {
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct ms_vfs_sim *sim = sim_new(seed);
+        struct side simulated = {.vfs = ms_vfs_sim_vfs(sim), .dir = "/"};
+        struct side real = {.vfs = ms_vfs_posix()};
+        assert_int_equal(scratch_make(real.dir), 0);
+        struct ms_random_seeded random;
+        ms_random_seeded_init(&random, seed);
+        for (int i = 0; i < 150; i++) {
+            struct step step = random_step(&random.random);
+            step_on_both(&real, &simulated, &step);
+            if (i % 10 == 9)
+                assert_same_content(&real, &simulated);
+            if (i % 50 == 49)
+                ms_vfs_sim_cut(sim, MS_SIM_CUT_KEEP_ALL);
+        }
+        assert_int_equal(scratch_remove(real.dir), 0);
+        ms_vfs_sim_free(sim);
+    }
+}
+
 static void a_new_simulation_needs_memory(void **state) {
     (void)state;
     struct ms_vfs_sim *sim = NULL;
@@ -257,6 +420,7 @@ int main(void) {
         cmocka_unit_test(impossible_sizes_are_no_space),
         cmocka_unit_test(threads_work_side_by_side),
         cmocka_unit_test(the_power_may_be_cut_while_threads_work),
+        cmocka_unit_test(both_file_systems_agree_on_random_operations),
         cmocka_unit_test(a_new_simulation_needs_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

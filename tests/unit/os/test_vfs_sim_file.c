@@ -1,5 +1,5 @@
-/* Tests of os/vfs_sim_file: what of a file's content survives a power cut. The oracle is independent: for
- * every sector the list of contents it has had since it was last durable. */
+/* Tests of os/vfs_sim_file: what of a file's content survives a power cut. The oracle is
+ * independent: for every sector the list of contents it has had since it was last durable. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

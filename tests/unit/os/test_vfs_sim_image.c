@@ -1,4 +1,5 @@
-/* Tests of os/vfs_sim_image: random operations against plain arrays; sharing is not seen by the other. */
+/* Tests of os/vfs_sim_image: random operations against plain arrays; sharing is not seen by the
+ * other. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +49,7 @@ static void random_operations_match_arrays(void **state) {
     struct pair pairs[2] = {0};
     for (int i = 0; i < 2; i++)
         pairs[i].model = calloc(1, LIMIT);
-    for (int step = 0; step < 4000; step++) {
+    for (int step = 0; step < 1200; step++) {
         struct pair *pair = &pairs[ms_random_below(random, 2)];
         struct pair *other = pair == pairs ? pairs + 1 : pairs;
         uint64_t offset = ms_random_below(random, LIMIT);

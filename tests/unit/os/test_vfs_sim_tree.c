@@ -200,7 +200,8 @@ static void replace_file_is_atomic_at_every_cut(void **state) {
     assert_true(new_seen > 10 && old_seen > 50);
 }
 
-/* Whatever was done: a durable file without an operation on it is still there, and the tree is sound. */
+/* Whatever was done: a durable file without an operation on it is still there, and the tree is
+ * sound. */
 static void random_names_never_break_the_tree(void **state) {
     (void)state;
     static const char *const paths[] = {"a",     "b", "a/c", "b/c", "a/c/d",

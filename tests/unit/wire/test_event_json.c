@@ -1,5 +1,5 @@
-/* The plain JSON spelling of events: every field in and out, what is refused and where, and that data
- * stays the bytes that it was. */
+/* The plain JSON spelling of events: every field in and out, what is refused and where, and that
+ * data stays the bytes that it was. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

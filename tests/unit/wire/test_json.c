@@ -1,4 +1,4 @@
-/* The JSON scanner: what it accepts, what it refuses and where, and that walking changes nothing. */
+/* The JSON scanner: what it accepts, what it refuses and where; walking changes nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
