@@ -7,6 +7,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/alloc.h"
+
 /* ISA-L works on the bare register and takes an int as length: the inversions before and after that
  * CRC-32C prescribes are ours, and so is cutting long input into pieces. */
 #define CRC_PIECE_MAX ((size_t)1 << 30)
@@ -62,4 +64,35 @@ struct ms_hash128 ms_hash128_pair(struct ms_bytes first, struct ms_bytes second,
         failed |= XXH3_128bits_update(&state, second.data, second.len);
     MS_ASSERT(failed == XXH_OK);
     return canonical(XXH3_128bits_digest(&state));
+}
+
+struct ms_hasher {
+    XXH3_state_t *state;
+};
+
+int ms_hasher_new(struct ms_hasher **ret_hasher) {
+    struct ms_hasher *hasher = ms_alloc(sizeof *hasher);
+    if (hasher == NULL)
+        return MS_ENOMEM;
+    hasher->state = ms_alloc_aligned(64, sizeof *hasher->state);
+    if (hasher->state == NULL) {
+        ms_free(hasher);
+        return MS_ENOMEM;
+    }
+    XXH3_INITSTATE(hasher->state);
+    (void)XXH3_128bits_reset(hasher->state);
+    *ret_hasher = hasher;
+    return 0;
+}
+
+void ms_hasher_add(struct ms_hasher *hasher, const void *data, size_t len) {
+    XXH_errorcode failed = XXH3_128bits_update(hasher->state, data, len);
+    MS_ASSERT(failed == XXH_OK);
+}
+
+struct ms_hash128 ms_hasher_end(struct ms_hasher *hasher) {
+    struct ms_hash128 hash = canonical(XXH3_128bits_digest(hasher->state));
+    ms_free(hasher->state);
+    ms_free(hasher);
+    return hash;
 }

@@ -17,3 +17,9 @@ struct ms_hash128 {
 struct ms_hash128 ms_hash128(const void *data, size_t len, uint64_t seed);
 /* Hash of two pieces one after the other, without joining them in memory. */
 struct ms_hash128 ms_hash128_pair(struct ms_bytes first, struct ms_bytes second, uint64_t seed);
+
+/* The same 128-bit hash over data that comes in pieces. One thread. */
+struct ms_hasher;
+int ms_hasher_new(struct ms_hasher **ret_hasher) MS_MUST_CHECK; /* MS_ENOMEM */
+void ms_hasher_add(struct ms_hasher *hasher, const void *data, size_t len);
+struct ms_hash128 ms_hasher_end(struct ms_hasher *hasher); /* frees it */

@@ -25,5 +25,7 @@ int ms_cmd_serve(struct ms_invocation *invocation) {
     ms_config_deinit(&config);
     if (log_stopped)
         return MS_EXIT_LOG_STOPPED;
-    return ms_cli_exit_status(rc); /* it has been logged */
+    if (rc == MS_EEXIST)
+        return MS_EXIT_UNAVAILABLE; /* the address is in use */
+    return ms_cli_exit_status(rc);  /* it has been logged */
 }

@@ -58,7 +58,8 @@ int ms_http_outcome(CURL *easy, CURLcode result, const char *url, bool changes_s
 
 /* Appends text percent-encoded as one path segment or query value. */
 int ms_http_encode(struct ms_buf *out, struct ms_bytes text) MS_MUST_CHECK;
-/* The code for a problem type such as "urn:mainstem:problem:not-found"; MS_EIO for an unknown one. */
+/* The code for a problem type such as "urn:mainstem:problem:not-found"; MS_EIO for an unknown one.
+ * */
 int ms_http_problem_code(struct ms_bytes type);
 
 /* ---- the vtable's parts ---- */

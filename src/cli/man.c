@@ -4,7 +4,8 @@
  */
 #include "cli/command.h"
 
-/* Text of troff: backslashes and hyphens are escaped, and no line begins with a control character. */
+/* Text of troff: backslashes and hyphens are escaped, and no line begins with a control character.
+ * */
 static int append_text(struct ms_buf *out, const char *text) {
     int rc = 0;
     if (*text == '.' || *text == '\'')

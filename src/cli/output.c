@@ -56,19 +56,18 @@ static int append_shown(struct ms_buf *out, struct ms_bytes text, size_t max) {
 
 /* ---- events ---- */
 
-/* Appends a member: the characters of a string, the text of anything else; absent: nothing. */
-static int append_member(struct ms_output *output, struct ms_json_value event, const char *name,
-                         size_t max) {
+/* Appends `before` and a member: the characters of a string, the text of anything else. Nothing
+ * when the event does not have it. */
+static int append_member(struct ms_output *output, struct ms_json_value event, const char *before,
+                         const char *name, size_t max) {
     struct ms_json_value value;
     if (!ms_json_get(event, name, &value))
         return 0;
     struct ms_bytes text = value.text;
-    if (value.type == MS_JSON_STRING) {
-        int rc = ms_json_string(value, &output->arena, &text);
-        if (rc != 0)
-            return rc;
-    }
-    return append_shown(&output->line, text, max);
+    int rc = value.type == MS_JSON_STRING ? ms_json_string(value, &output->arena, &text) : 0;
+    if (rc == 0 && output->line.len > 0)
+        rc = ms_buf_append_cstr(&output->line, before);
+    return rc == 0 ? append_shown(&output->line, text, max) : rc;
 }
 
 static int append_event_text(struct ms_output *output, struct ms_json_value event) {
@@ -78,14 +77,11 @@ static int append_event_text(struct ms_output *output, struct ms_json_value even
     } parts[] = {
         {"", "stream", SIZE_MAX},       {"@", "version", SIZE_MAX},
         {"  ", "event_type", SIZE_MAX}, {"  ", "timestamp", SIZE_MAX},
-        {"  ", "data", DATA_SHOWN_MAX}, {"", "data_base64", DATA_SHOWN_MAX},
+        {"  ", "data", DATA_SHOWN_MAX}, {"  ", "data_base64", DATA_SHOWN_MAX},
     };
     int rc = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && rc == 0; i++) {
-        rc = ms_buf_append_cstr(&output->line, parts[i].before);
-        if (rc == 0)
-            rc = append_member(output, event, parts[i].name, parts[i].max);
-    }
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && rc == 0; i++)
+        rc = append_member(output, event, parts[i].before, parts[i].name, parts[i].max);
     return rc;
 }
 

@@ -15,8 +15,8 @@
  * Events are plain JSON objects (src/wire/event_json.h): what comes out of a target is one object
  * without line breaks, what goes in has the fields of an event to be appended.
  *
- * One thread. All functions return 0 or the error codes of src/store/store.h; a server that can't be
- * reached is MS_ECLOSED.
+ * One thread. All functions return 0 or the error codes of src/store/store.h; a server that can't
+ * be reached is MS_ECLOSED.
  */
 #pragma once
 
@@ -98,14 +98,15 @@ struct ms_target {
 
 /* What a command does with the target: a data directory that is not there is made for writing. */
 enum ms_target_use { MS_TARGET_READS, MS_TARGET_WRITES };
-/* From --data, --server, MAINSTEM_SERVER or the default server, to which it does not connect yet. The
- * errors of ms_store_open; MS_ENOTFOUND for a data directory that is only read and not there. */
+/* From --data, --server, MAINSTEM_SERVER or the default server, to which it does not connect yet.
+ * The errors of ms_store_open; MS_ENOTFOUND for a data directory that is only read and not there.
+ * */
 int ms_target_open(struct ms_invocation *invocation, enum ms_target_use use,
                    struct ms_target **ret_target, struct ms_error *err) MS_MUST_CHECK;
 void ms_target_free(struct ms_target *target); /* takes NULL */
 
-/* Starts an append; `done` is called once, later or from inside. The append is not referred to after
- * the call. MS_EAGAIN when MS_TARGET_IN_FLIGHT_MAX are in flight; refusals without `done`. */
+/* Starts an append; `done` is called once, later or from inside. The append is not referred to
+ * after the call. MS_EAGAIN when MS_TARGET_IN_FLIGHT_MAX are in flight; refusals without `done`. */
 int ms_target_append_start(struct ms_target *target, const struct ms_target_append *append,
                            ms_target_appended_fn *done, void *context, struct ms_error *err)
     MS_MUST_CHECK;

@@ -1,6 +1,6 @@
 /*
- * Appends to an embedded store, several in flight. The store reports on the committer's thread; what
- * is done is queued and handed out by poll, on the caller's thread. See target.h.
+ * Appends to an embedded store, several in flight. The store reports on the committer's thread;
+ * what is done is queued and handed out by poll, on the caller's thread. See target.h.
  */
 #include "base/alloc.h"
 #include "cli/target_store.h"

@@ -219,10 +219,11 @@ int ms_overlay_fold_facts(struct ms_overlay *overlay, const struct ms_index_fact
                           size_t count) {
     for (size_t i = 0; i < count; i++) {
         overlay->partial = true;
+        size_t known = overlay->facts.count;
         int rc = ms_fact_list_put(&overlay->facts, &overlay->arena, &facts[i]);
         if (rc)
             return rc;
-        overlay->entries++;
+        overlay->entries += overlay->facts.count - known;
     }
     return 0;
 }

@@ -50,7 +50,7 @@ struct ms_overlay {
     uint64_t base, next;
     uint64_t folded; /* like next, but moves with each append: where a failed fold goes on */
     bool partial;    /* a fold failed half-way and waits to be repeated */
-    size_t entries;  /* appends and facts */
+    size_t entries;  /* appends and names of facts */
     struct ms_arena arena;
     struct ms_stream_table streams;
     struct ms_term_table terms;

@@ -37,7 +37,8 @@
  *     4    4 length           of the payload
  *     8    1 kind             1 batch · 2 anchors (footers only) · 3 frame: entries compressed
  *                             together by the scavenger (frame.h)
- *     9    1 flags            1 has a stream · 2 last entry of its block · 4 tombstone · 8 control
+ *     9    1 flags            1 has a stream · 2 last entry of its block · 4 tombstone · 8 control ·
+ *                             16 joined: belongs to the same append as the entry before it
  *    10    2 partition
  *    12    4 topic            the topic's number
  *    16   16 stream id        zeros without a stream
@@ -81,6 +82,7 @@ enum {
     MS_ENTRY_LAST_IN_BLOCK = 2,
     MS_ENTRY_TOMBSTONE = 4,
     MS_ENTRY_CONTROL = 8,
+    MS_ENTRY_JOINED = 16,
 };
 
 struct ms_block_header {

@@ -222,7 +222,8 @@ static int create_new(struct rewriter *r, struct ms_error *err) {
     r->new->last_hash = r->old->last_hash;
     r->new->last_epoch = r->old->last_epoch;
     r->new->last_commit_time_ms = r->old->last_commit_time_ms;
-    atomic_store(&r->new->end_position, atomic_load(&r->old->end_position));
+    atomic_store(&r->new->end_position, r->options->cut_end != 0 ? r->options->cut_end
+                                                                 : atomic_load(&r->old->end_position));
     atomic_store(&r->new->state, MS_SEGMENT_FULL);
     return ms_vfs_open(r->log->env->vfs, path, MS_OPEN_WRITE | MS_OPEN_CREATE | MS_OPEN_TRUNCATE,
                        &r->file, err);

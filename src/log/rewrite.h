@@ -23,6 +23,7 @@ struct ms_rewrite_options {
     ms_rewrite_fn *visit;
     void *context;
     uint64_t bytes_per_second;   /* throttle; 0 none */
+    uint64_t cut_end;            /* with a log that is open read-only: the segment ends here now; 0 no */
     unsigned keep_above_percent; /* leave the old file when the new one is larger than this share of it */
     bool (*stop)(void *context); /* asked now and then; NULL never */
 };

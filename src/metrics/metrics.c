@@ -5,9 +5,9 @@
  *   # TYPE <name> counter|gauge|histogram
  *   <name>{<labels>} <value>
  *
- * A histogram has cumulative `_bucket{le="…"}` samples, the last with le="+Inf", then `_sum` and `_count`. Any thread;
- * the samples of one histogram are read one after the other, so `_count` is derived from the buckets that were printed
- * and never contradicts them.
+ * A histogram has cumulative `_bucket{le="…"}` samples, the last with le="+Inf", then `_sum` and
+ * `_count`. Any thread; the samples of one histogram are read one after the other, so `_count` is
+ * derived from the buckets that were printed and never contradicts them.
  */
 #include "metrics/metrics.h"
 

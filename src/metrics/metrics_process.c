@@ -1,7 +1,7 @@
 /*
- * Metrics of the process itself, from /proc and the system's limits. The names are those of the Prometheus client
- * libraries, so existing dashboards work. Where /proc can't be read (another system, a simulated file system) the
- * samples that need it are left out. Any thread.
+ * Metrics of the process itself, from /proc and the system's limits. The names are those of the
+ * Prometheus client libraries, so existing dashboards work. Where /proc can't be read (another
+ * system, a simulated file system) the samples that need it are left out. Any thread.
  */
 #include <stdio.h>
 #include <sys/resource.h>
@@ -53,7 +53,8 @@ static double boot_time_s(struct ms_vfs *vfs) {
     return (double)seconds;
 }
 
-/* Fields 20 (threads) and 22 (start, in ticks after boot) of /proc/self/stat, counted after the command's ')'. */
+/* Fields 20 (threads) and 22 (start, in ticks after boot) of /proc/self/stat, counted after the
+ * command's ')'. */
 static int threads_and_start(struct ms_buf *out, struct ms_vfs *vfs) {
     char text[PROC_TEXT_MAX];
     if (read_proc(vfs, "/proc/self/stat", text) != 0)

@@ -21,7 +21,6 @@
 #define MS_KIB(n) ((int64_t)(n) << 10)
 #define MS_MIB(n) ((int64_t)(n) << 20)
 #define MS_GIB(n) ((int64_t)(n) << 30)
-#define MS_SECONDS(n) ((int64_t)(n)*1000)
 #define MS_HOURS(n) ((int64_t)(n)*3600000)
 #define MS_DAYS(n) ((int64_t)(n)*86400000)
 
@@ -36,40 +35,52 @@
     X(BOOL,     insecure, "insecure", NULL, "false", 0, 0, NULL, 0, \
       "allow listening beyond loopback although there is no authentication") \
     X(ENUM,     durability, "durability", NULL, "commit", 0, 0, "commit,os", 0, \
-      "commit: acknowledge what is synced to disk; os: acknowledge what the operating system has, " \
-      "which a power cut loses") \
+      "commit: acknowledge what is synced to disk; os: acknowledge what the operating system " \
+      "has, which a power cut loses") \
     \
     X(ENUM,     log_write, "log.write", NULL, "direct", 0, 0, "direct,buffered", 0, \
       "direct: bypass the page cache, with a fallback where the file system refuses it") \
-    X(SIZE,     log_segment_bytes, "log.segment_bytes", NULL, "256MiB", MS_MIB(1), MS_GIB(1), NULL, 0, \
+    X(SIZE,     log_segment_bytes, "log.segment_bytes", NULL, "256MiB", \
+      MS_MIB(1), MS_GIB(1), NULL, 0, \
       "size of a segment file; a multiple of 4096") \
-    X(SIZE,     log_tail_cache_bytes, "log.tail_cache_bytes", NULL, "64MiB", MS_MIB(1), MS_GIB(64), NULL, 0, \
+    X(SIZE,     log_tail_cache_bytes, "log.tail_cache_bytes", NULL, "64MiB", \
+      MS_MIB(1), MS_GIB(64), NULL, 0, \
       "memory that keeps the newest blocks for readers") \
-    X(SIZE,     log_inflight_bytes_max, "log.inflight_bytes_max", NULL, "256MiB", MS_MIB(1), MS_GIB(64), NULL, 0, \
+    X(SIZE,     log_inflight_bytes_max, "log.inflight_bytes_max", NULL, "256MiB", \
+      MS_MIB(1), MS_GIB(64), NULL, 0, \
       "memory for appends that are accepted and not yet durable") \
-    X(DURATION, log_scavenge_interval_ms, "log.scavenge_interval", NULL, "0", 0, MS_DAYS(365), NULL, 0, \
+    X(DURATION, log_scavenge_interval_ms, "log.scavenge_interval", NULL, "0", \
+      0, MS_DAYS(365), NULL, 0, \
       "time between runs of the scavenger; 0 runs it only when asked to") \
-    X(SIZE,     log_scavenge_bytes_per_second, "log.scavenge_bytes_per_second", NULL, "32MiB", MS_KIB(64), MS_GIB(64), NULL, 0, \
+    X(SIZE,     log_scavenge_bytes_per_second, "log.scavenge_bytes_per_second", NULL, "32MiB", \
+      MS_KIB(64), MS_GIB(64), NULL, 0, \
       "the most that the scavenger reads and writes in a second") \
     \
-    X(INT,      store_head_cache_entries, "store.head_cache_entries", NULL, "1000000", 1000, 1000000000, NULL, 0, \
+    X(INT,      store_head_cache_entries, "store.head_cache_entries", NULL, "1000000", \
+      1000, 1000000000, NULL, 0, \
       "stream heads kept in memory") \
-    X(INT,      store_idempotence_window, "store.idempotence_window", NULL, "1000000", 0, 1000000000, NULL, 0, \
+    X(INT,      store_idempotence_window, "store.idempotence_window", NULL, "1000000", \
+      0, 1000000000, NULL, 0, \
       "newest events whose resend under the conditions any and exists is recognised") \
     X(INT,      store_topics_max, "store.topics_max", NULL, "10000", 1, 1000000, NULL, 0, \
       "topics that may exist") \
     X(INT,      store_topic_partitions, "store.topic_partitions", NULL, "4", 1, 1024, NULL, 0, \
       "partitions of a topic that an append makes") \
-    X(SIZE,     index_cache_bytes, "index.cache_bytes", NULL, "64MiB", MS_MIB(1), MS_GIB(64), NULL, 0, \
+    X(SIZE,     index_cache_bytes, "index.cache_bytes", NULL, "64MiB", \
+      MS_MIB(1), MS_GIB(64), NULL, 0, \
       "block cache of the index") \
-    X(INT,      index_overlay_entries_max, "index.overlay_entries_max", NULL, "1000000", 1000, 100000000, NULL, 0, \
+    X(INT,      index_overlay_entries_max, "index.overlay_entries_max", NULL, "1000000", \
+      1000, 100000000, NULL, 0, \
       "index entries held in memory before they are written out") \
     \
-    X(SIZE,     limits_event_bytes_max, "limits.event_bytes_max", NULL, "16MiB", MS_KIB(1), MS_MIB(256), NULL, 0, \
+    X(SIZE,     limits_event_bytes_max, "limits.event_bytes_max", NULL, "16MiB", \
+      MS_KIB(1), MS_MIB(256), NULL, 0, \
       "largest event: data, metadata and headers") \
-    X(SIZE,     limits_append_bytes_max, "limits.append_bytes_max", NULL, "64MiB", MS_KIB(1), MS_MIB(512), NULL, 0, \
+    X(SIZE,     limits_append_bytes_max, "limits.append_bytes_max", NULL, "64MiB", \
+      MS_KIB(1), MS_MIB(512), NULL, 0, \
       "largest append: all its events") \
-    X(INT,      limits_append_events_max, "limits.append_events_max", NULL, "100000", 1, 1000000, NULL, 0, \
+    X(INT,      limits_append_events_max, "limits.append_events_max", NULL, "100000", \
+      1, 1000000, NULL, 0, \
       "events in one append") \
     X(INT,      limits_name_bytes_max, "limits.name_bytes_max", NULL, "512", 16, 4096, NULL, 0, \
       "longest stream name, event type, event id or tag, in bytes") \
@@ -82,47 +93,68 @@
       "event loops; 0 means one per core") \
     X(INT,      http_reader_threads, "http.reader_threads", NULL, "2", 1, 64, NULL, 0, \
       "threads for reads that wait for the disk") \
-    X(SIZE,     http_header_bytes_max, "http.header_bytes_max", NULL, "32KiB", MS_KIB(1), MS_MIB(1), NULL, MS_SETTING_RELOAD, \
+    X(SIZE,     http_header_bytes_max, "http.header_bytes_max", NULL, "32KiB", \
+      MS_KIB(1), MS_MIB(1), NULL, MS_SETTING_RELOAD, \
       "request line and headers of one request") \
-    X(INT,      http_headers_max, "http.headers_max", NULL, "100", 8, 1000, NULL, MS_SETTING_RELOAD, \
+    X(INT,      http_headers_max, "http.headers_max", NULL, "100", \
+      8, 1000, NULL, MS_SETTING_RELOAD, \
       "headers of one request") \
-    X(SIZE,     http_target_bytes_max, "http.target_bytes_max", NULL, "8KiB", 256, MS_MIB(1), NULL, MS_SETTING_RELOAD, \
+    X(SIZE,     http_target_bytes_max, "http.target_bytes_max", NULL, "8KiB", \
+      256, MS_MIB(1), NULL, MS_SETTING_RELOAD, \
       "longest request target: path and query") \
-    X(SIZE,     http_body_bytes_max, "http.body_bytes_max", NULL, "64MiB", MS_KIB(1), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
+    X(SIZE,     http_body_bytes_max, "http.body_bytes_max", NULL, "64MiB", \
+      MS_KIB(1), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
       "largest request body") \
-    X(DURATION, http_idle_timeout_ms, "http.idle_timeout", NULL, "75s", 100, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
+    X(DURATION, http_idle_timeout_ms, "http.idle_timeout", NULL, "75s", \
+      100, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
       "a connection without a request is closed after this time") \
-    X(DURATION, http_read_timeout_ms, "http.read_timeout", NULL, "60s", 100, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
+    X(DURATION, http_read_timeout_ms, "http.read_timeout", NULL, "60s", \
+      100, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
       "from the first byte of a request to its last") \
-    X(DURATION, http_write_timeout_ms, "http.write_timeout", NULL, "60s", 100, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
+    X(DURATION, http_write_timeout_ms, "http.write_timeout", NULL, "60s", \
+      100, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
       "a peer that takes none of its answer for this long is dropped") \
-    X(DURATION, http_drain_timeout_ms, "http.drain_timeout", NULL, "3s", 0, MS_HOURS(1), NULL, MS_SETTING_RELOAD, \
+    X(DURATION, http_drain_timeout_ms, "http.drain_timeout", NULL, "3s", \
+      0, MS_HOURS(1), NULL, MS_SETTING_RELOAD, \
       "time that a graceful stop gives to requests in flight") \
-    X(DURATION, http_wait_max_ms, "http.wait_max", NULL, "5m", 0, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
+    X(DURATION, http_wait_max_ms, "http.wait_max", NULL, "5m", \
+      0, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
       "longest long poll (?wait=)") \
-    X(DURATION, http_heartbeat_ms, "http.heartbeat", NULL, "15s", 100, MS_HOURS(1), NULL, MS_SETTING_RELOAD, \
+    X(DURATION, http_heartbeat_ms, "http.heartbeat", NULL, "15s", \
+      100, MS_HOURS(1), NULL, MS_SETTING_RELOAD, \
       "comment line on an event stream that has nothing to say") \
-    X(INT,      http_connections_max, "http.connections_max", NULL, "10000", 1, 1000000, NULL, MS_SETTING_RELOAD, \
+    X(INT,      http_connections_max, "http.connections_max", NULL, "10000", \
+      1, 1000000, NULL, MS_SETTING_RELOAD, \
       "connections; further ones are closed at once") \
-    X(INT,      http_pipeline_max, "http.pipeline_max", NULL, "64", 1, 10000, NULL, MS_SETTING_RELOAD, \
+    X(INT,      http_pipeline_max, "http.pipeline_max", NULL, "64", \
+      1, 10000, NULL, MS_SETTING_RELOAD, \
       "requests of one connection that are worked on at a time") \
-    X(SIZE,     http_output_bytes_max, "http.output_bytes_max", NULL, "1MiB", MS_KIB(16), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
+    X(SIZE,     http_output_bytes_max, "http.output_bytes_max", NULL, "1MiB", \
+      MS_KIB(16), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
       "queued output of one connection before it stops producing") \
-    X(SIZE,     http_inflight_bytes_max, "http.inflight_bytes_max", NULL, "256MiB", MS_MIB(1), MS_GIB(64), NULL, MS_SETTING_RELOAD, \
+    X(SIZE,     http_inflight_bytes_max, "http.inflight_bytes_max", NULL, "256MiB", \
+      MS_MIB(1), MS_GIB(64), NULL, MS_SETTING_RELOAD, \
       "request bodies in memory, over all connections") \
-    X(INT,      http_page_events_max, "http.page_events_max", NULL, "10000", 1000, 1000000, NULL, MS_SETTING_RELOAD, \
+    X(INT,      http_page_events_max, "http.page_events_max", NULL, "10000", \
+      1000, 1000000, NULL, MS_SETTING_RELOAD, \
       "largest ?limit= of a page of events") \
-    X(SIZE,     http_page_bytes_max, "http.page_bytes_max", NULL, "1MiB", MS_KIB(16), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
+    X(SIZE,     http_page_bytes_max, "http.page_bytes_max", NULL, "1MiB", \
+      MS_KIB(16), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
       "a page of events ends here; it holds at least one event") \
-    X(LIST,     http_allowed_hosts, "http.allowed_hosts", NULL, "", 0, 0, "HOST", MS_SETTING_RELOAD, \
+    X(LIST,     http_allowed_hosts, "http.allowed_hosts", NULL, "", \
+      0, 0, "HOST", MS_SETTING_RELOAD, \
       "Host names that are accepted beside loopback and the listen address; * accepts all") \
-    X(LIST,     http_cors_origins, "http.cors_origins", NULL, "", 0, 0, "ORIGIN", MS_SETTING_RELOAD, \
+    X(LIST,     http_cors_origins, "http.cors_origins", NULL, "", \
+      0, 0, "ORIGIN", MS_SETTING_RELOAD, \
       "origins whose web pages may call the server; empty is none, * is all") \
     \
-    X(ENUM,     logging_level, "logging.level", NULL, "info", 0, 0, "debug,info,warn,error", MS_SETTING_RELOAD, \
+    X(ENUM,     logging_level, "logging.level", NULL, "info", \
+      0, 0, "debug,info,warn,error", MS_SETTING_RELOAD, \
       "least important log lines that are written") \
-    X(ENUM,     logging_format, "logging.format", NULL, "auto", 0, 0, "auto,text,json", MS_SETTING_RELOAD, \
+    X(ENUM,     logging_format, "logging.format", NULL, "auto", \
+      0, 0, "auto,text,json", MS_SETTING_RELOAD, \
       "auto: text on a terminal, JSON lines otherwise; both on standard error") \
-    X(DURATION, logging_slow_operation_ms, "logging.slow_operation", NULL, "1s", 0, MS_HOURS(1), NULL, MS_SETTING_RELOAD, \
+    X(DURATION, logging_slow_operation_ms, "logging.slow_operation", NULL, "1s", \
+      0, MS_HOURS(1), NULL, MS_SETTING_RELOAD, \
       "an operation that takes longer is logged as a warning; 0 logs none")
 /* clang-format on */

@@ -351,9 +351,13 @@ static int put_all(struct ms_op *op, struct ms_error *err) {
                           err);
     if (rc != 0 || waited)
         return rc != 0 ? rc : MS_EAGAIN;
+    uint8_t joined = 0; /* all entries but the first say that they belong to the one before */
     for (size_t i = 0; i < op->part_count; i++)
-        if (op->parts[i].count > 0)
+        if (op->parts[i].count > 0) {
+            op->parts[i].entry_flags |= joined;
             put_part(op, &op->parts[i]);
+            joined = MS_ENTRY_JOINED;
+        }
     apply_effect(op);
     note_heads(op);
     ms_log_attach(log, &op->ticket);

@@ -236,7 +236,8 @@ struct ms_store {
     const struct ms_env *env;
     char *dir;
     struct ms_file *lock_file;
-    struct ms_uuid uuid;
+    struct ms_uuid uuid;     /* of this store; a restored copy gets another */
+    struct ms_uuid log_uuid; /* of the log, in every block */
     uint64_t stream_seed;
     struct ms_log *log;
     struct ms_index *index;
@@ -259,6 +260,12 @@ struct ms_store {
     struct ms_scavenger scavenger;
     struct ms_store_metrics metrics;
 };
+
+/* store.c: the file FORMAT */
+int ms_format_write(const struct ms_env *env, const char *dir, const struct ms_uuid *store_uuid,
+                    const struct ms_uuid *log_uuid, struct ms_error *err) MS_MUST_CHECK;
+int ms_format_read(const struct ms_env *env, const char *dir, struct ms_uuid *ret_store_uuid,
+                   struct ms_uuid *ret_log_uuid, struct ms_error *err) MS_MUST_CHECK;
 
 /* names.c */
 /* Which topic and key a stream's text form names. *ret_topic_name borrows from text; the key may be

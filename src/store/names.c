@@ -170,7 +170,9 @@ static uint32_t murmur2(struct ms_bytes key) {
 }
 
 uint16_t ms_partition_of(struct ms_bytes key, uint16_t partitions) {
-    return partitions <= 1 ? 0 : (uint16_t)((murmur2(key) & 0x7fffffff) % partitions);
+    if (partitions <= 1)
+        return 0;
+    return (uint16_t)((murmur2(key) & 0x7fffffff) % partitions);
 }
 
 struct ms_stream_id ms_stream_id_of(const struct ms_store *store, const struct ms_topic *topic,

@@ -1,7 +1,9 @@
 /*
  * Opening and closing a store.
  *
- *   <dir>/FORMAT           "mainstem <format>\nstore <uuid>\n", written once, when the store is made
+ *   <dir>/FORMAT           "mainstem <format>\nstore <uuid>\nlog <uuid>\n", written once. A restored
+ *                          store is another store on a copy of the same log: its first uuid is new,
+ *                          the second, which stands in every block and seeds stream ids, is not
  *   <dir>/LOCK             held while the store is open for writing
  *   <dir>/shard-000/       the log's segments
  *   <dir>/shard-000/index  derived; may be deleted
@@ -38,29 +40,48 @@ void ms_store_options_init(struct ms_store_options *options) {
 
 /* ---- identity ---- */
 
-static int write_format(struct ms_store *store, const char *path, struct ms_error *err) {
-    char text[128], uuid[MS_UUID_TEXT_LEN + 1];
-    ms_env_uuid_v4(store->env, &store->uuid);
-    ms_uuid_format(&store->uuid, uuid);
-    int len = snprintf(text, sizeof text, "mainstem %d\nstore %s\n", STORE_FORMAT, uuid);
-    return ms_vfs_replace_file(store->env->vfs, path, ms_bytes_of(text, (size_t)len), err);
+int ms_format_write(const struct ms_env *env, const char *dir, const struct ms_uuid *store_uuid,
+                    const struct ms_uuid *log_uuid, struct ms_error *err) {
+    char text[160], store[MS_UUID_TEXT_LEN + 1], log[MS_UUID_TEXT_LEN + 1], path[MS_PATH_MAX];
+    ms_uuid_format(store_uuid, store);
+    ms_uuid_format(log_uuid, log);
+    int len = snprintf(text, sizeof text, "mainstem %d\nstore %s\nlog %s\n", STORE_FORMAT, store, log);
+    if (ms_path_join(path, dir, "FORMAT") != 0)
+        return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
+    return ms_vfs_replace_file(env->vfs, path, ms_bytes_of(text, (size_t)len), err);
 }
 
-static int parse_format(struct ms_store *store, const char *path, struct ms_bytes content,
-                        struct ms_error *err) {
-    char text[FORMAT_FILE_MAX + 1], uuid[64];
+static int parse_format(const char *path, struct ms_bytes content, struct ms_uuid *ret_store_uuid,
+                        struct ms_uuid *ret_log_uuid, struct ms_error *err) {
+    char text[FORMAT_FILE_MAX + 1], store[64], log[64];
     int format = 0;
     memcpy(text, content.data, content.len);
     text[content.len] = 0;
-    if (sscanf(text, "mainstem %d\nstore %63s\n", &format, uuid) != 2)
-        return ms_error_set(err, MS_ECORRUPT, "%s is damaged", path);
-    if (format > STORE_FORMAT)
+    int found = sscanf(text, "mainstem %d\nstore %63s\nlog %63s\n", &format, store, log);
+    if (found >= 1 && format > STORE_FORMAT)
         return ms_error_set(err, MS_EFORMAT,
                             "%s says format %d; this version of Mainstem knows formats up to %d", path,
                             format, STORE_FORMAT);
-    if (ms_uuid_parse(ms_bytes_cstr(uuid), &store->uuid) != 0)
+    if (found != 3)
+        return ms_error_set(err, MS_ECORRUPT, "%s is damaged", path);
+    if (ms_uuid_parse(ms_bytes_cstr(store), ret_store_uuid) != 0 ||
+        ms_uuid_parse(ms_bytes_cstr(log), ret_log_uuid) != 0)
         return ms_error_set(err, MS_ECORRUPT, "%s names no store", path);
     return 0;
+}
+
+int ms_format_read(const struct ms_env *env, const char *dir, struct ms_uuid *ret_store_uuid,
+                   struct ms_uuid *ret_log_uuid, struct ms_error *err) {
+    char path[MS_PATH_MAX];
+    struct ms_buf content;
+    if (ms_path_join(path, dir, "FORMAT") != 0)
+        return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
+    ms_buf_init(&content, FORMAT_FILE_MAX);
+    int rc = ms_vfs_read_file(env->vfs, path, &content, err);
+    if (rc == 0)
+        rc = parse_format(path, ms_buf_bytes(&content), ret_store_uuid, ret_log_uuid, err);
+    ms_buf_deinit(&content);
+    return rc;
 }
 
 /* A directory without FORMAT but with a log in it has lost something: nothing is made up for it. */
@@ -80,22 +101,15 @@ static int check_new(struct ms_store *store, const char *shard, struct ms_error 
 }
 
 static int load_identity(struct ms_store *store, const char *shard, struct ms_error *err) {
-    char path[MS_PATH_MAX];
-    struct ms_buf content;
-    int rc = ms_path_join(path, store->dir, "FORMAT");
-    if (rc != 0)
-        return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
-    ms_buf_init(&content, FORMAT_FILE_MAX);
-    rc = ms_vfs_read_file(store->env->vfs, path, &content, err);
-    if (rc == 0) {
-        rc = parse_format(store, path, ms_buf_bytes(&content), err);
-    } else if (rc == MS_ENOTFOUND && !store->options.read_only) {
+    int rc = ms_format_read(store->env, store->dir, &store->uuid, &store->log_uuid, err);
+    if (rc == MS_ENOTFOUND && !store->options.read_only) {
         rc = check_new(store, shard, err);
+        ms_env_uuid_v4(store->env, &store->uuid);
+        store->log_uuid = store->uuid;
         if (rc == 0)
-            rc = write_format(store, path, err);
+            rc = ms_format_write(store->env, store->dir, &store->uuid, &store->log_uuid, err);
     }
-    ms_buf_deinit(&content);
-    memcpy(&store->stream_seed, store->uuid.bytes, sizeof store->stream_seed);
+    memcpy(&store->stream_seed, store->log_uuid.bytes, sizeof store->stream_seed);
     return rc;
 }
 
@@ -147,7 +161,7 @@ static int open_log(struct ms_store *store, const char *shard, struct ms_error *
     struct ms_log_options options = {
         .env = store->env,
         .dir = shard,
-        .store_uuid = store->uuid,
+        .store_uuid = store->log_uuid,
         .durability = o->durability,
         .buffered_writes = o->buffered_writes,
         .read_only = o->read_only,

@@ -118,7 +118,7 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
     if (topic == NULL)
         return MS_ENOMEM;
     /* Their identities follow from the store's, so nothing needs to be written for them. */
-    struct ms_hash128 id = ms_hash128_pair(ms_bytes_of(store->uuid.bytes, 16), ms_bytes_cstr(name), 0);
+    struct ms_hash128 id = ms_hash128_pair(ms_bytes_of(store->log_uuid.bytes, 16), ms_bytes_cstr(name), 0);
     memcpy(topic->id.bytes, id.bytes, 16);
     topic->settings = ms_topic_settings_default(store);
     topic->settings.partitions = number == MS_TOPIC_STREAMS ? 4 : 1;

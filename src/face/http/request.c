@@ -7,8 +7,8 @@
 #include "face/http/server.h"
 
 /* Kept for reuse per loop, and what a kept one may hold on to. */
-#define FREE_REQUESTS_MAX 256
-#define KEPT_BUFFER_BYTES ((size_t)16 * 1024)
+#define FREE_REQUESTS_MAX 1024
+#define KEPT_BUFFER_BYTES ((size_t)4 * 1024)
 
 /* Beside its events, a request's arena holds names, parameters and conditions. */
 #define ARENA_OVERHEAD_BYTES ((size_t)1024 * 1024)

@@ -94,8 +94,9 @@ static void help_of_serve_names_every_setting(void **state) {
 
 static void the_manual_is_troff_without_stray_control_lines(void **state) {
     (void)state;
-    static const char *const macros[] = {".\\\" ", ".TH ", ".SH ", ".SS ", ".TP\n", ".B ", ".I ",
-                                         ".BR ",   ".PP\n", ".nf\n", ".fi\n", ".RS\n", ".RE\n"};
+    static const char *const macros[] = {".\\\" ", ".TH ",  ".SH ", ".SS ",  ".TP\n",
+                                         ".B ",    ".I ",   ".BR ", ".PP\n", ".nf\n",
+                                         ".fi\n",  ".RS\n", ".RE\n"};
     assert_int_equal(ms_man_page(&out), 0);
     assert_int_equal(ms_buf_append_u8(&out, 0), 0);
     const char *line = (const char *)out.data;

@@ -27,7 +27,7 @@ struct fake {
         size_t call;
     } pending[PENDING_MAX];
     unsigned most_in_flight;
-    size_t fail_call; /* from 1; its append fails */
+    size_t fail_call;  /* from 1; its append fails */
     bool newest_first; /* completes the newest append first */
     bool repeats;
 };
@@ -117,7 +117,8 @@ static int import_text(const char *text) {
     return rc;
 }
 
-#define EVENT(stream, id) "{\"stream\":\"" stream "\",\"event_id\":\"" id "\",\"event_type\":\"t\"}\n"
+#define EVENT(stream, id)                                                                          \
+    "{\"stream\":\"" stream "\",\"event_id\":\"" id "\",\"event_type\":\"t\"}\n"
 #define OUT(id) "{\"event_id\":\"" id "\",\"event_type\":\"t\"}\n"
 
 static void events_are_gathered_by_stream_in_order(void **state) {
@@ -201,8 +202,9 @@ static void lines_without_an_id_get_the_same_one_each_time(void **state) {
 static void blank_lines_and_a_missing_last_line_break_are_fine(void **state) {
     (void)state;
     assert_int_equal(
-        import_text("\n  \t\r\n" EVENT("a-1", "1") "\n"
-                    "{\"stream\":\"a-1\",\"event_id\":\"2\",\"event_type\":\"t\"}"),
+        import_text("\n  \t\r\n" EVENT(
+            "a-1", "1") "\n"
+                        "{\"stream\":\"a-1\",\"event_id\":\"2\",\"event_type\":\"t\"}"),
         0);
     assert_int_equal(result.events, 2);
 }
@@ -284,8 +286,7 @@ static void a_missing_file_is_named(void **state) {
     (void)state;
     struct ms_line_reader reader;
     struct ms_error err;
-    assert_int_equal(ms_line_reader_open(&reader, "/no/such/file", stdin, 100, &err),
-                     MS_ENOTFOUND);
+    assert_int_equal(ms_line_reader_open(&reader, "/no/such/file", stdin, 100, &err), MS_ENOTFOUND);
     assert_non_null(strstr(err.message, "/no/such/file can't be opened"));
 }
 

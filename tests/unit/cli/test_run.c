@@ -26,11 +26,11 @@ static void every_code_has_an_exit_status(void **state) {
     static const struct {
         int code, status;
     } rows[] = {
-        {MS_OK, 0},          {MS_ECONFLICT, 3},   {MS_EIDCONFLICT, 3},  {MS_EQUERYCONDITION, 3},
-        {MS_EEXIST, 3},      {MS_ENOTFOUND, 4},   {MS_EDELETED, 4},     {MS_ETOMBSTONED, 4},
-        {MS_ESCAVENGED, 4},  {MS_EAGAIN, 5},      {MS_ECLOSED, 5},      {MS_ETIMEOUT, 5},
-        {MS_ELOCKED, 5},     {MS_ELIMIT, 5},      {MS_EUNKNOWN, 6},     {MS_EINVAL, 1},
-        {MS_ENOSPC, 1},      {MS_ECORRUPT, 1},    {MS_ENOMEM, 1},       {-9999, 1},
+        {MS_OK, 0},         {MS_ECONFLICT, 3}, {MS_EIDCONFLICT, 3}, {MS_EQUERYCONDITION, 3},
+        {MS_EEXIST, 3},     {MS_ENOTFOUND, 4}, {MS_EDELETED, 4},    {MS_ETOMBSTONED, 4},
+        {MS_ESCAVENGED, 4}, {MS_EAGAIN, 5},    {MS_ECLOSED, 5},     {MS_ETIMEOUT, 5},
+        {MS_ELOCKED, 5},    {MS_ELIMIT, 5},    {MS_EUNKNOWN, 6},    {MS_EINVAL, 1},
+        {MS_ENOSPC, 1},     {MS_ECORRUPT, 1},  {MS_ENOMEM, 1},      {-9999, 1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(ms_cli_exit_status(rows[i].code), rows[i].status);
@@ -96,9 +96,9 @@ static void config_check_names_the_line(void **state) {
         ms_vfs_replace_file(vfs, "/good.yaml", ms_bytes_cstr("durability: os\n"), NULL), 0);
     assert_int_equal(
         ms_vfs_replace_file(vfs, "/bad.yaml", ms_bytes_cstr("data: x\nhttp.thread: 1\n"), NULL), 0);
-    assert_int_equal(ms_vfs_replace_file(vfs, "/open.yaml",
-                                         ms_bytes_cstr("http.listen: 0.0.0.0:80\n"), NULL),
-                     0);
+    assert_int_equal(
+        ms_vfs_replace_file(vfs, "/open.yaml", ms_bytes_cstr("http.listen: 0.0.0.0:80\n"), NULL),
+        0);
     assert_int_equal(RUN(&fixture, "config", "check", "/good.yaml"), 0);
     expect_out(&fixture, "/good.yaml is valid");
     assert_int_equal(RUN(&fixture, "config", "check", "/bad.yaml"), MS_EXIT_USAGE);
@@ -128,8 +128,7 @@ static void serve_refuses_to_be_reachable_without_insecure(void **state) {
 
 static void a_server_that_is_not_there_is_unavailable(void **state) {
     (void)state;
-    assert_int_equal(RUN(&fixture, "read", "--server", "http://127.0.0.1:1"),
-                     MS_EXIT_UNAVAILABLE);
+    assert_int_equal(RUN(&fixture, "read", "--server", "http://127.0.0.1:1"), MS_EXIT_UNAVAILABLE);
     expect_err(&fixture, "no server answers at http://127.0.0.1:1");
     assert_int_equal(RUN(&fixture, "append", "a-1", "t", "1", "--server", "127.0.0.1:1"),
                      MS_EXIT_UNAVAILABLE);

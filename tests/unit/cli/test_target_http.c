@@ -116,7 +116,8 @@ static int read_events(const struct ms_target_read *read) {
 static void pages_are_followed_to_the_end(void **state) {
     (void)state;
     START(OK "Link: </v1/events?from=2&limit=1000>; rel=\"next\"\r\n\r\n[{\"event_type\":\n1},{}]",
-          OK "Link: </v1/events?from=9>; rel=\"other\", </v1/events?from=4>; rel=\"next\"\r\n\r\n[]",
+          OK
+          "Link: </v1/events?from=9>; rel=\"other\", </v1/events?from=4>; rel=\"next\"\r\n\r\n[]",
           OK "\r\n[{\"x\":[1, 2]}]");
     struct ms_target_read read = {.limit = UINT64_MAX};
     assert_int_equal(read_events(&read), 0);
@@ -233,7 +234,8 @@ static void an_append_is_one_atomic_request(void **state) {
 static void refusals_of_appends_are_told(void **state) {
     (void)state;
     START(PROBLEM("412", "wrong-expected-version", "at 7"),
-          PROBLEM("503", "outcome-unknown", "resend"), PROBLEM("507", "insufficient-storage", "full"));
+          PROBLEM("503", "outcome-unknown", "resend"),
+          PROBLEM("507", "insufficient-storage", "full"));
     struct ms_target_append_result result;
     assert_int_equal(append_one(&result), MS_ECONFLICT);
     assert_string_equal(error.message, "at 7");

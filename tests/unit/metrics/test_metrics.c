@@ -73,8 +73,9 @@ static void histogram_buckets_hold_values_up_to_their_bound(void **state) {
     static const struct {
         uint64_t value;
         size_t bucket;
-    } rows[] = {{0, 0}, {1, 0}, {2, 1}, {3, 2}, {4, 2}, {5, 3}, {1u << 26, 26},
-                {(1u << 26) + 1, 27}, {UINT64_MAX, 27}};
+    } rows[] = {{0, 0},          {1, 0}, {2, 1},         {3, 2},
+                {4, 2},          {5, 3}, {1u << 26, 26}, {(1u << 26) + 1, 27},
+                {UINT64_MAX, 27}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct ms_histogram histogram = {0};
         ms_histogram_add(&histogram, rows[i].value);
@@ -144,11 +145,13 @@ static void process_metrics_come_from_the_system(void **state) {
     struct ms_buf out;
     ms_buf_init(&out, 65536);
     assert_int_equal(ms_metrics_process(&out, ms_vfs_posix()), 0);
-    static const char *const names[] = {
-        "\nprocess_resident_memory_bytes ", "\nprocess_virtual_memory_bytes ",
-        "\nprocess_threads ",               "\nprocess_start_time_seconds ",
-        "\nprocess_open_fds ",              "\nprocess_max_fds ",
-        "\nprocess_cpu_seconds_total "};
+    static const char *const names[] = {"\nprocess_resident_memory_bytes ",
+                                        "\nprocess_virtual_memory_bytes ",
+                                        "\nprocess_threads ",
+                                        "\nprocess_start_time_seconds ",
+                                        "\nprocess_open_fds ",
+                                        "\nprocess_max_fds ",
+                                        "\nprocess_cpu_seconds_total "};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         assert_true(contains(&out, names[i]));
     ms_buf_deinit(&out);

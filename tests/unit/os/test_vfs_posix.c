@@ -1,5 +1,5 @@
-/* Tests of os/vfs_posix: what only the real file system does. Short writes are real ones, from the
- * limit on file sizes; a full disk is the device /dev/full. */
+/* Tests of os/vfs_posix: what only the real file system does. Some short writes are real ones, from
+ * the limit on file sizes; a full disk is the device /dev/full. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,14 +7,39 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "unit/os/scratch.h"
+
+/* Stands before the C library's pwritev: takes at most `write_max` bytes a call (0 = all), and
+ * fails the call after `calls_until_failure` others with `failure`. */
+static size_t write_max;
+static int calls_until_failure = -1, failure;
+
+ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset) {
+    if (calls_until_failure >= 0 && calls_until_failure-- == 0) {
+        errno = failure;
+        return -1;
+    }
+    struct iovec taken[1024];
+    size_t left = write_max ? write_max : SIZE_MAX;
+    int taken_count = 0;
+    for (; taken_count < count && left > 0; taken_count++) {
+        taken[taken_count] = iov[taken_count];
+        if (taken[taken_count].iov_len > left)
+            taken[taken_count].iov_len = left;
+        left -= taken[taken_count].iov_len;
+    }
+    return syscall(SYS_pwritev, fd, taken, taken_count, offset, 0L);
+}
 
 static char scratch[MS_PATH_MAX];
 static struct rlimit usual_limit;
@@ -32,6 +57,8 @@ static int teardown(void **state) {
 
 static int lift_limit(void **state) {
     (void)state;
+    write_max = 0;
+    calls_until_failure = -1;
     return setrlimit(RLIMIT_FSIZE, &usual_limit);
 }
 
@@ -50,6 +77,64 @@ static struct ms_file *open_new(const char *name, int flags) {
         skip();
     assert_int_equal(code, 0);
     return file;
+}
+
+static void short_writes_are_continued(void **state) {
+    (void)state;
+    enum { PIECES = 150, LEN = 150 * 90 };
+    static uint8_t data[LEN], back[LEN];
+    struct ms_iovec iov[PIECES];
+    size_t used = 0;
+    for (size_t i = 0; i < LEN; i++)
+        data[i] = (uint8_t)(i * 7 + i / 256);
+    for (int i = 0; i < PIECES; i++) {
+        size_t len = (size_t)(i * 37 % 90);
+        iov[i] = (struct ms_iovec){data + used, len};
+        used += len;
+    }
+    static const size_t maxima[] = {1, 7, 89, 90, 1000, 5000};
+    for (size_t i = 0; i < sizeof maxima / sizeof maxima[0]; i++) {
+        struct ms_file *file = open_new("continued", 0);
+        write_max = maxima[i];
+        calls_until_failure = 3; /* and one is interrupted */
+        failure = EINTR;
+        assert_int_equal(ms_file_writev(file, 10, iov, PIECES, NULL), 0);
+        uint64_t size;
+        assert_int_equal(ms_file_size(file, &size, NULL), 0);
+        assert_int_equal(size, 10 + used);
+        assert_int_equal(ms_file_read_exact(file, 10, back, used, NULL), 0);
+        assert_memory_equal(back, data, used);
+        ms_file_close(file);
+    }
+}
+
+static void short_direct_writes_go_on_from_a_block(void **state) {
+    (void)state;
+    struct ms_file *file = open_new("blocks", MS_OPEN_DIRECT);
+    uint8_t *data = ms_alloc_aligned(4096, 32768), *back = ms_alloc_aligned(4096, 32768);
+    for (size_t i = 0; i < 32768; i++)
+        data[i] = (uint8_t)(i / 512 + 1);
+    struct ms_iovec iov[2] = {{data, 12288}, {data + 12288, 20480}};
+    write_max = 8192 + 1024;
+    int code = ms_file_writev(file, 0, iov, 2, NULL);
+    if (code == MS_EUNSUPPORTED)
+        skip(); /* a device with blocks of 4096 bytes takes no part of one */
+    assert_int_equal(code, 0);
+    assert_int_equal(ms_file_read_exact(file, 0, back, 32768, NULL), 0);
+    assert_memory_equal(back, data, 32768);
+    /* What comes after a short write decides the error. */
+    calls_until_failure = 1;
+    failure = ENOSPC;
+    assert_int_equal(ms_file_writev(file, 0, iov, 2, NULL), MS_ENOSPC);
+    write_max = 1024;
+    calls_until_failure = -1;
+    assert_int_equal(ms_file_writev(file, 0, iov, 2, NULL), MS_EIO);
+    calls_until_failure = 0;
+    failure = EINVAL;
+    assert_int_equal(ms_file_writev(file, 0, iov, 2, NULL), MS_EUNSUPPORTED);
+    ms_file_close(file);
+    ms_free(data);
+    ms_free(back);
 }
 
 static void the_reason_of_a_short_write_is_told(void **state) {
@@ -210,6 +295,8 @@ static void misaligned_direct_access_is_a_programming_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(short_writes_are_continued, lift_limit),
+        cmocka_unit_test_teardown(short_direct_writes_go_on_from_a_block, lift_limit),
         cmocka_unit_test_teardown(the_reason_of_a_short_write_is_told, lift_limit),
         cmocka_unit_test_teardown(a_direct_write_that_ends_in_a_block_fails, lift_limit),
         cmocka_unit_test(a_full_device_is_no_space),

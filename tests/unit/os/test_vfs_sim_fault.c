@@ -217,6 +217,23 @@ static void a_cut_at_the_nth_stops_everything(void **state) {
     ms_vfs_sim_free(sim);
 }
 
+static void every_cut_releases_the_locks(void **state) {
+    (void)state;
+    struct ms_vfs_sim *sim = sim_new(1);
+    struct ms_vfs *vfs = ms_vfs_sim_vfs(sim);
+    sim_put(sim, "LOCK", "", true);
+    for (int how = 0; how < 3; how++) {
+        struct ms_file *lock, *second;
+        assert_int_equal(ms_vfs_lock(vfs, "LOCK", &lock, NULL), 0);
+        assert_int_equal(ms_vfs_lock(vfs, "LOCK", &second, NULL), MS_ELOCKED);
+        ms_vfs_sim_cut(sim, (enum ms_sim_cut)how);
+        assert_int_equal(ms_vfs_lock(vfs, "LOCK", &second, NULL), 0);
+        ms_file_close(lock);
+        ms_file_close(second);
+    }
+    ms_vfs_sim_free(sim);
+}
+
 static void every_mutating_operation_can_be_cut(void **state) {
     (void)state;
     for (int op = MS_SIM_OPEN; op < MS_SIM_OP_COUNT; op++) {
@@ -310,6 +327,7 @@ int main(void) {
         cmocka_unit_test(only_the_nth_fails),
         cmocka_unit_test(a_failed_write_may_be_there_in_part),
         cmocka_unit_test(a_cut_at_the_nth_stops_everything),
+        cmocka_unit_test(every_cut_releases_the_locks),
         cmocka_unit_test(every_mutating_operation_can_be_cut),
         cmocka_unit_test(an_interrupted_dsync_write_leaves_any_sectors),
         cmocka_unit_test(a_cut_calls_off_a_waiting_one),

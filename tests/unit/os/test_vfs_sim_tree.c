@@ -134,6 +134,43 @@ static void a_rename_between_directories_needs_both_synced(void **state) {
     ms_vfs_sim_free(sim);
 }
 
+static void a_rename_takes_along_what_it_stands_on(void **state) {
+    (void)state;
+    struct ms_vfs_sim *sim = sim_new(1);
+    assert_int_equal(make_dir(sim, "a"), 0);
+    assert_int_equal(make_dir(sim, "b"), 0);
+    assert_int_equal(sync_dir(sim, "/"), 0);
+    sim_put(sim, "a/f", "moved", true);
+    sim_put(sim, "b/f", "replaced", false);
+    assert_int_equal(do_rename(sim, "a/f", "b/f"), 0);
+    assert_int_equal(sync_dir(sim, "a"), 0);
+    /* The making of the replaced file must not come to the disk after the rename. */
+    assert_int_equal(sync_dir(sim, "b"), 0);
+    sim_put(sim, "lost", "", false);
+    ms_vfs_sim_cut(sim, MS_SIM_CUT_LOSE_ALL);
+    assert_false(sim_exists(sim, "lost"));
+    assert_false(sim_exists(sim, "a/f"));
+    assert_true(sim_content_is(sim, "b/f", "moved"));
+    ms_vfs_sim_free(sim);
+}
+
+static void nothing_survives_that_was_done_after_a_lost_removal(void **state) {
+    (void)state;
+    int outcomes[3] = {0};
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        struct ms_vfs_sim *sim = sim_new(seed);
+        sim_put(sim, "old", "", true);
+        assert_int_equal(ms_vfs_unlink(ms_vfs_sim_vfs(sim), "old", NULL), 0);
+        sim_put(sim, "new", "", false);
+        ms_vfs_sim_cut(sim, MS_SIM_CUT_RANDOM);
+        bool old_there = sim_exists(sim, "old"), new_there = sim_exists(sim, "new");
+        assert_false(old_there && new_there);
+        outcomes[old_there ? 0 : new_there ? 2 : 1]++;
+        ms_vfs_sim_free(sim);
+    }
+    assert_true(outcomes[0] > 10 && outcomes[1] > 10 && outcomes[2] > 10);
+}
+
 static void of_each_directory_a_prefix_survives(void **state) {
     (void)state;
     enum { FILES = 8 };
@@ -284,6 +321,8 @@ int main(void) {
         cmocka_unit_test(mkdir_all_is_durable),
         cmocka_unit_test(a_rename_survives_whole_or_not_at_all),
         cmocka_unit_test(a_rename_between_directories_needs_both_synced),
+        cmocka_unit_test(a_rename_takes_along_what_it_stands_on),
+        cmocka_unit_test(nothing_survives_that_was_done_after_a_lost_removal),
         cmocka_unit_test(of_each_directory_a_prefix_survives),
         cmocka_unit_test(replace_file_is_atomic_at_every_cut),
         cmocka_unit_test(random_names_never_break_the_tree),

@@ -182,9 +182,9 @@ static void addresses_are_host_and_port(void **state) {
         expect_set("http.listen", good[i]);
         assert_string_equal(config.http_listen, good[i]);
     }
-    static const char *const bad[] = {"",      "8080",       ":8080",  "::1:8080", "[::1]",
-                                      "a:",    "a:65536",    "a:-1",   "[]:80",    "a]:80",
-                                      "[a:80", "a:80x",      "a:b:80"};
+    static const char *const bad[] = {"",      "8080",    ":8080", "::1:8080", "[::1]",
+                                      "a:",    "a:65536", "a:-1",  "[]:80",    "a]:80",
+                                      "[a:80", "a:80x",   "a:b:80"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_refused("http.listen", bad[i], "is not an address");
 }
@@ -193,8 +193,8 @@ static void strings_hold_no_nul(void **state) {
     (void)state;
     struct ms_error err;
     struct ms_config_origin origin = {.source = MS_SOURCE_FILE};
-    assert_int_equal(
-        ms_config_set(&config, setting("data"), ms_bytes_of("a\0b", 3), origin, &err), MS_EINVAL);
+    assert_int_equal(ms_config_set(&config, setting("data"), ms_bytes_of("a\0b", 3), origin, &err),
+                     MS_EINVAL);
     assert_non_null(strstr(err.message, "NUL"));
     assert_string_equal(config.data, "mainstem-data");
 }
@@ -232,8 +232,9 @@ static void an_empty_data_directory_is_refused(void **state) {
 
 static void listening_beyond_loopback_needs_insecure(void **state) {
     (void)state;
-    static const char *const reachable[] = {"0.0.0.0:8080", "[::]:8080", "10.0.0.1:1",
-                                            "localhost.example.org:1", "[::11]:1", "128.0.0.1:1"};
+    static const char *const reachable[] = {"0.0.0.0:8080", "[::]:8080",
+                                            "10.0.0.1:1",   "localhost.example.org:1",
+                                            "[::11]:1",     "128.0.0.1:1"};
     static const char *const local[] = {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1"};
     for (size_t i = 0; i < sizeof reachable / sizeof reachable[0]; i++) {
         expect_set("http.listen", reachable[i]);

@@ -98,8 +98,7 @@ static void bad_values_are_errors_with_line(void **state) {
                  "m.yaml:3: http.threads: \"many\" is not a whole number");
     expect_error("http: {threads: 1000}\n",
                  "m.yaml:1: http.threads: must be between 0 and 256, not 1000");
-    expect_error("durability: maybe\n",
-                 "m.yaml:1: durability: \"maybe\" is not one of commit,os");
+    expect_error("durability: maybe\n", "m.yaml:1: durability: \"maybe\" is not one of commit,os");
     expect_error("data:\n", "m.yaml:1: data: has no value");
     expect_error("data: ~\n", "m.yaml:1: data: has no value");
     expect_error("data: [a, b]\n", "m.yaml:1: data: must be one value, not a list");
@@ -167,8 +166,8 @@ static void a_file_is_read_and_bounded(void **state) {
     struct ms_vfs_sim *sim;
     assert_int_equal(ms_vfs_sim_new(1, &sim), 0);
     struct ms_vfs *vfs = ms_vfs_sim_vfs(sim);
-    assert_int_equal(
-        ms_vfs_replace_file(vfs, "/m.yaml", ms_bytes_cstr("durability: os\n"), NULL), 0);
+    assert_int_equal(ms_vfs_replace_file(vfs, "/m.yaml", ms_bytes_cstr("durability: os\n"), NULL),
+                     0);
     assert_int_equal(ms_config_read_file(&config, vfs, "/m.yaml", NULL), 0);
     assert_int_equal(config.durability, 1);
 

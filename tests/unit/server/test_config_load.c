@@ -22,8 +22,8 @@ static int tear_down(void **state) {
 }
 
 static void write_file(const char *text) {
-    assert_int_equal(
-        ms_vfs_replace_file(ms_vfs_sim_vfs(sim), "/m.yaml", ms_bytes_cstr(text), NULL), 0);
+    assert_int_equal(ms_vfs_replace_file(ms_vfs_sim_vfs(sim), "/m.yaml", ms_bytes_cstr(text), NULL),
+                     0);
 }
 
 static struct ms_config_flag flag(const char *name, const char *value) {
@@ -42,10 +42,8 @@ static void flag_beats_environment_beats_file_beats_default(void **state) {
     const char *const environment[] = {"PATH=/bin", "MAINSTEM_HTTP_THREADS=2",
                                        "MAINSTEM_HTTP_READER_THREADS=4", NULL};
     const struct ms_config_flag flags[] = {flag("config", "/m.yaml"), flag("http-threads", "6")};
-    struct ms_config_sources sources = {.vfs = ms_vfs_sim_vfs(sim),
-                                        .environment = environment,
-                                        .flags = flags,
-                                        .flag_count = 2};
+    struct ms_config_sources sources = {
+        .vfs = ms_vfs_sim_vfs(sim), .environment = environment, .flags = flags, .flag_count = 2};
     struct ms_config config;
     assert_int_equal(ms_config_load(&sources, &config, NULL), 0);
     assert_int_equal(config.http_threads, 6);

@@ -93,7 +93,9 @@ static void no_value_can_forge_a_line_or_reach_the_terminal(void **state) {
 static void bytes_that_are_not_utf8_become_question_marks(void **state) {
     (void)state;
     start(MS_LOG_JSON, MS_LOG_INFO, 0);
-    MS_LOG(INFO, "m", MS_FIELD_TEXT("a", "\xff" "ok\xc3"));
+    MS_LOG(INFO, "m",
+           MS_FIELD_TEXT("a", "\xff"
+                              "ok\xc3"));
     assert_non_null(memmem(lines.data, lines.len, "\"a\":\"?ok?\"", 10));
 }
 
