@@ -1,4 +1,5 @@
-/* Encoding, decoding and checking of blocks and entries; the byte tables are in block.h. Any thread. */
+/* Encoding, decoding and checking of blocks and entries; the byte tables are in block.h. Any
+ * thread. */
 #include "log/block.h"
 
 #include "base/endian.h"
@@ -36,7 +37,8 @@ enum {
 };
 _Static_assert(BLOCK_AT_ENTRIES_CRC + 4 + 12 == MS_BLOCK_HEADER_LEN, "block header layout");
 _Static_assert(ENTRY_AT_FIRST_POSITION + 8 == MS_ENTRY_HEADER_LEN, "entry header layout");
-_Static_assert(MS_BATCH_CRC_START == MS_ENTRY_PAYLOAD_COVERED, "entry crc ends with the batch's crc");
+_Static_assert(MS_BATCH_CRC_START == MS_ENTRY_PAYLOAD_COVERED,
+               "entry crc ends with the batch's crc");
 
 static uint32_t block_header_crc(const uint8_t *bytes) {
     static const uint8_t zeros[4];
@@ -66,7 +68,8 @@ void ms_block_header_write(const struct ms_block_header *header, uint8_t out[MS_
     ms_put_le32(out + BLOCK_AT_CRC, block_header_crc(out));
 }
 
-int ms_block_header_read(const uint8_t bytes[MS_BLOCK_HEADER_LEN], struct ms_block_header *ret_header) {
+int ms_block_header_read(const uint8_t bytes[MS_BLOCK_HEADER_LEN],
+                         struct ms_block_header *ret_header) {
     if (memcmp(bytes, block_magic, sizeof block_magic) != 0)
         return MS_ENOTFOUND;
     if (ms_get_le32(bytes + BLOCK_AT_CRC) != block_header_crc(bytes))
@@ -184,10 +187,11 @@ int ms_block_check(const uint8_t *bytes, const struct ms_block_header *header, b
             return ms_error_prefix(err, "entry %u at byte %llu of the block", (unsigned)i,
                                    (unsigned long long)at);
         bool last = i + 1 == header->entry_count;
-        bool in_order = allow_gaps ? entry.first_position >= position
-                                   : entry.first_position == position;
+        bool in_order =
+            allow_gaps ? entry.first_position >= position : entry.first_position == position;
         if (!in_order || last != ((entry.flags & MS_ENTRY_LAST_IN_BLOCK) != 0))
-            return ms_error_set(err, MS_ECORRUPT, "entry %u of the block is out of order", (unsigned)i);
+            return ms_error_set(err, MS_ECORRUPT, "entry %u of the block is out of order",
+                                (unsigned)i);
         entries_crc = ms_crc32c(entries_crc, bytes + at, MS_ENTRY_HEADER_LEN);
         at += MS_ENTRY_HEADER_LEN + entry.length;
         position = entry.first_position + count;

@@ -10,7 +10,7 @@
  *   off size field
  *     0    8 magic            "MSTMBLK1"
  *     8    2 format           MS_BLOCK_FORMAT; a newer one is refused with a sentence
- *    10    2 flags            1 os: not synced when it was acknowledged · 2 mark: no entries, written
+ *    10 2 flags 1 os: not synced when it was acknowledged · 2 mark: no entries, written
  *                             after recovery · 4 clean: a mark of a clean stop · 8 footer ·
  *                             16 rewritten by the scavenger
  *    12    4 header crc       CRC-32C of the 128 bytes with this field zero
@@ -29,15 +29,16 @@
  *   112    4 entries crc      CRC-32C of all entry headers, one after the other
  *   116   12 zero
  *
- * Entry header, 48 bytes, followed by `length` bytes of payload (a record batch, or what the kind says):
+ * Entry header, 48 bytes, followed by `length` bytes of payload (a record batch, or what the kind
+ * says):
  *
- *     0    4 crc              CRC-32C of bytes 4..47, then segment (8) and epoch (4) of the block, then
- *                             the payload's first 21 bytes: base offset, leader epoch, and the batch's
- *                             own crc, which covers the rest of it
+ *     0 4 crc CRC-32C of bytes 4..47, then segment (8) and epoch (4) of the block, then
+ *                             the payload's first 21 bytes: base offset, leader epoch, and the
+ *                             batch's own crc, which covers the rest of it
  *     4    4 length           of the payload
  *     8    1 kind             1 batch · 2 anchors (footers only) · 3 frame: entries compressed
  *                             together by the scavenger (frame.h)
- *     9    1 flags            1 has a stream · 2 last entry of its block · 4 tombstone · 8 control ·
+ *     9 1 flags 1 has a stream · 2 last entry of its block · 4 tombstone · 8 control ·
  *                             16 joined: belongs to the same append as the entry before it
  *    10    2 partition
  *    12    4 topic            the topic's number
@@ -121,8 +122,8 @@ void ms_block_header_write(const struct ms_block_header *header, uint8_t out[MS_
 
 /* MS_ENOTFOUND when the bytes don't begin with the magic, MS_EFORMAT when the format is newer,
  * MS_ECORRUPT when the header's crc or lengths are wrong. */
-int ms_block_header_read(const uint8_t bytes[MS_BLOCK_HEADER_LEN], struct ms_block_header *ret_header)
-    MS_MUST_CHECK;
+int ms_block_header_read(const uint8_t bytes[MS_BLOCK_HEADER_LEN],
+                         struct ms_block_header *ret_header) MS_MUST_CHECK;
 
 /* What the next block's `previous hash` is: it covers this block's header, which covers the entry
  * headers, which cover the batches. */
@@ -138,7 +139,7 @@ int ms_entry_header_read(const uint8_t *bytes, size_t len, uint64_t segment, uin
                          struct ms_entry_header *ret_header) MS_MUST_CHECK;
 
 /* Checks everything inside a whole block (`bytes` holds header->length bytes): entries fill it
- * exactly, their crcs, the batches' crcs, positions contiguous, counts. Scavenged segments may have gaps between
- * positions: allow_gaps. MS_ECORRUPT with what and where. */
+ * exactly, their crcs, the batches' crcs, positions contiguous, counts. Scavenged segments may have
+ * gaps between positions: allow_gaps. MS_ECORRUPT with what and where. */
 int ms_block_check(const uint8_t *bytes, const struct ms_block_header *header, bool allow_gaps,
                    struct ms_error *err) MS_MUST_CHECK;

@@ -45,7 +45,8 @@ static void count_group(struct ms_log *log, const struct group *group, int64_t s
     }
 }
 
-/* Under the lock: the group is durable (or lost); its tickets, joined in order, become the caller's. */
+/* Under the lock: the group is durable (or lost); its tickets, joined in order, become the
+ * caller's. */
 static void settle_group(struct ms_log *log, struct group *group, bool durable) {
     struct ms_log_ticket **end = &group->tickets;
     for (struct ms_log_block *block = group->first; block != NULL; block = block->next) {

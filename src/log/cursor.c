@@ -1,9 +1,9 @@
 /*
  * Reading the log forward, from memory where it is there and from the segment's file otherwise.
  *
- * A position is found through the segment's anchors, then entries are walked. Nothing is ever mapped:
- * an I/O error is an error code, not a SIGBUS in somebody's process. What comes from a file is verified,
- * the entry's checksum and the batch's; what comes from the tail cache was never away.
+ * A position is found through the segment's anchors, then entries are walked. Nothing is ever
+ * mapped: an I/O error is an error code, not a SIGBUS in somebody's process. What comes from a file
+ * is verified, the entry's checksum and the batch's; what comes from the tail cache was never away.
  */
 #include "base/endian.h"
 #include "log/frame.h"
@@ -54,7 +54,8 @@ static void drop_window(struct ms_log_cursor *cursor) {
 }
 
 static void window_at(struct ms_log_cursor *cursor, uint64_t offset) {
-    if (cursor->bytes != NULL && offset >= cursor->offset && offset < cursor->offset + cursor->len) {
+    if (cursor->bytes != NULL && offset >= cursor->offset &&
+        offset < cursor->offset + cursor->len) {
         cursor->at = (size_t)(offset - cursor->offset);
         return;
     }
@@ -153,7 +154,8 @@ static int leave_segment(struct ms_log_cursor *cursor, struct ms_error *err) {
     return 0;
 }
 
-/* Reads a block header. 1: entries follow; 0: look again (a mark was passed, or the segment ended). */
+/* Reads a block header. 1: entries follow; 0: look again (a mark was passed, or the segment ended).
+ * */
 static int enter_block(struct ms_log_cursor *cursor, struct ms_error *err) {
     uint64_t offset = cursor->offset + cursor->at;
     if (offset >= atomic_load(&cursor->segment->end_offset))
@@ -184,7 +186,8 @@ static void step_over(struct ms_log_cursor *cursor, const struct ms_entry_header
     }
 }
 
-/* Gives an entry whose header and payload are at hand. 1: it is in *ret_entry; 0: it was skipped. */
+/* Gives an entry whose header and payload are at hand. 1: it is in *ret_entry; 0: it was skipped.
+ * */
 static int give_entry(struct ms_log_cursor *cursor, const struct ms_entry_header *header,
                       const uint8_t *batch, bool verify, struct ms_log_entry *ret_entry,
                       struct ms_error *err) {

@@ -6,8 +6,8 @@
 
 #include "log/log.h"
 
-/* The end that a cut at `position` (the last event to keep) or at a commit time gives: appends are kept
- * whole or not at all. */
+/* The end that a cut at `position` (the last event to keep) or at a commit time gives: appends are
+ * kept whole or not at all. */
 int ms_log_cut_end_at_position(struct ms_log *log, uint64_t position, uint64_t *ret_end,
                                struct ms_error *err) MS_MUST_CHECK;
 int ms_log_cut_end_at_time(struct ms_log *log, int64_t time_ms, uint64_t *ret_end,

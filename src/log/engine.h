@@ -1,10 +1,11 @@
 /*
- * The commit engine: what makes a sealed block durable. The seam to a replicated log (DESIGN section 4).
+ * The commit engine: what makes a sealed block durable. The seam to a replicated log (DESIGN
+ * section 4).
  *
  *   local    the segment file itself, one synced write per group (engine_local.c)
  *
- * append returns when the blocks are durable as the durability setting means it, or fails; a failure is
- * final for the log. Called from the committer's thread only.
+ * append returns when the blocks are durable as the durability setting means it, or fails; a
+ * failure is final for the log. Called from the committer's thread only.
  */
 #pragma once
 
@@ -17,7 +18,8 @@ struct ms_engine_ops {
     /* `first` and what follows it through ->next are sealed, in order, and begin where the engine's
      * last block ended. */
     int (*append)(struct ms_engine *engine, struct ms_log_block *first, struct ms_error *err);
-    /* Everything before this position has been removed from the log for good (retention, archive). */
+    /* Everything before this position has been removed from the log for good (retention, archive).
+     * */
     int (*trim)(struct ms_engine *engine, uint64_t before, struct ms_error *err);
     void (*free)(struct ms_engine *engine);
 };

@@ -1,9 +1,9 @@
 /*
  * The local commit engine: the segment file itself.
  *
- * `durability: commit` with direct writes: one O_DIRECT|O_DSYNC write for all blocks of a group that
- * are neighbours in one segment. With buffered writes: write, then fdatasync. `durability: os`: a
- * buffered write and no sync. Committer's thread only.
+ * `durability: commit` with direct writes: one O_DIRECT|O_DSYNC write for all blocks of a group
+ * that are neighbours in one segment. With buffered writes: write, then fdatasync. `durability:
+ * os`: a buffered write and no sync. Committer's thread only.
  */
 #include "base/alloc.h"
 #include "log/internal.h"
@@ -50,14 +50,16 @@ static int prepare_segment(struct ms_log *log, struct ms_segment *segment, struc
     return rc;
 }
 
-/* Writes the blocks from first to the last neighbour in the same segment; *ret_next is what follows. */
+/* Writes the blocks from first to the last neighbour in the same segment; *ret_next is what
+ * follows. */
 static int write_neighbours(struct ms_log *log, struct ms_log_block *first,
                             struct ms_log_block **ret_next, struct ms_error *err) {
     struct ms_segment *segment = first->segment;
     struct ms_iovec iov[IOV_MAX_BLOCKS];
     int count = 0;
     struct ms_log_block *block = first;
-    for (; block != NULL && block->segment == segment && count < IOV_MAX_BLOCKS; block = block->next) {
+    for (; block != NULL && block->segment == segment && count < IOV_MAX_BLOCKS;
+         block = block->next) {
         const uint8_t *data = block->data;
         size_t len = (size_t)ms_block_padded(block->len);
         struct ms_iovec *last = count > 0 ? &iov[count - 1] : NULL;
@@ -76,7 +78,8 @@ static int write_neighbours(struct ms_log *log, struct ms_log_block *first,
     return rc;
 }
 
-static int local_append(struct ms_engine *engine, struct ms_log_block *first, struct ms_error *err) {
+static int local_append(struct ms_engine *engine, struct ms_log_block *first,
+                        struct ms_error *err) {
     struct ms_log *log = ((struct local_engine *)engine)->log;
     while (first != NULL) {
         struct ms_log_block *next;

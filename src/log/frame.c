@@ -16,8 +16,8 @@ int ms_frame_write(struct ms_bytes content, uint32_t entries, struct ms_buf *out
     int rc = ms_buf_extend(out, MS_FRAME_HEADER_LEN + bound, &place);
     if (rc != 0)
         return rc;
-    size_t len = ZSTD_compress(place + MS_FRAME_HEADER_LEN, bound, content.data, content.len,
-                               FRAME_LEVEL);
+    size_t len =
+        ZSTD_compress(place + MS_FRAME_HEADER_LEN, bound, content.data, content.len, FRAME_LEVEL);
     if (ZSTD_isError(len)) {
         out->len = start;
         return MS_ENOMEM;

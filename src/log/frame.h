@@ -11,8 +11,8 @@
  *    28    4 number of entries inside
  *    32    … the content, compressed
  *
- * Content: for each entry 8 bytes commit time (ms, little endian), then its header and batch exactly
- * as in a block (block.h).
+ * Content: for each entry 8 bytes commit time (ms, little endian), then its header and batch
+ * exactly as in a block (block.h).
  *
  * Sans-I/O; one thread per object.
  */

@@ -13,7 +13,7 @@
 #include "log/engine.h"
 #include "log/segment.h"
 
-#define MS_CHUNK_BYTES ((size_t)1 << 20)   /* blocks are packed into chunks of memory of this size */
+#define MS_CHUNK_BYTES ((size_t)1 << 20) /* blocks are packed into chunks of memory of this size */
 #define MS_CHUNK_POOL_MAX 16u
 #define MS_ANCHOR_EVERY 4096u
 #define MS_LOG_TO_SEAL_MAX 64u
@@ -25,14 +25,15 @@ struct ms_log_block {
     uint8_t *data;
     size_t len, capacity;
     struct ms_segment *segment;
-    uint64_t offset;       /* in the segment */
+    uint64_t offset; /* in the segment */
     uint64_t sequence;
     uint64_t first_position;
     uint32_t entry_count, record_count;
     uint32_t entries_crc;
-    size_t last_entry;     /* offset in data, 0 = none */
-    size_t anchored_at;    /* offset of the newest anchor */
-    uint32_t first_anchor; /* anchors of this block in the segment: their time is filled in at seal */
+    size_t last_entry;  /* offset in data, 0 = none */
+    size_t anchored_at; /* offset of the newest anchor */
+    uint32_t
+        first_anchor; /* anchors of this block in the segment: their time is filled in at seal */
     int64_t commit_time_ms;
     uint16_t flags;
     struct ms_log_ticket *tickets, **tickets_end;
@@ -58,7 +59,7 @@ struct ms_tail {
 struct ms_log_metrics {
     struct ms_counter blocks, entries, records, bytes, padding_bytes;
     struct ms_counter space_waits, space_refusals;
-    struct ms_histogram commit_us;      /* write and sync of one group */
+    struct ms_histogram commit_us; /* write and sync of one group */
     struct ms_histogram block_entries;
     struct ms_histogram block_bytes;
 };
@@ -70,8 +71,8 @@ struct ms_log {
     uint32_t epoch;
 
     pthread_mutex_t mutex;
-    pthread_cond_t work;     /* for the committer */
-    pthread_cond_t room;     /* for ms_log_admit */
+    pthread_cond_t work; /* for the committer */
+    pthread_cond_t room; /* for ms_log_admit */
     pthread_cond_t keeper_work;
     pthread_cond_t drained;
     pthread_t committer, keeper;
@@ -99,7 +100,7 @@ struct ms_log {
     uint64_t pending_bytes;
 
     /* the keeper's */
-    struct ms_segment *spare;  /* being filled or ready; NULL none yet */
+    struct ms_segment *spare; /* being filled or ready; NULL none yet */
     uint64_t spares_made;
     struct ms_segment *to_seal[MS_LOG_TO_SEAL_MAX];
     size_t to_seal_count;

@@ -1,14 +1,14 @@
 /*
  * The keeper: has space ready before the sequencer needs it, and seals segments that are full.
  *
- * "Ready" means allocated, written with zeros and synced: a synced write into such space costs half of
- * one into space that is only allocated (DESIGN section 3 has the measurement), and it can't run out
- * of disk. The active segment is kept ready some way ahead of the writers; the next one (the spare) is
- * begun when the active one is a quarter full. Filling goes in 1 MiB writes with pauses, so that it
- * does not delay commits; when a writer already waits for room there are no pauses.
+ * "Ready" means allocated, written with zeros and synced: a synced write into such space costs half
+ * of one into space that is only allocated (DESIGN section 3 has the measurement), and it can't run
+ * out of disk. The active segment is kept ready some way ahead of the writers; the next one (the
+ * spare) is begun when the active one is a quarter full. Filling goes in 1 MiB writes with pauses,
+ * so that it does not delay commits; when a writer already waits for room there are no pauses.
  *
- * No space: the step is given up, `no_space` makes the sequencer refuse, and it is tried again every
- * second, so service resumes by itself. One thread; in manual mode whoever needs the room.
+ * No space: the step is given up, `no_space` makes the sequencer refuse, and it is tried again
+ * every second, so service resumes by itself. One thread; in manual mode whoever needs the room.
  */
 #include <stdio.h>
 #include <time.h>
@@ -108,7 +108,8 @@ static int make_spare(struct ms_log *log, struct ms_segment **ret_spare, struct 
     if (rc == 0)
         rc = ms_vfs_open(log->env->vfs, path, MS_OPEN_READ, &spare->reader, err);
     if (rc != 0) {
-        ms_ignore(ms_vfs_unlink(log->env->vfs, path, NULL)); /* ours, and empty: frees what it took */
+        /* Ours, and empty: gives back what it took. */
+        ms_ignore(ms_vfs_unlink(log->env->vfs, path, NULL));
         ms_segment_unref(spare);
         return rc;
     }
@@ -128,8 +129,8 @@ static struct chore next_chore(struct ms_log *log) {
     uint64_t ready = atomic_load(&active->ready_bytes);
     uint64_t ahead = log->active_offset + FILL_AHEAD_BYTES;
     ahead = ahead < active->bytes_max ? ahead : active->bytes_max;
-    bool active_wants = ready < ahead && (log->hungry || ready < log->active_offset +
-                                                                  FILL_AHEAD_BYTES / 2);
+    bool active_wants =
+        ready < ahead && (log->hungry || ready < log->active_offset + FILL_AHEAD_BYTES / 2);
     if (active_wants)
         return (struct chore){CHORE_FILL_ACTIVE, active, active->bytes_max};
     bool spare_wanted = log->active_offset >= active->bytes_max / 4 || log->hungry;
@@ -155,7 +156,8 @@ static void adopt_spare(struct ms_log *log, struct ms_segment *spare) {
     pthread_mutex_unlock(&log->mutex);
 }
 
-/* A segment that could not be sealed stays as it is: without footer it is scanned at the next start. */
+/* A segment that could not be sealed stays as it is: without footer it is scanned at the next
+ * start. */
 static void seal_oldest(struct ms_log *log, struct ms_segment *segment) {
     ms_ignore(ms_segment_seal(segment, NULL));
     pthread_mutex_lock(&log->mutex);
@@ -201,7 +203,8 @@ bool ms_keeper_step(struct ms_log *log) {
     if (filling || chore.kind == CHORE_NONE)
         log->hungry = false;
     if (filling) {
-        /* Any failure to prepare space is treated as "no space now": nothing acknowledged depends on it. */
+        /* Any failure to prepare space is treated as "no space now": nothing acknowledged depends
+         * on it. */
         log->no_space = rc != 0;
         pthread_cond_broadcast(&log->room);
     }

@@ -1,5 +1,5 @@
-/* Opening and closing a log, and what its pieces share: the table of segments, memory for blocks, the
- * one way to stop. */
+/* Opening and closing a log, and what its pieces share: the table of segments, memory for blocks,
+ * the one way to stop. */
 #include "log/log.h"
 
 #include <stdio.h>
@@ -98,7 +98,8 @@ static void free_chunk_pool(struct ms_log *log) {
 
 /* ---- stopping ---- */
 
-static struct ms_log_ticket *take_tickets(struct ms_log_block *block, struct ms_log_ticket *tickets) {
+static struct ms_log_ticket *take_tickets(struct ms_log_block *block,
+                                          struct ms_log_ticket *tickets) {
     struct ms_log_ticket **end = &tickets;
     while (*end != NULL)
         end = &(*end)->next;
@@ -168,7 +169,8 @@ static struct ms_log *log_new(const struct ms_log_options *options) {
     log->dir = ms_alloc_strdup(ms_bytes_cstr(options->dir));
     log->options.dir = log->dir;
     log->sealed_end = &log->sealed;
-    atomic_init(&log->direct, !options->buffered_writes && options->durability == MS_DURABILITY_COMMIT);
+    atomic_init(&log->direct,
+                !options->buffered_writes && options->durability == MS_DURABILITY_COMMIT);
     if (log->dir == NULL || ms_tail_init(&log->tail, options->tail_cache_bytes) != 0 ||
         ms_engine_local_new(log, &log->engine) != 0) {
         ms_tail_deinit(&log->tail);
@@ -193,8 +195,8 @@ static int placeholder(struct ms_log *log, struct ms_segment **ret_segment) {
     return rc;
 }
 
-/* The first block of the epoch is a mark: whatever it continues was kept and is durable. Without space
- * for it the log opens for readers and marks when it can. */
+/* The first block of the epoch is a mark: whatever it continues was kept and is durable. Without
+ * space for it the log opens for readers and marks when it can. */
 static int start_epoch(struct ms_log *log, struct ms_error *err) {
     if (log->active == NULL) {
         int rc = placeholder(log, &log->active);
@@ -260,7 +262,8 @@ static void log_free(struct ms_log *log) {
     ms_free(log);
 }
 
-int ms_log_open(const struct ms_log_options *options, struct ms_log **ret_log, struct ms_error *err) {
+int ms_log_open(const struct ms_log_options *options, struct ms_log **ret_log,
+                struct ms_error *err) {
     int rc = check_options(options, err);
     if (rc != 0)
         return rc;
@@ -364,7 +367,8 @@ int ms_log_metrics(struct ms_log *log, struct ms_buf *out) {
         {"mainstem_log_events_total", "Events made durable.", &m->records},
         {"mainstem_log_written_bytes_total", "Bytes of blocks written.", &m->bytes},
         {"mainstem_log_padding_bytes_total", "Of these, padding to 4 KiB.", &m->padding_bytes},
-        {"mainstem_log_space_waits_total", "Appends that waited for prepared space.", &m->space_waits},
+        {"mainstem_log_space_waits_total", "Appends that waited for prepared space.",
+         &m->space_waits},
         {"mainstem_log_space_refusals_total", "Appends refused for lack of disk space.",
          &m->space_refusals},
     };
@@ -374,7 +378,8 @@ int ms_log_metrics(struct ms_log *log, struct ms_buf *out) {
                                 ms_counter_get(counters[i].counter));
     if (rc == 0)
         rc = ms_metrics_histogram(out, "mainstem_log_commit_seconds",
-                                  "Time to make one group of blocks durable.", NULL, &m->commit_us, 1e-6);
+                                  "Time to make one group of blocks durable.", NULL, &m->commit_us,
+                                  1e-6);
     if (rc == 0)
         rc = ms_metrics_histogram(out, "mainstem_log_block_entries", "Appends per block.", NULL,
                                   &m->block_entries, 1);

@@ -24,8 +24,10 @@
  *   1  a ticket completes with 0 only when its block is durable, and tickets complete in log order
  *   2  a failed write or sync is final: the log is poisoned, every waiting ticket completes with
  *      MS_EUNKNOWN, nothing is admitted any more, on_failure is called once
- *   3  entries are admitted only against space that is allocated, zero-written and synced; without it
- *      ms_log_admit says MS_ENOSPC before anything is sequenced, and works again once there is space
+ *   3 entries are admitted only against space that is allocated, zero-written and synced; without
+ *   it
+ *      ms_log_admit says MS_ENOSPC before anything is sequenced, and works again once there is
+ *      space
  *   4  opening tells a torn tail from damage by evidence (recovery.h has the table)
  *   5  what recovery keeps is durable before it is served
  */
@@ -57,8 +59,8 @@ struct ms_log_options {
     struct ms_uuid store_uuid;
     enum ms_durability durability;
     bool buffered_writes;
-    bool read_only; /* nothing is written, nothing is cut: for verify, inspect and readers of backups */
-    bool manual;    /* no threads: the caller runs ms_log_run */
+    bool read_only; /* nothing is written, nothing is cut: for restore and readers of backups */
+    bool manual; /* no threads: the caller runs ms_log_run */
     uint64_t segment_bytes;
     size_t append_bytes_max; /* of one admission; must fit a segment */
     size_t tail_cache_bytes;
@@ -74,8 +76,8 @@ struct ms_log_options {
     void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total);
 };
 
-/* Opens, recovers, starts a new epoch (unless read_only). MS_ECORRUPT and MS_EFORMAT name segment and
- * offset. MS_ENOSPC, MS_EIO, MS_ENOMEM, MS_EINVAL. */
+/* Opens, recovers, starts a new epoch (unless read_only). MS_ECORRUPT and MS_EFORMAT name segment
+ * and offset. MS_ENOSPC, MS_EIO, MS_ENOMEM, MS_EINVAL. */
 int ms_log_open(const struct ms_log_options *options, struct ms_log **ret_log, struct ms_error *err)
     MS_MUST_CHECK;
 /* Commits what is pending, writes the clean mark (unless poisoned), frees. Takes NULL. */
@@ -90,9 +92,9 @@ void ms_log_lock(struct ms_log *log);
 void ms_log_unlock(struct ms_log *log);
 
 /* May entries whose payloads sum up to `payload_bytes` be put, all in one block? Waits (the lock is
- * released meanwhile, *ret_waited is then true and whatever was decided before must be decided anew)
- * for a segment that is being prepared. `reserved` may use the space kept back for marks that free
- * space. MS_ENOSPC, MS_ETOOBIG, MS_ECLOSED (poisoned or closing), MS_ENOMEM. */
+ * released meanwhile, *ret_waited is then true and whatever was decided before must be decided
+ * anew) for a segment that is being prepared. `reserved` may use the space kept back for marks that
+ * free space. MS_ENOSPC, MS_ETOOBIG, MS_ECLOSED (poisoned or closing), MS_ENOMEM. */
 int ms_log_admit(struct ms_log *log, size_t payload_bytes, size_t entry_count, bool reserved,
                  bool *ret_waited, struct ms_error *err) MS_MUST_CHECK;
 
@@ -110,8 +112,8 @@ struct ms_log_put {
 uint64_t ms_log_put(struct ms_log *log, const struct ms_log_put *put);
 /* The ticket completes with the block that was put to last. */
 void ms_log_attach(struct ms_log *log, struct ms_log_ticket *ticket);
-/* For answers that read the log as far as below `end` without adding to it: false when all of that is
- * durable (answer at once), else the ticket completes when it is. */
+/* For answers that read the log as far as below `end` without adding to it: false when all of that
+ * is durable (answer at once), else the ticket completes when it is. */
 bool ms_log_attach_reader(struct ms_log *log, uint64_t end, struct ms_log_ticket *ticket);
 /* The position that the next record gets. */
 uint64_t ms_log_next_position(const struct ms_log *log);
@@ -156,7 +158,7 @@ struct ms_log_cursor {
     struct ms_blob *window; /* memory that entries point into; take a reference to keep an entry */
     const uint8_t *bytes;   /* of the window that are in use: a part of the file */
     size_t len, at;
-    uint64_t offset;        /* of bytes[0] in the segment */
+    uint64_t offset; /* of bytes[0] in the segment */
     uint32_t epoch;
     int64_t commit_time_ms;
     bool at_block_start;
@@ -174,6 +176,6 @@ void ms_log_cursor_seek(struct ms_log_cursor *cursor, uint64_t position);
  * segment and offset, MS_EIO, MS_ENOMEM. May block for I/O. */
 int ms_log_cursor_next(struct ms_log_cursor *cursor, struct ms_log_entry *ret_entry,
                        struct ms_error *err) MS_MUST_CHECK;
-/* Where to start reading forward to see the entries before `position`: the first position of an entry
- * at most a few KiB (or one entry) before it. 0 when there is nothing before. */
+/* Where to start reading forward to see the entries before `position`: the first position of an
+ * entry at most a few KiB (or one entry) before it. 0 when there is nothing before. */
 uint64_t ms_log_anchor_before(struct ms_log *log, uint64_t position);

@@ -68,7 +68,8 @@ struct scan {
 };
 
 /* Makes `len` bytes at the scan's offset available; fewer at the end of the file: MS_ENEEDMORE. */
-static int scan_need(struct scan *scan, uint64_t len, const uint8_t **ret_bytes, struct ms_error *err) {
+static int scan_need(struct scan *scan, uint64_t len, const uint8_t **ret_bytes,
+                     struct ms_error *err) {
     uint64_t have_end = scan->buffer_offset + scan->buffer.len;
     if (scan->offset + len > scan->file_size)
         return MS_ENEEDMORE;
@@ -101,7 +102,8 @@ static bool continues(const struct ms_log *log, const struct ms_segment *segment
                                 memcmp(&header->previous_hash, &chain->hash, 16) == 0);
 }
 
-static void anchor_block(struct scan *scan, const uint8_t *bytes, const struct ms_block_header *header) {
+static void anchor_block(struct scan *scan, const uint8_t *bytes,
+                         const struct ms_block_header *header) {
     struct ms_anchor_place place = {
         .position = header->first_position,
         .offset = scan->offset,
@@ -124,7 +126,8 @@ static void anchor_block(struct scan *scan, const uint8_t *bytes, const struct m
     }
 }
 
-/* The block at the scan's offset, when it continues the chain: 1 and it is taken; 0 when it doesn't. */
+/* The block at the scan's offset, when it continues the chain: 1 and it is taken; 0 when it
+ * doesn't. */
 static int scan_block(struct scan *scan, struct chain *chain, struct ms_error *err) {
     const uint8_t *bytes;
     int rc = scan_need(scan, MS_BLOCK_HEADER_LEN, &bytes, err);
@@ -214,8 +217,8 @@ static int damaged(const struct ms_segment *segment, uint64_t offset, const char
                         segment->path, (unsigned long long)offset, why);
 }
 
-static int open_segment(struct ms_log *log, uint64_t first_position, struct ms_segment **ret_segment,
-                        struct ms_error *err) {
+static int open_segment(struct ms_log *log, uint64_t first_position,
+                        struct ms_segment **ret_segment, struct ms_error *err) {
     char name[MS_SEGMENT_NAME_LEN + 1], path[MS_PATH_MAX];
     ms_segment_name(first_position, name);
     struct ms_segment *segment;
@@ -243,7 +246,8 @@ static void report_progress(struct recovery *recovery, const struct scan *scan) 
 }
 
 /* Scans a segment without footer; its end offset is X. */
-static int scan_segment(struct recovery *recovery, struct ms_segment *segment, struct ms_error *err) {
+static int scan_segment(struct recovery *recovery, struct ms_segment *segment,
+                        struct ms_error *err) {
     struct scan scan = {.log = recovery->log, .segment = segment};
     int rc = ms_file_size(segment->reader, &scan.file_size, err);
     if (rc != 0)
@@ -325,10 +329,11 @@ static int judge_end(struct recovery *recovery, struct ms_segment *segment, size
         return rc;
     switch (ms_recovery_decide(&evidence, recovery->chain.sequence)) {
     case MS_RECOVERY_REFUSE:
-        return ms_error_set(err, MS_EFORMAT, "segment %s was written by a newer version of Mainstem",
-                            segment->path);
+        return ms_error_set(err, MS_EFORMAT,
+                            "segment %s was written by a newer version of Mainstem", segment->path);
     case MS_RECOVERY_DAMAGE:
-        return damaged(segment, offset, "later blocks prove that acknowledged data stood here", err);
+        return damaged(segment, offset, "later blocks prove that acknowledged data stood here",
+                       err);
     case MS_RECOVERY_TORN:
         log->recovered_torn_tail = true;
         break;
@@ -380,7 +385,8 @@ static int recover_segment(struct recovery *recovery, size_t index, bool *ret_en
             take_sealed(recovery, segment);
     } else if (rc == MS_ENOTFOUND) {
         rc = scan_segment(recovery, segment, err);
-        /* The next segment begins where this one ends: it is whole, and only its footer is missing. */
+        /* The next segment begins where this one ends: it is whole, and only its footer is missing.
+         * */
         bool whole = rc == 0 && !last && recovery->names[index + 1] == recovery->chain.position &&
                      recovery->chain.position > segment->first_position;
         *ret_end = !whole;
@@ -434,8 +440,10 @@ static int walk(struct recovery *recovery, struct ms_error *err) {
 /* Files that hold nothing of their own: prepared space, and a rewrite that was not finished. */
 static bool left_over(const char *name) {
     size_t len = strlen(name);
-    bool rewrite = len == MS_SEGMENT_NAME_LEN + 8 && strcmp(name + MS_SEGMENT_NAME_LEN, ".rewrite") == 0;
-    return rewrite || (len > 4 && strncmp(name, "spare-", 6) == 0 && strcmp(name + len - 4, ".tmp") == 0);
+    bool rewrite =
+        len == MS_SEGMENT_NAME_LEN + 8 && strcmp(name + MS_SEGMENT_NAME_LEN, ".rewrite") == 0;
+    return rewrite ||
+           (len > 4 && strncmp(name, "spare-", 6) == 0 && strcmp(name + len - 4, ".tmp") == 0);
 }
 
 static int list_names(struct recovery *recovery, struct ms_error *err) {

@@ -1,28 +1,29 @@
 /*
  * Recovery: what a log found at start is worth.
  *
- * Segments with a valid footer are taken as they are; all others are scanned block by block. A block
- * belongs to the chain when its header is whole, it is this store's, this shard's and this segment's,
- * its sequence, position and previous hash continue the block before it, and everything inside it
- * checks. Where the chain ends (offset X of segment S, where the block of sequence n should be),
- * evidence is collected: every 4 KiB behind X, to the end of S and through all later segments.
+ * Segments with a valid footer are taken as they are; all others are scanned block by block. A
+ * block belongs to the chain when its header is whole, it is this store's, this shard's and this
+ * segment's, its sequence, position and previous hash continue the block before it, and everything
+ * inside it checks. Where the chain ends (offset X of segment S, where the block of sequence n
+ * should be), evidence is collected: every 4 KiB behind X, to the end of S and through all later
+ * segments.
  *
  *   row  what is found behind X                                               verdict
- *    1   nothing but zeros, no later segment                                  END: go on writing at X
+ *    1 nothing but zeros, no later segment END: go on writing at X
  *    2   a block header of a newer format                                     REFUSE: MS_EFORMAT
  *    3   a block whose header says blocks up to n were durable                DAMAGE: MS_ECORRUPT
  *        (synced through > n: n was acknowledged, or could have been)
- *    4   bytes, or blocks that say n was not yet durable                      TORN: cut at X, say so
- *    5   a later segment holds nothing                                        as if it were not there
+ *    4 bytes, or blocks that say n was not yet durable TORN: cut at X, say so
+ *    5 a later segment holds nothing as if it were not there
  *    6   a segment's name is not where the one before it ended (a hole)       DAMAGE
  *    7   a sealed segment's successor does not continue its hash              DAMAGE
  *    8   a block of another store or shard at the start of a segment          DAMAGE (foreign file)
- *    9   S is the last block's segment and sealed                             END: begin a new segment
+ *    9 S is the last block's segment and sealed END: begin a new segment
  *
- * Nothing is deleted: a cut shortens the file S to X (what was behind was never acknowledged); later
- * segments that hold only such blocks are renamed to <name>.torn-<epoch>. Known limit: damage to the
- * very last block before an unclean stop looks like a torn tail; a mark after it (written at every
- * clean stop and after every recovery) removes the doubt.
+ * Nothing is deleted: a cut shortens the file S to X (what was behind was never acknowledged);
+ * later segments that hold only such blocks are renamed to <name>.torn-<epoch>. Known limit: damage
+ * to the very last block before an unclean stop looks like a torn tail; a mark after it (written at
+ * every clean stop and after every recovery) removes the doubt.
  *
  * Everything kept is synced before it is served. One thread, before the log is shared.
  */
@@ -39,7 +40,7 @@ enum ms_recovery_verdict {
 
 /* What was found behind the end of the chain. */
 struct ms_recovery_evidence {
-    bool bytes;              /* anything but zeros */
+    bool bytes; /* anything but zeros */
     bool newer_format;
     bool blocks;             /* whole block headers of this shard */
     uint64_t synced_through; /* the highest that any of them says */

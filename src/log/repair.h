@@ -1,11 +1,11 @@
 /*
- * Repair: makes a damaged log one that opens, by saving every append that is still whole and leaving
- * gaps where nothing could be saved. The operator's decision, never done by itself: what is lost here
- * was acknowledged once.
+ * Repair: makes a damaged log one that opens, by saving every append that is still whole and
+ * leaving gaps where nothing could be saved. The operator's decision, never done by itself: what is
+ * lost here was acknowledged once.
  *
- * A damaged segment is written anew from its whole entries (frames, like a rewritten segment) and the
- * old file is kept beside it as <name>.damaged-<n>. A missing segment is replaced by an empty one. The
- * directory must not be open. One thread.
+ * A damaged segment is written anew from its whole entries (frames, like a rewritten segment) and
+ * the old file is kept beside it as <name>.damaged-<n>. A missing segment is replaced by an empty
+ * one. The directory must not be open. One thread.
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 struct ms_repair_result {
     uint64_t segments_repaired, segments_missing;
-    uint64_t events_saved;  /* in the segments that were written anew */
+    uint64_t events_saved; /* in the segments that were written anew */
     uint64_t positions_lost;
 };
 

@@ -21,7 +21,7 @@ struct rewriter {
     uint64_t content_position;
     int64_t content_time_ms;
     uint32_t content_entries;
-    struct ms_buf block;          /* header space and entries */
+    struct ms_buf block; /* header space and entries */
     struct ms_anchor_place anchors[64];
     size_t anchor_count;
     uint32_t block_entries, entries_crc;
@@ -81,8 +81,8 @@ static int flush_block(struct rewriter *r, struct ms_error *err) {
     return rc != 0 ? rc : begin_block(r);
 }
 
-/* Marks the last entry of a block: frames are complete when they are added, so it is done by one more
- * look at the last header. */
+/* Marks the last entry of a block: frames are complete when they are added, so it is done by one
+ * more look at the last header. */
 static void flag_last(struct rewriter *r, size_t at) {
     struct ms_entry_header header;
     uint8_t *bytes = r->block.data + at;
@@ -214,7 +214,8 @@ static int create_new(struct rewriter *r, struct ms_error *err) {
     memcpy(name + MS_SEGMENT_NAME_LEN, ".rewrite", sizeof ".rewrite");
     int rc = ms_path_join(path, r->log->dir, name);
     if (rc == 0)
-        rc = ms_segment_new(r->log, path, r->old->first_position, r->log->options.segment_bytes, &r->new);
+        rc = ms_segment_new(r->log, path, r->old->first_position, r->log->options.segment_bytes,
+                            &r->new);
     if (rc != 0)
         return ms_error_set(err, rc, "can't prepare the rewriting of a segment");
     r->new->named = r->new->rewritten = true;
@@ -222,8 +223,9 @@ static int create_new(struct rewriter *r, struct ms_error *err) {
     r->new->last_hash = r->old->last_hash;
     r->new->last_epoch = r->old->last_epoch;
     r->new->last_commit_time_ms = r->old->last_commit_time_ms;
-    atomic_store(&r->new->end_position, r->options->cut_end != 0 ? r->options->cut_end
-                                                                 : atomic_load(&r->old->end_position));
+    atomic_store(&r->new->end_position, r->options->cut_end != 0
+                                            ? r->options->cut_end
+                                            : atomic_load(&r->old->end_position));
     atomic_store(&r->new->state, MS_SEGMENT_FULL);
     return ms_vfs_open(r->log->env->vfs, path, MS_OPEN_WRITE | MS_OPEN_CREATE | MS_OPEN_TRUNCATE,
                        &r->file, err);

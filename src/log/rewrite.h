@@ -1,11 +1,11 @@
 /*
  * Rewriting a sealed segment: what the scavenger does to the log.
  *
- * The caller says for each entry what is to stand in its place; the segment is written anew beside the
- * old one, compressed in frames (frame.h), synced, and renamed over it. Positions, versions and offsets
- * stay; the new file continues the chain where the old one did (its first block header repeats what the
- * next segment and recovery check, its footer keeps the last hash). A crash leaves the old file or the
- * new one, whole. Readers go on with whichever they hold.
+ * The caller says for each entry what is to stand in its place; the segment is written anew beside
+ * the old one, compressed in frames (frame.h), synced, and renamed over it. Positions, versions and
+ * offsets stay; the new file continues the chain where the old one did (its first block header
+ * repeats what the next segment and recovery check, its footer keeps the last hash). A crash leaves
+ * the old file or the new one, whole. Readers go on with whichever they hold.
  *
  * One rewrite at a time (the caller sees to it); everything else may go on meanwhile.
  */
@@ -13,18 +13,21 @@
 
 #include "log/log.h"
 
-/* What stands in an entry's place: the same batch, another one (fewer records, the same base offset and
- * last offset delta), or nothing (an empty ms_bytes). Negative: stop and leave everything as it was. */
-typedef int ms_rewrite_fn(void *context, const struct ms_log_entry *entry, struct ms_bytes *ret_batch,
-                          struct ms_error *err);
+/* What stands in an entry's place: the same batch, another one (fewer records, the same base offset
+ * and last offset delta), or nothing (an empty ms_bytes). Negative: stop and leave everything as it
+ * was. */
+typedef int ms_rewrite_fn(void *context, const struct ms_log_entry *entry,
+                          struct ms_bytes *ret_batch, struct ms_error *err);
 
 struct ms_rewrite_options {
-    uint64_t segment;            /* first position of a sealed segment */
+    uint64_t segment; /* first position of a sealed segment */
     ms_rewrite_fn *visit;
     void *context;
-    uint64_t bytes_per_second;   /* throttle; 0 none */
-    uint64_t cut_end;            /* with a log that is open read-only: the segment ends here now; 0 no */
-    unsigned keep_above_percent; /* leave the old file when the new one is larger than this share of it */
+    uint64_t bytes_per_second; /* throttle; 0 none */
+    uint64_t cut_end; /* with a log that is open read-only: the segment ends here now; 0 no */
+    unsigned
+        /* leave the old file when the new one is larger than this share of it */
+        keep_above_percent;
     bool (*stop)(void *context); /* asked now and then; NULL never */
 };
 
@@ -34,8 +37,8 @@ struct ms_rewrite_result {
     uint64_t entries_before, entries_after;
 };
 
-/* MS_ENOTFOUND: no such sealed segment. MS_ECORRUPT, MS_EIO, MS_ENOSPC, MS_ENOMEM, MS_ECANCELED: nothing
- * was changed. */
+/* MS_ENOTFOUND: no such sealed segment. MS_ECORRUPT, MS_EIO, MS_ENOSPC, MS_ENOMEM, MS_ECANCELED:
+ * nothing was changed. */
 int ms_log_rewrite(struct ms_log *log, const struct ms_rewrite_options *options,
                    struct ms_rewrite_result *ret_result, struct ms_error *err) MS_MUST_CHECK;
 

@@ -41,7 +41,8 @@ uint64_t ms_segment_footer_bytes(uint64_t segment_bytes) {
 }
 
 void ms_segment_name(uint64_t first_position, char out[MS_SEGMENT_NAME_LEN + 1]) {
-    int n = snprintf(out, MS_SEGMENT_NAME_LEN + 1, "%020llu.log", (unsigned long long)first_position);
+    int n =
+        snprintf(out, MS_SEGMENT_NAME_LEN + 1, "%020llu.log", (unsigned long long)first_position);
     MS_ASSERT(n == MS_SEGMENT_NAME_LEN);
 }
 
@@ -97,8 +98,8 @@ void ms_segment_unref(struct ms_segment *segment) {
     ms_free(segment);
 }
 
-/* Index of the epoch in the segment's table, added when new. Opening a log whose last segment has no
- * room for another epoch begins a new segment (recovery.c). */
+/* Index of the epoch in the segment's table, added when new. Opening a log whose last segment has
+ * no room for another epoch begins a new segment (recovery.c). */
 static uint32_t epoch_index(struct ms_segment *segment, uint32_t epoch) {
     uint32_t count = atomic_load_explicit(&segment->epoch_count, memory_order_relaxed);
     if (count > 0 && segment->epochs[count - 1] == epoch)
@@ -130,8 +131,8 @@ bool ms_segment_find_anchor(const struct ms_segment *segment, uint64_t position,
     if (high == 0 || position < segment->first_position)
         return false;
     uint64_t delta = position - segment->first_position;
-    /* Invariant: anchors[low] <= position < anchors[high]. The first anchor may be past the position in
-     * a scavenged segment; reading then begins there. */
+    /* Invariant: anchors[low] <= position < anchors[high]. The first anchor may be past the
+     * position in a scavenged segment; reading then begins there. */
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (segment->anchors[middle].position_delta <= delta)
@@ -151,8 +152,8 @@ uint32_t ms_anchor_epoch(const struct ms_segment *segment, const struct ms_ancho
 
 /* ---- footers ---- */
 
-static void footer_payload_write(const struct ms_segment *segment, uint32_t epochs, uint32_t anchors,
-                                 uint8_t *out, uint32_t length) {
+static void footer_payload_write(const struct ms_segment *segment, uint32_t epochs,
+                                 uint32_t anchors, uint8_t *out, uint32_t length) {
     memset(out, 0, MS_SEGMENT_FOOTER_FIXED);
     ms_put_le64(out + FOOTER_AT_END_POSITION, segment->end_position);
     ms_put_le64(out + FOOTER_AT_END_OFFSET, segment->end_offset);
@@ -235,7 +236,8 @@ int ms_segment_seal(struct ms_segment *segment, struct ms_error *err) {
     return rc;
 }
 
-static int footer_load_payload(struct ms_segment *segment, const uint8_t *payload, uint32_t length) {
+static int footer_load_payload(struct ms_segment *segment, const uint8_t *payload,
+                               uint32_t length) {
     if (length < MS_SEGMENT_FOOTER_FIXED)
         return MS_ENOTFOUND;
     uint32_t epochs = ms_get_le32(payload + FOOTER_AT_EPOCHS);

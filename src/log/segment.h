@@ -7,11 +7,13 @@
  * Life of a file, with the function on each arrow:
  *
  *   (none) --keeper.c: make_spare--> spare-<n>.tmp, being zero-filled
- *          --sequencer.c: roll_segment--> active --engine_local.c: name_segment--> <first position>.log
- *          --sequencer.c: roll_segment of the next--> full --ms_segment_seal (cut, footer, synced)--> sealed
+ *          --sequencer.c: roll_segment--> active --engine_local.c: name_segment--> <first
+ *          position>.log --sequencer.c: roll_segment of the next--> full --ms_segment_seal (cut,
+ *          footer, synced)--> sealed
  *
- * The footer is a block of its own (flag MS_BLOCK_FOOTER, no part of the chain) holding one entry of
- * kind MS_ENTRY_ANCHORS; it is derived: a segment without one is scanned. Its payload, little endian:
+ * The footer is a block of its own (flag MS_BLOCK_FOOTER, no part of the chain) holding one entry
+ * of kind MS_ENTRY_ANCHORS; it is derived: a segment without one is scanned. Its payload, little
+ * endian:
  *
  *     0   17 zero                      17    4 crc of the rest, big endian (as in a batch)
  *    21    3 zero                      24    8 end position        32    8 end offset of the blocks
@@ -20,15 +22,15 @@
  *    84    4 zero                      88    4 n epochs
  *     …   16 n anchors
  *
- * and the last 64 bytes of the file are the trailer: magic "MSTMEND1", footer offset (8), footer length
- * (8), zero (36), crc of these 60 bytes (4).
+ * and the last 64 bytes of the file are the trailer: magic "MSTMEND1", footer offset (8), footer
+ * length (8), zero (36), crc of these 60 bytes (4).
  *
- * An anchor says where an entry begins, so that a position is found without reading from the start of
- * the segment: one per block and one for every 4 KiB within large blocks. In memory and on disk:
+ * An anchor says where an entry begins, so that a position is found without reading from the start
+ * of the segment: one per block and one for every 4 KiB within large blocks. In memory and on disk:
  *
  *     0    4 position - first position of the segment
  *     4    4 offset in the file
- *     8    8 commit time in ms << 16 | 0x8000 when it is a block's first entry (the offset is then the
+ *     8 8 commit time in ms << 16 | 0x8000 when it is a block's first entry (the offset is then the
  *            block header's) | index into the epochs
  *
  * Threads: anchors of the active segment are appended by the sequencer (under its lock) and read by
@@ -72,9 +74,9 @@ struct ms_segment {
     _Atomic(uint64_t) end_offset;   /* where the next block goes / the blocks end */
     uint64_t file_bytes;            /* size of the file when full size */
     _Atomic(int) state;
-    struct ms_file *reader;         /* buffered */
-    struct ms_file *writer;         /* the committer's; NULL when not active */
-    bool named;                     /* has its final name */
+    struct ms_file *reader; /* buffered */
+    struct ms_file *writer; /* the committer's; NULL when not active */
+    bool named;             /* has its final name */
     struct ms_anchor *anchors;
     _Atomic(uint32_t) anchor_count;
     uint32_t anchor_capacity;
@@ -101,8 +103,8 @@ int ms_segment_new(struct ms_log *log, const char *path, uint64_t first_position
 struct ms_segment *ms_segment_ref(struct ms_segment *segment);
 void ms_segment_unref(struct ms_segment *segment); /* the last one closes files and frees */
 
-/* Adds an anchor (sequencer or recovery only). Silently left out when the array is full: anchors are
- * hints, reading then begins further ahead. */
+/* Adds an anchor (sequencer or recovery only). Silently left out when the array is full: anchors
+ * are hints, reading then begins further ahead. */
 void ms_segment_anchor(struct ms_segment *segment, const struct ms_anchor_place *place);
 /* The last anchor at or before position; false when there is none. */
 bool ms_segment_find_anchor(const struct ms_segment *segment, uint64_t position,
@@ -118,6 +120,6 @@ uint32_t ms_anchor_epoch(const struct ms_segment *segment, const struct ms_ancho
 /* Writes footer and trailer behind the last block, cuts the file there, syncs. The segment must be
  * full (or closed for writing). A failure leaves the segment as it was, without footer. */
 int ms_segment_seal(struct ms_segment *segment, struct ms_error *err) MS_MUST_CHECK;
-/* Loads trailer and footer of an opened segment (reader is open): MS_OK, or MS_ENOTFOUND when there is no
- * valid one (then it must be scanned). */
+/* Loads trailer and footer of an opened segment (reader is open): MS_OK, or MS_ENOTFOUND when there
+ * is no valid one (then it must be scanned). */
 int ms_segment_load_footer(struct ms_segment *segment, struct ms_error *err) MS_MUST_CHECK;

@@ -3,9 +3,9 @@
  *
  *   open block --ms_sequencer_seal_open--> sealed queue --committer--> committing --> tail
  *
- * It does no I/O and cannot fail once ms_log_admit has said yes: space in the segment, memory for the
- * block and room in the block were all secured there. Positions, block sequence, file offsets and the
- * hash chain are assigned here and nowhere else.
+ * It does no I/O and cannot fail once ms_log_admit has said yes: space in the segment, memory for
+ * the block and room in the block were all secured there. Positions, block sequence, file offsets
+ * and the hash chain are assigned here and nowhere else.
  */
 #include "base/alloc.h"
 #include "base/endian.h"
@@ -50,8 +50,8 @@ static uint64_t room_in(const struct ms_segment *segment, uint64_t offset, bool 
     return limit > offset ? limit - offset : 0;
 }
 
-/* The keeper seals it once its last block is durable. Beyond the queue's size it stays unsealed and is
- * scanned at the next start. */
+/* The keeper seals it once its last block is durable. Beyond the queue's size it stays unsealed and
+ * is scanned at the next start. */
 static void retire_active(struct ms_log *log, struct ms_segment *full) {
     bool real = full->named || log->active_offset > 0;
     atomic_store(&full->end_position, log->next_position);

@@ -1,7 +1,9 @@
-/* The tail cache: the newest blocks as they were written, so that live readers never touch the disk.
+/* The tail cache: the newest blocks as they were written, so that live readers never touch the
+ * disk.
  *
- * A ring of blocks in log order, bounded by their bytes; readers take a reference to the chunk a block
- * lies in, so dropping a block from the ring never pulls memory from under them. Any thread. */
+ * A ring of blocks in log order, bounded by their bytes; readers take a reference to the chunk a
+ * block lies in, so dropping a block from the ring never pulls memory from under them. Any thread.
+ * */
 #include "base/alloc.h"
 #include "log/internal.h"
 
@@ -74,7 +76,8 @@ void ms_tail_add(struct ms_tail *tail, const struct ms_log_block *block) {
     pthread_rwlock_unlock(&tail->lock);
 }
 
-static bool tail_block_before(const struct ms_tail_block *block, uint64_t segment, uint64_t offset) {
+static bool tail_block_before(const struct ms_tail_block *block, uint64_t segment,
+                              uint64_t offset) {
     return block->segment < segment || (block->segment == segment && block->offset <= offset);
 }
 

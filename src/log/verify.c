@@ -124,7 +124,8 @@ static void judge_end(struct verifier *v, bool last) {
         found(v, v->end_offset, true, "later blocks prove that acknowledged data stood here");
         break;
     case MS_RECOVERY_TORN:
-        found(v, v->end_offset, !last, "a torn tail: the start of a write that was never acknowledged");
+        found(v, v->end_offset, !last,
+              "a torn tail: the start of a write that was never acknowledged");
         break;
     case MS_RECOVERY_REFUSE:
     case MS_RECOVERY_END:

@@ -1,7 +1,7 @@
 /*
- * Verifying a shard's files: every byte that counts is read and every checksum, chain link and count is
- * compared. Changes nothing; the log may be closed or open in another process (then the newest blocks
- * may look unfinished). One thread.
+ * Verifying a shard's files: every byte that counts is read and every checksum, chain link and
+ * count is compared. Changes nothing; the log may be closed or open in another process (then the
+ * newest blocks may look unfinished). One thread.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 struct ms_verify_finding {
     const char *segment; /* file name */
     uint64_t offset;
-    bool damage;         /* false: worth knowing, but nothing acknowledged is affected */
+    bool damage; /* false: worth knowing, but nothing acknowledged is affected */
     const char *what;
 };
 
@@ -29,6 +29,7 @@ struct ms_verify_result {
     uint64_t damages;
 };
 
-/* 0 also when damage was found: see result->damages. MS_EIO, MS_ENOTFOUND (no such directory), MS_ENOMEM. */
+/* 0 also when damage was found: see result->damages. MS_EIO, MS_ENOTFOUND (no such directory),
+ * MS_ENOMEM. */
 int ms_log_verify(const struct ms_verify_options *options, struct ms_verify_result *ret_result,
                   struct ms_error *err) MS_MUST_CHECK;

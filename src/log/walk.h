@@ -1,6 +1,6 @@
 /*
- * Walking over the blocks of a segment file as they lie there, damaged or not: what verify, inspect and
- * repair have in common. Needs no open log and changes nothing. One thread per walk.
+ * Walking over the blocks of a segment file as they lie there, damaged or not: what verify, inspect
+ * and repair have in common. Needs no open log and changes nothing. One thread per walk.
  */
 #pragma once
 
@@ -36,7 +36,8 @@ void ms_walk_close(struct ms_walk *walk);
 int ms_walk_next(struct ms_walk *walk, struct ms_walk_step *ret_step, struct ms_error *err)
     MS_MUST_CHECK;
 
-/* The entries of a block, frames opened. Entries whose own checksums fail are skipped and counted. */
+/* The entries of a block, frames opened. Entries whose own checksums fail are skipped and counted.
+ * */
 struct ms_walk_entry {
     struct ms_entry_header header;
     struct ms_bytes batch;

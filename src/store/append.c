@@ -2,12 +2,14 @@
  * Appending: conditions are judged and versions assigned under the log's lock, in memory only.
  *
  *   ms_store_append -> ms_op_new (encode.c) -> ms_op_submit
- *      lock -> heads known? -> conditions -> a resend? -> query conditions -> space -> put -> unlock
- *      … a head that isn't in memory is resolved from the index without the lock, and judged again …
+ *      lock -> heads known? -> conditions -> a resend? -> query conditions -> space -> put ->
+ *      unlock … a head that isn't in memory is resolved from the index without the lock, and judged
+ *      again …
  *   -> the block is durable -> publish.c -> ticket_done -> done
  *
  * Outcomes of a judgement: appended; refused; checked (no events); maybe a resend, which the worker
- * settles by comparing with what is stored (repeat.c). All of them wait until what they read is durable.
+ * settles by comparing with what is stored (repeat.c). All of them wait until what they read is
+ * durable.
  */
 #include "base/alloc.h"
 #include "store/internal.h"
@@ -92,7 +94,8 @@ static void ticket_done(struct ms_log_ticket *ticket, int status) {
 /* ---- conditions ---- */
 
 static const char *state_name(enum ms_stream_state state) {
-    static const char *const names[] = {"does not exist", "exists", "was deleted", "was tombstoned"};
+    static const char *const names[] = {"does not exist", "exists", "was deleted",
+                                        "was tombstoned"};
     return names[state];
 }
 
@@ -109,8 +112,9 @@ static void describe_conflict(struct ms_op *op, const struct ms_op_part *part) {
                  : result->expected.kind == MS_EXPECT_EXISTS ? "that it exists"
                                                              : "anything");
     if (result->actual_state == MS_STREAM_LIVE)
-        (void)ms_error_set(&op->error, result->code, "stream '%.*s' is at version %lld, expected %s",
-                           len, name, (long long)result->actual_version, expected);
+        (void)ms_error_set(&op->error, result->code,
+                           "stream '%.*s' is at version %lld, expected %s", len, name,
+                           (long long)result->actual_version, expected);
     else
         (void)ms_error_set(&op->error, result->code, "stream '%.*s' %s, expected %s", len, name,
                            state_name(result->actual_state), expected);
@@ -135,13 +139,14 @@ void ms_op_refuse_conflict(struct ms_op *op, size_t index, const struct ms_head 
 
 static void refuse_ids(struct ms_op *op, size_t index, const struct ms_head *head) {
     ms_op_refuse_conflict(op, index, head);
-    op->result.code = ms_error_set(&op->error, MS_EIDCONFLICT,
-                                   "some of the event ids are in stream '%.*s' already, others are not",
-                                   (int)op->parts[index].stream.len, op->parts[index].stream.data);
+    op->result.code =
+        ms_error_set(&op->error, MS_EIDCONFLICT,
+                     "some of the event ids are in stream '%.*s' already, others are not",
+                     (int)op->parts[index].stream.len, op->parts[index].stream.data);
 }
 
-/* KurrentDB's table (docs/reference/conditions.md): a soft-deleted stream counts as none, but keeps its
- * last version; a stream that has only metadata exists. */
+/* KurrentDB's table (docs/reference/conditions.md): a soft-deleted stream counts as none, but keeps
+ * its last version; a stream that has only metadata exists. */
 static bool condition_holds(const struct ms_condition *condition, const struct ms_head *head) {
     enum ms_stream_state state = ms_head_state(head->version, &head->rules);
     if (state == MS_STREAM_TOMBSTONED)
@@ -167,7 +172,8 @@ static bool all_ids_given(const struct ms_op_part *part) {
     return part->count > 0;
 }
 
-/* A failed exact or no-stream condition may be a resend: then the events stand behind the version. */
+/* A failed exact or no-stream condition may be a resend: then the events stand behind the version.
+ * */
 static bool may_repeat_exact(struct ms_op_part *part, const struct ms_head *head) {
     int64_t first = 0;
     if (part->condition.kind == MS_EXPECT_VERSION)
@@ -209,7 +215,8 @@ static bool judge(struct ms_op *op) {
         struct ms_op_part *part = &op->parts[i];
         const struct ms_head *head = ms_heads_find(&op->store->heads, &part->ref.id);
         bool holds = condition_holds(&part->condition, head);
-        bool weak = part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
+        bool weak =
+            part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
         part->repeat = false;
         if (holds && weak && part->count > 0) {
             enum window_verdict verdict = ask_window(op, part);
@@ -232,7 +239,8 @@ static bool judge(struct ms_op *op) {
     if (repeats == 0)
         return true;
     if (fresh > 0)
-        refuse_ids(op, first_repeat, ms_heads_find(&op->store->heads, &op->parts[first_repeat].ref.id));
+        refuse_ids(op, first_repeat,
+                   ms_heads_find(&op->store->heads, &op->parts[first_repeat].ref.id));
     else
         op->outcome = MS_OP_REPEAT;
     return false;
@@ -259,8 +267,10 @@ static int bring_heads(struct ms_op *op, struct ms_error *err) {
     }
     for (size_t i = 0; op->part_count > 1 && i < op->part_count; i++)
         if (ms_heads_find(heads, &op->parts[i].ref.id) == NULL)
-            return ms_error_set(err, MS_ELIMIT, "an append to %zu streams is too large for the cache of "
-                                                "stream heads", op->part_count);
+            return ms_error_set(err, MS_ELIMIT,
+                                "an append to %zu streams is too large for the cache of "
+                                "stream heads",
+                                op->part_count);
     return 0;
 }
 
@@ -347,8 +357,8 @@ static int put_all(struct ms_op *op, struct ms_error *err) {
     bool waited = false;
     for (size_t i = 0; i < op->part_count; i++)
         entries += op->parts[i].count > 0;
-    int rc = ms_log_admit(log, op->batches.len, entries, op->effect.kind == MS_EFFECT_RULES, &waited,
-                          err);
+    int rc = ms_log_admit(log, op->batches.len, entries, op->effect.kind == MS_EFFECT_RULES,
+                          &waited, err);
     if (rc != 0 || waited)
         return rc != 0 ? rc : MS_EAGAIN;
     uint8_t joined = 0; /* all entries but the first say that they belong to the one before */
@@ -387,7 +397,8 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     }
     if (op->outcome == MS_OP_CHECKED)
         for (size_t i = 0; i < op->part_count; i++)
-            op->results[i] = (struct ms_append_part_result){op->parts[i].version, op->parts[i].version};
+            op->results[i] =
+                (struct ms_append_part_result){op->parts[i].version, op->parts[i].version};
     uint64_t end = ms_log_next_position(op->store->log);
     op->result.position = end > 0 ? end - 1 : 0;
     *ret_answer = !ms_log_attach_reader(op->store->log, newest_read(op), &op->ticket);
@@ -447,8 +458,8 @@ static int copy_queries(struct ms_op *op, const struct ms_append_request *reques
         if (all == NULL)
             return MS_ENOMEM;
         for (size_t t = 0; t < texts; t++) {
-            struct ms_bytes text = t < copy->type_count ? copy->types[t]
-                                                        : copy->tags[t - copy->type_count];
+            struct ms_bytes text =
+                t < copy->type_count ? copy->types[t] : copy->tags[t - copy->type_count];
             char *dup = ms_arena_strdup(&op->arena, text);
             if (dup == NULL)
                 return MS_ENOMEM;

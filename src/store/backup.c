@@ -42,7 +42,8 @@ static int list_file(struct backup *b, const char *name, uint64_t bytes,
 }
 
 /* Sealed files never change under their name's inode: a link is as good as a copy. */
-static int take_segment(struct backup *b, const struct ms_segment_info *info, struct ms_error *err) {
+static int take_segment(struct backup *b, const struct ms_segment_info *info,
+                        struct ms_error *err) {
     char name[MS_SEGMENT_NAME_LEN + 1], from[MS_PATH_MAX], to[MS_PATH_MAX];
     struct ms_vfs *vfs = b->store->env->vfs;
     struct ms_hash128 hash;
@@ -62,7 +63,8 @@ static int take_segment(struct backup *b, const struct ms_segment_info *info, st
     return rc;
 }
 
-/* What is durable and visible now; the active segment may have grown since, which does not matter. */
+/* What is durable and visible now; the active segment may have grown since, which does not matter.
+ * */
 static int take_segments(struct backup *b, struct ms_error *err) {
     size_t max = ms_log_segments(b->store->log, NULL, 0) + 16;
     struct ms_segment_info *infos = ms_calloc(max, sizeof *infos);

@@ -1,4 +1,5 @@
-/* From entries back to events, with all that a reader is told of their place. One thread per reader. */
+/* From entries back to events, with all that a reader is told of their place. One thread per
+ * reader. */
 #include <stdio.h>
 
 #include "store/internal.h"
@@ -27,7 +28,8 @@ int ms_entry_reader_begin(struct ms_entry_reader *reader, const struct ms_log_en
     if (reader->topic == NULL || reader->topic->number != entry->header.topic)
         reader->topic = ms_topics_at(reader->store, entry->header.topic);
     if (reader->topic == NULL)
-        return ms_error_set(err, MS_ECORRUPT, "position %llu belongs to a topic that was never made",
+        return ms_error_set(err, MS_ECORRUPT,
+                            "position %llu belongs to a topic that was never made",
                             (unsigned long long)entry->header.first_position);
     return ms_batch_reader_init(&reader->batch, entry->batch, DECOMPRESSED_MAX, err);
 }

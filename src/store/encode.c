@@ -1,7 +1,7 @@
 /*
  * From a request to an op: names resolved, events checked and encoded as record batches (one per
- * stream), the terms they will be found by and the hashes they will be recognised by computed. All on
- * the caller's thread, before anything is locked. Afterwards the request's memory is not needed.
+ * stream), the terms they will be found by and the hashes they will be recognised by computed. All
+ * on the caller's thread, before anything is locked. Afterwards the request's memory is not needed.
  */
 #include <stdlib.h>
 
@@ -127,13 +127,14 @@ static int copy_bytes(struct ms_arena *arena, struct ms_bytes *bytes) {
     return 0;
 }
 
-static int resolve_part(struct ms_op *op, const struct ms_append_part *from, struct ms_op_part *part,
-                        struct ms_error *err) {
+static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
+                        struct ms_op_part *part, struct ms_error *err) {
     struct ms_store *store = op->store;
     struct ms_bytes topic_name, key;
     if (ms_name_reserved(from->stream) && !op->system)
-        return ms_error_set(err, MS_ERESERVED, "stream '%.*s': names beginning with '$' are reserved",
-                            (int)(from->stream.len > 80 ? 80 : from->stream.len), from->stream.data);
+        return ms_error_set(
+            err, MS_ERESERVED, "stream '%.*s': names beginning with '$' are reserved",
+            (int)(from->stream.len > 80 ? 80 : from->stream.len), from->stream.data);
     int rc = ms_name_split(from->stream, store->options.limits.name_bytes_max + 64, &op->arena,
                            &topic_name, &key, err);
     part->stream = from->stream;
@@ -212,8 +213,9 @@ static int encode_event(struct part_encoder *encoder, const struct ms_event *giv
     if (rc == 0)
         rc = ms_event_write_record(&encoder->writer, &event, &encoder->part->ref.key);
     if (rc != 0)
-        return ms_error_set(err, rc, rc == MS_ETOOBIG ? "the append is larger than %zu bytes"
-                                                      : "event can't be encoded (limit %zu bytes)",
+        return ms_error_set(err, rc,
+                            rc == MS_ETOOBIG ? "the append is larger than %zu bytes"
+                                             : "event can't be encoded (limit %zu bytes)",
                             op->store->options.limits.append_bytes_max);
     return 0;
 }
@@ -290,7 +292,8 @@ static int check_distinct(struct ms_op *op, struct ms_error *err) {
     return 0;
 }
 
-static int check_distinct_ids(struct ms_op *op, const struct ms_op_part *part, struct ms_error *err) {
+static int check_distinct_ids(struct ms_op *op, const struct ms_op_part *part,
+                              struct ms_error *err) {
     if (part->count < 2)
         return 0;
     uint64_t *sorted = ms_arena_alloc(&op->arena, part->count * sizeof *sorted);
@@ -305,7 +308,8 @@ static int check_distinct_ids(struct ms_op *op, const struct ms_op_part *part, s
     return 0;
 }
 
-static int encode_all(struct ms_op *op, const struct ms_append_request *request, struct ms_error *err) {
+static int encode_all(struct ms_op *op, const struct ms_append_request *request,
+                      struct ms_error *err) {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < op->part_count; i++) {
         rc = resolve_part(op, &request->parts[i], &op->parts[i], err);
@@ -324,8 +328,8 @@ static int encode_all(struct ms_op *op, const struct ms_append_request *request,
     return rc;
 }
 
-int ms_op_new(struct ms_store *store, const struct ms_append_request *request, struct ms_op **ret_op,
-              struct ms_error *err) {
+int ms_op_new(struct ms_store *store, const struct ms_append_request *request,
+              struct ms_op **ret_op, struct ms_error *err) {
     int rc = check_counts(store, request, err);
     if (rc != 0)
         return rc;
@@ -337,8 +341,8 @@ int ms_op_new(struct ms_store *store, const struct ms_append_request *request, s
     op->wait = request->wait;
     op->part_count = request->part_count;
     ms_arena_init(&op->arena, (size_t)1 << 30);
-    ms_buf_init(&op->batches, store->options.limits.append_bytes_max + OP_OVERHEAD_BYTES *
-                                                                           op->part_count);
+    ms_buf_init(&op->batches,
+                store->options.limits.append_bytes_max + OP_OVERHEAD_BYTES * op->part_count);
     op->parts = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->parts);
     op->results = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->results);
     rc = op->parts != NULL && op->results != NULL ? 0 : MS_ENOMEM;

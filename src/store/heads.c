@@ -2,9 +2,9 @@
  * Stream heads: what the sequencer must know of a stream to judge a condition, for the streams that
  * are in use. A bounded open-addressing table with clock eviction; guarded by the log's lock.
  *
- * A stream that is not in the table is resolved from the index, without the lock, and brought in. Only
- * heads that the index fully covers are evicted, and `evicted_end` remembers how new the newest of
- * them was: a resolution that began before that point can't be trusted and is done again.
+ * A stream that is not in the table is resolved from the index, without the lock, and brought in.
+ * Only heads that the index fully covers are evicted, and `evicted_end` remembers how new the
+ * newest of them was: a resolution that began before that point can't be trusted and is done again.
  */
 #include "base/alloc.h"
 #include "store/internal.h"
@@ -112,8 +112,8 @@ int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t ap
     return 0;
 }
 
-int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id, struct ms_head *ret_head,
-                     struct ms_error *err) {
+int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id,
+                     struct ms_head *ret_head, struct ms_error *err) {
     struct ms_head head = {.id = *id, .version = -1, .rules = MS_STREAM_RULES_NONE};
     struct ms_index_place place;
     size_t count = 0;

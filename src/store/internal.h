@@ -57,7 +57,7 @@ struct ms_topics {
     pthread_rwlock_t lock;
     struct ms_topic **by_number; /* sparse: number is the index; never freed before close */
     size_t by_number_count;
-    struct ms_topic **by_name;   /* open addressing by hash of the name; live topics only */
+    struct ms_topic **by_name; /* open addressing by hash of the name; live topics only */
     size_t by_name_capacity, live;
     uint32_t next_number;
 };
@@ -69,10 +69,10 @@ struct ms_topics {
 /* Rules that hold for a stream besides its events. */
 struct ms_stream_rules {
     bool tombstoned;
-    int64_t deleted_head;    /* soft deleted when the stream's head is this; -1 never */
-    int64_t truncate_before; /* 0 none */
-    int64_t max_count;       /* 0 none */
-    int64_t max_age_ms;      /* 0 none */
+    int64_t deleted_head;     /* soft deleted when the stream's head is this; -1 never */
+    int64_t truncate_before;  /* 0 none */
+    int64_t max_count;        /* 0 none */
+    int64_t max_age_ms;       /* 0 none */
     int64_t metadata_version; /* -1 none */
 };
 #define MS_STREAM_RULES_NONE ((struct ms_stream_rules){.deleted_head = -1, .metadata_version = -1})
@@ -102,9 +102,9 @@ struct ms_stream_ref {
 
 enum ms_op_outcome {
     MS_OP_APPENDED,
-    MS_OP_CHECKED,  /* no events: only the conditions */
+    MS_OP_CHECKED, /* no events: only the conditions */
     MS_OP_REFUSED,
-    MS_OP_REPEAT,   /* maybe a resend: the worker compares with what is stored */
+    MS_OP_REPEAT, /* maybe a resend: the worker compares with what is stored */
 };
 
 struct ms_op_part {
@@ -122,19 +122,20 @@ struct ms_op_part {
     int64_t first_version, version;
     uint64_t position;
     int64_t first_offset;
-    bool repeat;             /* candidate; the stored events begin at: */
+    bool repeat; /* candidate; the stored events begin at: */
     int64_t repeat_version;
-    struct ms_head cold;     /* resolved from the index before the lock */
+    struct ms_head cold; /* resolved from the index before the lock */
     bool cold_known;
-    uint64_t cold_applied;   /* the index covered everything below it when it was asked */
+    uint64_t cold_applied; /* the index covered everything below it when it was asked */
 };
 
-/* What an append changes besides the events it adds. Applied when it is sequenced; `name` and `value`
- * are then folded into the index as a fact. */
+/* What an append changes besides the events it adds. Applied when it is sequenced; `name` and
+ * `value` are then folded into the index as a fact. */
 struct ms_op_effect {
     enum { MS_EFFECT_NONE, MS_EFFECT_RULES, MS_EFFECT_TOPIC } kind;
-    size_t part;                  /* RULES: of which part's stream */
-    struct ms_stream_rules rules; /* RULES: the new ones; deleted_head INT64_MAX = the head as it is then */
+    size_t part; /* RULES: of which part's stream */
+    struct ms_stream_rules
+        rules; /* RULES: the new ones; deleted_head INT64_MAX = the head as it is then */
     struct ms_bytes name, value;
 };
 
@@ -145,8 +146,8 @@ struct ms_op {
     void *context;
     struct ms_op *next; /* of the worker's queue */
     enum ms_op_outcome outcome;
-    bool must_exist;      /* a delete: no stream is MS_ENOTFOUND */
-    bool ignore_window;   /* the window's hint turned out to be wrong */
+    bool must_exist;    /* a delete: no stream is MS_ENOTFOUND */
+    bool ignore_window; /* the window's hint turned out to be wrong */
     bool system;
     bool wait;
     uint64_t budget;
@@ -157,8 +158,8 @@ struct ms_op {
     size_t part_count;
     const struct ms_query_condition *queries;
     size_t query_count;
-    uint64_t query_from;  /* index and log have answered for everything below */
-    bool query_match;     /* and found an event: */
+    uint64_t query_from; /* index and log have answered for everything below */
+    bool query_match;    /* and found an event: */
     size_t query_match_index;
     uint64_t query_match_position;
     struct ms_append_part_result *results;
@@ -189,17 +190,17 @@ struct ms_waiters {
     bool firing;
 };
 
-struct ms_window { /* idempotence for `any`: hash of stream and event id -> version */
-    uint64_t *hashes;   /* open addressing; 0 free */
+struct ms_window {    /* idempotence for `any`: hash of stream and event id -> version */
+    uint64_t *hashes; /* open addressing; 0 free */
     int64_t *versions;
     size_t capacity;
-    uint64_t *ring;     /* the hashes in the order they came */
+    uint64_t *ring; /* the hashes in the order they came */
     size_t ring_capacity, ring_at, count;
 };
 
 struct ms_query_terms { /* terms of the newest events, for query conditions */
     bool on;
-    uint64_t from;      /* complete from this position on */
+    uint64_t from; /* complete from this position on */
     struct ms_query_term *ring;
     size_t capacity, at, count;
 };
@@ -271,8 +272,8 @@ int ms_format_read(const struct ms_env *env, const char *dir, struct ms_uuid *re
 /* Which topic and key a stream's text form names. *ret_topic_name borrows from text; the key may be
  * decoded into the arena. MS_EINVAL says what is wrong with the name. */
 int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
-                  struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key,
-                  struct ms_error *err) MS_MUST_CHECK;
+                  struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key, struct ms_error *err)
+    MS_MUST_CHECK;
 /* Appends the text form. */
 int ms_name_join(struct ms_bytes topic_name, struct ms_bytes key, struct ms_buf *out) MS_MUST_CHECK;
 bool ms_topic_name_legal(struct ms_bytes name); /* [A-Za-z0-9._-]{1,249} */
@@ -291,7 +292,8 @@ struct ms_topic *ms_topics_at(struct ms_store *store, uint32_t number);
 int ms_topics_need(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
                    struct ms_error *err) MS_MUST_CHECK;
 /* Folds a topic's JSON description (from "$topics" or a fact). */
-int ms_topics_fold(struct ms_store *store, struct ms_bytes json, struct ms_error *err) MS_MUST_CHECK;
+int ms_topics_fold(struct ms_store *store, struct ms_bytes json, struct ms_error *err)
+    MS_MUST_CHECK;
 int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,
                          struct ms_error *err) MS_MUST_CHECK;
 void ms_topics_count_events(struct ms_store *store);
@@ -310,15 +312,15 @@ struct ms_head *ms_heads_find(struct ms_heads *heads, const struct ms_stream_id 
 int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t applied,
                  struct ms_head **ret_head) MS_MUST_CHECK;
 /* Not under the lock: head and rules from the index. */
-int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id, struct ms_head *ret_head,
-                     struct ms_error *err) MS_MUST_CHECK;
+int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id,
+                     struct ms_head *ret_head, struct ms_error *err) MS_MUST_CHECK;
 /* The first version that truncation, deletion and $maxCount leave readable. */
 int64_t ms_head_first_readable(const struct ms_head *head);
 enum ms_stream_state ms_head_state(int64_t version, const struct ms_stream_rules *rules);
 
 /* encode.c */
-int ms_op_new(struct ms_store *store, const struct ms_append_request *request, struct ms_op **ret_op,
-              struct ms_error *err) MS_MUST_CHECK;
+int ms_op_new(struct ms_store *store, const struct ms_append_request *request,
+              struct ms_op **ret_op, struct ms_error *err) MS_MUST_CHECK;
 void ms_op_free(struct ms_op *op);
 uint64_t ms_event_id_hash(const struct ms_stream_id *stream, struct ms_bytes event_id);
 /* Terms of all the events of a batch, each once, sorted. */
@@ -370,7 +372,7 @@ struct ms_entry_reader {
     struct ms_batch_reader batch;
     struct ms_arena arena;
     struct ms_buf name;
-    struct ms_buf places; /* of the records, size_t each; filled for reading backward */
+    struct ms_buf places;     /* of the records, size_t each; filled for reading backward */
     struct ms_bytes name_key; /* key whose text form is in `name` */
     char id_text[MS_TOPIC_NAME_MAX + 48];
 };
@@ -393,7 +395,8 @@ int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena
                    struct ms_stream_ref *ret_ref, struct ms_error *err) MS_MUST_CHECK;
 
 /* read_all.c */
-bool ms_filter_matches(const struct ms_filter *filter, const struct ms_read_event *event, bool system);
+bool ms_filter_matches(const struct ms_filter *filter, const struct ms_read_event *event,
+                       bool system);
 
 /* waiters.c */
 void ms_waiters_init(struct ms_waiters *waiters);

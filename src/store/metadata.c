@@ -1,10 +1,10 @@
 /*
  * Stream metadata and what follows from it: the rules that readers honour at once.
  *
- * The metadata of a stream S is the newest event of the stream "$$S" (topic "$metadata", key S): a JSON
- * object with the rules below and any keys of the user's own. A soft delete is metadata with $tb = the
- * largest integer, as KurrentDB's clients know it; a tombstone is an event of type $streamDeleted at
- * the end of S itself.
+ * The metadata of a stream S is the newest event of the stream "$$S" (topic "$metadata", key S): a
+ * JSON object with the rules below and any keys of the user's own. A soft delete is metadata with
+ * $tb = the largest integer, as KurrentDB's clients know it; a tombstone is an event of type
+ * $streamDeleted at the end of S itself.
  *
  *   $maxAge    seconds; older events are not read      $maxCount  only the newest n are read
  *   $tb        versions below it are not read
@@ -59,8 +59,8 @@ static int read_rule(struct ms_json_value object, const char *name, int64_t min,
     if (!ms_json_get(object, name, &value) || value.type == MS_JSON_NULL)
         return 0;
     if (ms_json_i64(value, &number) != 0 || number < min)
-        return ms_error_set(err, MS_EINVAL, "metadata: %s must be an integer of at least %lld", name,
-                            (long long)min);
+        return ms_error_set(err, MS_EINVAL, "metadata: %s must be an integer of at least %lld",
+                            name, (long long)min);
     *ret_value = number;
     return 0;
 }
@@ -140,8 +140,9 @@ int ms_rules_fold(struct ms_store *store, const struct ms_log_entry *entry, stru
     struct ms_record record;
     int rc = ms_batch_reader_init(&batch, entry->batch, METADATA_JSON_MAX * 2, err);
     while (rc == 0 && (rc = ms_batch_reader_next(&batch, &record, err)) > 0)
-        rc = fold_metadata_record(store, &record, entry->header.first_version +
-                                                      (record.offset - entry->first_offset), next, err);
+        rc = fold_metadata_record(
+            store, &record, entry->header.first_version + (record.offset - entry->first_offset),
+            next, err);
     ms_batch_reader_deinit(&batch);
     return rc;
 }
@@ -180,8 +181,7 @@ static int submit_rules(struct ms_store *store, const struct rules_change *chang
     op->effect.kind = MS_EFFECT_RULES;
     op->effect.part = about;
     op->effect.rules = change->rules;
-    op->effect.name =
-        ms_bytes_of(name, ms_rules_fact_name(&op->parts[about].ref.id, name));
+    op->effect.name = ms_bytes_of(name, ms_rules_fact_name(&op->parts[about].ref.id, name));
     op->effect.value = ms_bytes_of(value, RULES_LEN);
     if (change->tombstone)
         op->parts[0].entry_flags = MS_ENTRY_TOMBSTONE;
@@ -228,9 +228,9 @@ static int put_metadata(struct ms_store *store, struct rules_change *change, str
     return rc;
 }
 
-int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream, struct ms_condition condition,
-                          struct ms_bytes json, ms_append_done_fn *done, void *context,
-                          struct ms_error *err) {
+int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream,
+                          struct ms_condition condition, struct ms_bytes json,
+                          ms_append_done_fn *done, void *context, struct ms_error *err) {
     struct rules_change change = {.stream = stream, .event_condition = condition};
     int rc = check_target(store, stream, err);
     return rc != 0 ? rc : put_metadata(store, &change, json, done, context, err);
@@ -241,7 +241,8 @@ static int delete_json(struct ms_bytes old, struct ms_buf *out) {
     struct ms_json_value object, name, value;
     size_t at = 0;
     int rc = ms_buf_append_cstr(out, "{");
-    if (old.len > 0 && ms_json_parse(old, 64, &object, NULL) == 0 && object.type == MS_JSON_OBJECT) {
+    if (old.len > 0 && ms_json_parse(old, 64, &object, NULL) == 0 &&
+        object.type == MS_JSON_OBJECT) {
         while (rc == 0 && ms_json_next_member(object, &at, &name, &value)) {
             if (ms_bytes_equal_cstr(name.text, "\"$tb\""))
                 continue;

@@ -16,7 +16,8 @@
 
 #define NAME_STREAMS "$streams"
 
-static const char *const reserved_topics[] = {"__consumer_offsets", "__transaction_state", "_schemas"};
+static const char *const reserved_topics[] = {"__consumer_offsets", "__transaction_state",
+                                              "_schemas"};
 
 bool ms_topic_name_legal(struct ms_bytes name) {
     if (name.len == 0 || name.len > MS_TOPIC_NAME_MAX)
@@ -98,8 +99,9 @@ static int check_name(struct ms_bytes text, size_t name_max, struct ms_error *er
         return ms_error_set(err, MS_EINVAL, "the stream's name has %zu bytes, the limit is %zu",
                             text.len, name_max);
     if (!printable(text))
-        return ms_error_set(err, MS_EINVAL,
-                            "the stream's name must be printable UTF-8, without control characters");
+        return ms_error_set(
+            err, MS_EINVAL,
+            "the stream's name must be printable UTF-8, without control characters");
     return 0;
 }
 
@@ -135,7 +137,8 @@ int ms_name_join(struct ms_bytes topic_name, struct ms_bytes key, struct ms_buf 
     int rc = metadata ? ms_buf_append_cstr(out, "$$") : ms_buf_append_bytes(out, topic_name);
     if (rc == 0 && !metadata)
         rc = ms_buf_append_u8(out, '-');
-    bool plain = printable(key) && (metadata || key.len == 0 || memchr(key.data, '%', key.len) == NULL);
+    bool plain =
+        printable(key) && (metadata || key.len == 0 || memchr(key.data, '%', key.len) == NULL);
     if (rc == 0 && plain)
         return ms_buf_append_bytes(out, key);
     bool utf8 = printable(key);
@@ -177,8 +180,8 @@ uint16_t ms_partition_of(struct ms_bytes key, uint16_t partitions) {
 
 struct ms_stream_id ms_stream_id_of(const struct ms_store *store, const struct ms_topic *topic,
                                     struct ms_bytes key) {
-    struct ms_hash128 hash = ms_hash128_pair(ms_bytes_of(topic->id.bytes, sizeof topic->id.bytes), key,
-                                             store->stream_seed);
+    struct ms_hash128 hash = ms_hash128_pair(ms_bytes_of(topic->id.bytes, sizeof topic->id.bytes),
+                                             key, store->stream_seed);
     struct ms_stream_id id;
     memcpy(id.bytes, hash.bytes, sizeof id.bytes);
     return id;

@@ -27,7 +27,8 @@ static bool fold_reserve(struct ms_store *store, size_t count) {
     if (count <= store->publish_capacity)
         return true;
     size_t capacity = count * 2;
-    struct ms_index_append *appends = ms_realloc(store->publish_appends, capacity * sizeof *appends);
+    struct ms_index_append *appends =
+        ms_realloc(store->publish_appends, capacity * sizeof *appends);
     if (appends == NULL)
         return false;
     store->publish_appends = appends;
@@ -35,8 +36,8 @@ static bool fold_reserve(struct ms_store *store, size_t count) {
     return true;
 }
 
-/* The index can't be kept up: what is durable stays durable, but readers would miss it. The store stops
- * and the next start folds again. */
+/* The index can't be kept up: what is durable stays durable, but readers would miss it. The store
+ * stops and the next start folds again. */
 static void fold_failed(struct ms_store *store, int rc) {
     struct ms_error error;
     (void)ms_error_set(&error, rc, "the index can't take what was appended: %s", ms_error_text(rc));
@@ -53,9 +54,10 @@ static void fold_flush(struct fold *fold) {
     fold->appends = fold->fact_count = 0;
 }
 
-/* Where a partition stands, so that a start needs not read the log for it. The newest value of a fold
- * wins. */
-static void fold_offset(struct fold *fold, uint32_t topic, uint16_t partition, int64_t next_offset) {
+/* Where a partition stands, so that a start needs not read the log for it. The newest value of a
+ * fold wins. */
+static void fold_offset(struct fold *fold, uint32_t topic, uint16_t partition,
+                        int64_t next_offset) {
     uint32_t key = topic << 12 | partition;
     size_t slot = fold->fact_count;
     for (size_t i = 0; i < fold->fact_count; i++)
@@ -142,13 +144,15 @@ struct replay {
     struct fold fold;
 };
 
-static int replay_entry(struct replay *replay, const struct ms_log_entry *entry, struct ms_error *err) {
+static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
+                        struct ms_error *err) {
     struct ms_store *store = replay->store;
     struct fold *fold = &replay->fold;
     const struct ms_entry_header *header = &entry->header;
     struct ms_topic *topic = ms_topics_at(store, header->topic);
     if (topic == NULL)
-        return ms_error_set(err, MS_ECORRUPT, "position %llu belongs to a topic that was never made",
+        return ms_error_set(err, MS_ECORRUPT,
+                            "position %llu belongs to a topic that was never made",
                             (unsigned long long)header->first_position);
     const uint64_t *terms;
     size_t term_count;
@@ -178,7 +182,8 @@ static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
 }
 
 /* Entries that change what later ones mean are folded one by one. */
-static int replay_effect(struct replay *replay, const struct ms_log_entry *entry, struct ms_error *err) {
+static int replay_effect(struct replay *replay, const struct ms_log_entry *entry,
+                         struct ms_error *err) {
     struct ms_store *store = replay->store;
     uint32_t topic = entry->header.topic;
     bool rules = topic == MS_TOPIC_METADATA || (entry->header.flags & MS_ENTRY_TOMBSTONE) != 0;

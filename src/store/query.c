@@ -1,12 +1,12 @@
 /*
- * Query conditions (dynamic consistency boundaries): "fail if an event with one of these types and all
- * of these tags exists after position P".
+ * Query conditions (dynamic consistency boundaries): "fail if an event with one of these types and
+ * all of these tags exists after position P".
  *
  * Before the lock the index and the events answer for everything published, up to position Q
- * (ms_query_prepare). Under the lock a ring of the newest events' terms answers for what was sequenced
- * from Q on (ms_query_check). The ring is kept only from the first query condition on; an event is one
- * run of equal positions in it. Terms are 64-bit hashes: below Q candidates are compared with the
- * event itself, in the ring a match of hashes is taken for a match.
+ * (ms_query_prepare). Under the lock a ring of the newest events' terms answers for what was
+ * sequenced from Q on (ms_query_check). The ring is kept only from the first query condition on; an
+ * event is one run of equal positions in it. Terms are 64-bit hashes: below Q candidates are
+ * compared with the event itself, in the ring a match of hashes is taken for a match.
  */
 #include "base/alloc.h"
 #include "store/internal.h"
@@ -41,7 +41,9 @@ static int switch_on(struct ms_store *store, struct ms_error *err) {
     ms_log_lock(store->log);
     bool first = !terms->on;
     if (first)
-        *terms = (struct ms_query_terms){.on = true, .ring = ring, .capacity = RING_TERMS,
+        *terms = (struct ms_query_terms){.on = true,
+                                         .ring = ring,
+                                         .capacity = RING_TERMS,
                                          .from = ms_log_next_position(store->log)};
     ms_log_unlock(store->log);
     if (!first)
@@ -68,12 +70,13 @@ static int search_published(struct ms_op *op, const struct ms_query_condition *q
     struct ms_all_read read = {
         .from = from,
         .limit = 1,
-        .filter = {
-            .types = query->types,
-            .type_count = query->type_count,
-            .tags = query->tags,
-            .tag_count = query->tag_count,
-        },
+        .filter =
+            {
+                .types = query->types,
+                .type_count = query->type_count,
+                .tags = query->tags,
+                .tag_count = query->tag_count,
+            },
     };
     struct ms_all_read_result result;
     int rc = ms_store_read_all(op->store, &read, note_match, search, &result, err);
@@ -87,8 +90,8 @@ static void refuse(struct ms_op *op, size_t index, uint64_t position) {
     op->result.failed_query = index;
     op->result.matching_position = position;
     op->result.code = ms_error_set(&op->error, MS_EQUERYCONDITION,
-                                   "query condition %zu: the event at position %llu matches it", index,
-                                   (unsigned long long)position);
+                                   "query condition %zu: the event at position %llu matches it",
+                                   index, (unsigned long long)position);
 }
 
 static uint64_t first_wanted(const struct ms_query_condition *query) {

@@ -1,10 +1,10 @@
 /*
  * Reading everything, in log order, with filters.
  *
- * Without a selective filter the log is walked. With one (a topic, types, tags, a correlation id) the
- * index names the entries that may match, and only those are read; the event itself decides. The event
- * that began a causation tree usually carries no correlation id: it is looked for in a stretch of the
- * log before its first effect. Blocks for I/O. Any thread.
+ * Without a selective filter the log is walked. With one (a topic, types, tags, a correlation id)
+ * the index names the entries that may match, and only those are read; the event itself decides.
+ * The event that began a causation tree usually carries no correlation id: it is looked for in a
+ * stretch of the log before its first effect. Blocks for I/O. Any thread.
  */
 #include "base/alloc.h"
 #include "store/internal.h"
@@ -35,7 +35,8 @@ static bool type_matches(const struct ms_filter *filter, struct ms_bytes type) {
     return filter->type_count == 0;
 }
 
-bool ms_filter_matches(const struct ms_filter *filter, const struct ms_read_event *event, bool system) {
+bool ms_filter_matches(const struct ms_filter *filter, const struct ms_read_event *event,
+                       bool system) {
     if (system && !filter->include_system)
         return false;
     if (filter->topic.data != NULL && !ms_bytes_equal(filter->topic, event->place.topic))
@@ -59,8 +60,8 @@ struct all_reading {
     struct ms_store *store;
     const struct ms_all_read *read;
     struct ms_topic *topic; /* the only one wanted, or NULL */
-    uint64_t next;          /* forward: first position not yet considered; backward: the newest such */
-    uint64_t from, end;     /* positions considered at all: from <= p < end */
+    uint64_t next;      /* forward: first position not yet considered; backward: the newest such */
+    uint64_t from, end; /* positions considered at all: from <= p < end */
     size_t delivered, considered;
     bool stopped, at_end;
     ms_read_fn *visit;
@@ -229,7 +230,8 @@ static bool topic_of_prefix(const struct ms_filter *filter, struct ms_bytes *ret
                               : NULL;
     if (dash == NULL)
         return false;
-    *ret_topic = ms_bytes_of(filter->stream_prefix.data, (size_t)(dash - filter->stream_prefix.data));
+    *ret_topic =
+        ms_bytes_of(filter->stream_prefix.data, (size_t)(dash - filter->stream_prefix.data));
     return ms_topic_name_legal(*ret_topic);
 }
 
@@ -278,8 +280,8 @@ static int index_forward(struct all_reading *reading, const struct selection *se
     uint64_t from = reading->next;
     while (rc == 0 && !reading->stopped && reading->next < reading->end) {
         size_t count;
-        rc = ms_index_term_scan(reading->store->index, selection->terms, selection->count, from, false,
-                                POSITIONS_PER_PAGE, positions, &count, err);
+        rc = ms_index_term_scan(reading->store->index, selection->terms, selection->count, from,
+                                false, POSITIONS_PER_PAGE, positions, &count, err);
         if (rc == 0)
             rc = read_positions(reading, positions, count, err);
         if (rc == 0 && !reading->stopped && count < POSITIONS_PER_PAGE)
@@ -297,8 +299,8 @@ static int index_backward(struct all_reading *reading, const struct selection *s
     uint64_t from = reading->next;
     while (rc == 0 && !reading->stopped && !reading->at_end) {
         size_t count;
-        rc = ms_index_term_scan(reading->store->index, selection->terms, selection->count, from, true,
-                                POSITIONS_PER_PAGE, positions, &count, err);
+        rc = ms_index_term_scan(reading->store->index, selection->terms, selection->count, from,
+                                true, POSITIONS_PER_PAGE, positions, &count, err);
         if (rc == 0)
             rc = read_positions(reading, positions, count, err);
         bool more = count == POSITIONS_PER_PAGE && positions[count - 1] > reading->from;
@@ -315,8 +317,8 @@ static int find_root_stretch(struct all_reading *reading, const struct selection
                              uint64_t *ret_from, uint64_t *ret_first, struct ms_error *err) {
     uint64_t first;
     size_t count = 0;
-    int rc = ms_index_term_scan(reading->store->index, selection->terms, selection->count, 0, false, 1,
-                                &first, &count, err);
+    int rc = ms_index_term_scan(reading->store->index, selection->terms, selection->count, 0, false,
+                                1, &first, &count, err);
     if (rc != 0)
         return rc;
     if (count == 0) { /* no effects: perhaps the event itself, among the newest */

@@ -12,8 +12,8 @@
 int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena *arena,
                    struct ms_stream_ref *ret_ref, struct ms_error *err) {
     struct ms_bytes topic_name, key;
-    int rc = ms_name_split(name, store->options.limits.name_bytes_max + 64, arena, &topic_name, &key,
-                           err);
+    int rc = ms_name_split(name, store->options.limits.name_bytes_max + 64, arena, &topic_name,
+                           &key, err);
     if (rc != 0)
         return rc;
     struct ms_topic *topic = ms_topics_find(store, topic_name);
@@ -88,7 +88,7 @@ static int deliver(struct stream_reading *reading, const struct ms_read_event *e
 
 static int deliver_forward(struct stream_reading *reading, struct ms_error *err) {
     struct ms_read_event event;
-    int rc;
+    int rc = 0;
     while (!reading->stopped && (rc = ms_entry_reader_next(&reading->events, &event, err)) > 0) {
         rc = deliver(reading, &event);
         if (rc < 0)
@@ -145,8 +145,8 @@ static int read_places(struct stream_reading *reading, struct ms_error *err) {
     while (rc == 0 && !reading->stopped) {
         size_t count, wanted = reading->read->limit - reading->delivered;
         size_t max = wanted < PLACES_PER_PAGE ? wanted : PLACES_PER_PAGE;
-        rc = ms_index_stream_scan(reading->store->index, &reading->ref.id, reading->next, backward, max,
-                                  places, &count, err);
+        rc = ms_index_stream_scan(reading->store->index, &reading->ref.id, reading->next, backward,
+                                  max, places, &count, err);
         for (size_t i = 0; rc == 0 && i < count && !reading->stopped; i++) {
             rc = read_place(reading, &places[i], err);
             /* Whatever was passed over in this append, go on behind it. */
@@ -169,8 +169,8 @@ static void place_reading(struct stream_reading *reading) {
     reading->first = ms_head_first_readable(&reading->head);
     reading->last = reading->head.version;
     if (reading->head.rules.max_age_ms > 0)
-        reading->oldest_ms = ms_clock_now_us(reading->store->env->clock) / 1000 -
-                             reading->head.rules.max_age_ms;
+        reading->oldest_ms =
+            ms_clock_now_us(reading->store->env->clock) / 1000 - reading->head.rules.max_age_ms;
     if (read->backward) {
         reading->next = read->from_end || read->from > reading->last ? reading->last : read->from;
     } else {
@@ -186,13 +186,14 @@ static void fill_result(const struct stream_reading *reading, uint64_t end,
     result->state = ms_head_state(reading->head.version, &reading->head.rules);
     result->head = reading->head.version;
     result->first = reading->first;
+    result->deleted_head = reading->head.rules.deleted_head;
     result->at_end = backward ? reading->next < reading->first : reading->next > reading->last;
     result->next = backward && result->at_end ? -1 : reading->next;
     result->position = end > 0 ? end - 1 : 0;
 }
 
-int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *read, ms_read_fn *visit,
-                         void *context, struct ms_stream_read_result *ret_result,
+int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *read,
+                         ms_read_fn *visit, void *context, struct ms_stream_read_result *ret_result,
                          struct ms_error *err) {
     struct stream_reading reading = {
         .store = store, .read = read, .visit = visit, .context = context, .oldest_ms = INT64_MIN};

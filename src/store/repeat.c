@@ -4,9 +4,9 @@
  * The window knows the event ids (hashed together with their stream) of the last events that were
  * appended with an id of the client's: `any` and `exists` appends are looked up there, in memory,
  * under the log's lock. Exact and no-stream conditions need no window: the events stand where the
- * condition says. Either way the final word has a comparison with the stored events, on the worker's
- * thread: same ids and same data in a row is a resend and gets the first answer; same ids with other
- * data is a conflict of ids; anything else was a conflict of versions.
+ * condition says. Either way the final word has a comparison with the stored events, on the
+ * worker's thread: same ids and same data in a row is a resend and gets the first answer; same ids
+ * with other data is a conflict of ids; anything else was a conflict of versions.
  */
 #include "base/alloc.h"
 #include "store/internal.h"
@@ -89,8 +89,8 @@ void ms_window_add(struct ms_window *window, uint64_t hash, int64_t version) {
     bool full = window->count == window->ring_capacity;
     bool crowded = (window->count + 1) * 2 > window->capacity;
     if (full || (crowded && !window_grow(window))) { /* without memory the window is shorter */
-        size_t oldest = (window->ring_at + window->ring_capacity - window->count) %
-                        window->ring_capacity;
+        size_t oldest =
+            (window->ring_at + window->ring_capacity - window->count) % window->ring_capacity;
         window_remove(window, window->ring[oldest]);
         window->count--;
     }
@@ -147,7 +147,7 @@ enum comparison { SAME, OTHER_DATA, DIFFERENT };
 struct comparer {
     struct ms_batch_reader batch; /* what was sent, as encoded */
     uint32_t compared;
-    uint64_t position;            /* of the last stored event */
+    uint64_t position; /* of the last stored event */
     enum comparison verdict;
 };
 
@@ -181,7 +181,8 @@ static enum comparison compare_part(struct ms_op *op, struct ms_op_part *part, i
     };
     struct ms_stream_read_result result;
     if (*ret_rc == 0)
-        *ret_rc = ms_store_read_stream(op->store, &read, compare_event, &comparer, &result, &op->error);
+        *ret_rc =
+            ms_store_read_stream(op->store, &read, compare_event, &comparer, &result, &op->error);
     ms_batch_reader_deinit(&comparer.batch);
     if (comparer.verdict == SAME && comparer.compared != part->count)
         return DIFFERENT;
@@ -194,8 +195,8 @@ static void answer_repeat(struct ms_op *op) {
     for (size_t i = 0; i < op->part_count; i++) {
         struct ms_op_part *part = &op->parts[i];
         int64_t last = part->count > 0 ? part->repeat_version + part->count - 1 : part->version;
-        op->results[i] = (struct ms_append_part_result){
-            part->count > 0 ? part->repeat_version : last, last};
+        op->results[i] =
+            (struct ms_append_part_result){part->count > 0 ? part->repeat_version : last, last};
         if (part->count > 0)
             op->result.position = part->position;
     }
@@ -241,10 +242,10 @@ void ms_repeat_compare(struct ms_op *op) {
             return;
         }
         if (verdict == OTHER_DATA) {
-            op->result.code = ms_error_set(
-                &op->error, MS_EIDCONFLICT,
-                "an event with the same id and other data is in stream '%.*s' already",
-                (int)part->stream.len, part->stream.data);
+            op->result.code =
+                ms_error_set(&op->error, MS_EIDCONFLICT,
+                             "an event with the same id and other data is in stream '%.*s' already",
+                             (int)part->stream.len, part->stream.data);
             op->result.failed_part = i;
             ms_op_finish(op);
             return;

@@ -55,7 +55,8 @@ static int read_manifest(struct restore *r, struct ms_json_value *ret_files, str
     if (rc == 0)
         rc = ms_vfs_read_file(r->env->vfs, path, &r->manifest, err);
     if (rc == MS_ENOTFOUND)
-        return ms_error_set(err, rc, "%s has no MANIFEST.json: no backup, or one that was not finished",
+        return ms_error_set(err, rc,
+                            "%s has no MANIFEST.json: no backup, or one that was not finished",
                             r->options->backup);
     if (rc == 0 && ms_json_parse(ms_buf_bytes(&r->manifest), 8, &manifest, err) != 0)
         rc = bad_manifest(r, "is not valid JSON", err);

@@ -4,14 +4,14 @@
  * Everything else only marks. A scavenge goes over the sealed segments and decides for each event
  * whether it is still wanted:
  *
- *   dead when its topic was deleted · its stream was tombstoned, or deleted or truncated behind it · it
- *   is older than $maxAge or the topic's retention · it is beyond $maxCount or the topic's
+ *   dead when its topic was deleted · its stream was tombstoned, or deleted or truncated behind it
+ *   · it is older than $maxAge or the topic's retention · it is beyond $maxCount or the topic's
  *   retention_bytes · it is not the newest of its stream in a compacted topic, in "$metadata" or in
  *   "$snapshots"
  *
- * The last word on a stream and on a partition stays, without its records if it is dead: an empty batch
- * that spans the same offsets, so that an index folded anew knows the same heads. src/log/rewrite.c
- * does the writing. Scavenger's thread, or the caller's.
+ * The last word on a stream and on a partition stays, without its records if it is dead: an empty
+ * batch that spans the same offsets, so that an index folded anew knows the same heads.
+ * src/log/rewrite.c does the writing. Scavenger's thread, or the caller's.
  */
 #include <time.h>
 
@@ -265,7 +265,8 @@ static int scavenge_segment(struct scavenge *s, const struct ms_segment_info *in
     return 0;
 }
 
-static int scavenge_all(struct scavenge *s, struct ms_scavenge_result *result, struct ms_error *err) {
+static int scavenge_all(struct scavenge *s, struct ms_scavenge_result *result,
+                        struct ms_error *err) {
     size_t max = ms_log_segments(s->store->log, NULL, 0);
     struct ms_segment_info *infos = ms_calloc(max + 1, sizeof *infos);
     if (infos == NULL)
@@ -341,7 +342,8 @@ static void *scavenger_main(void *argument) {
         wait_interval(store);
         if (atomic_load(&store->scavenger.stop))
             return NULL;
-        /* A failure shows in the metrics (segments looked at, none rewritten) and is tried again. */
+        /* A failure shows in the metrics (segments looked at, none rewritten) and is tried again.
+         * */
         ms_ignore(ms_store_scavenge(store, &options, &result, NULL));
     }
 }

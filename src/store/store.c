@@ -1,7 +1,7 @@
 /*
  * Opening and closing a store.
  *
- *   <dir>/FORMAT           "mainstem <format>\nstore <uuid>\nlog <uuid>\n", written once. A restored
+ *   <dir>/FORMAT "mainstem <format>\nstore <uuid>\nlog <uuid>\n", written once. A restored
  *                          store is another store on a copy of the same log: its first uuid is new,
  *                          the second, which stands in every block and seeds stream ids, is not
  *   <dir>/LOCK             held while the store is open for writing
@@ -45,7 +45,8 @@ int ms_format_write(const struct ms_env *env, const char *dir, const struct ms_u
     char text[160], store[MS_UUID_TEXT_LEN + 1], log[MS_UUID_TEXT_LEN + 1], path[MS_PATH_MAX];
     ms_uuid_format(store_uuid, store);
     ms_uuid_format(log_uuid, log);
-    int len = snprintf(text, sizeof text, "mainstem %d\nstore %s\nlog %s\n", STORE_FORMAT, store, log);
+    int len =
+        snprintf(text, sizeof text, "mainstem %d\nstore %s\nlog %s\n", STORE_FORMAT, store, log);
     if (ms_path_join(path, dir, "FORMAT") != 0)
         return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
     return ms_vfs_replace_file(env->vfs, path, ms_bytes_of(text, (size_t)len), err);
@@ -60,8 +61,8 @@ static int parse_format(const char *path, struct ms_bytes content, struct ms_uui
     int found = sscanf(text, "mainstem %d\nstore %63s\nlog %63s\n", &format, store, log);
     if (found >= 1 && format > STORE_FORMAT)
         return ms_error_set(err, MS_EFORMAT,
-                            "%s says format %d; this version of Mainstem knows formats up to %d", path,
-                            format, STORE_FORMAT);
+                            "%s says format %d; this version of Mainstem knows formats up to %d",
+                            path, format, STORE_FORMAT);
     if (found != 3)
         return ms_error_set(err, MS_ECORRUPT, "%s is damaged", path);
     if (ms_uuid_parse(ms_bytes_cstr(store), ret_store_uuid) != 0 ||
@@ -260,9 +261,11 @@ static int check_options(const struct ms_store_options *options, struct ms_error
     if (options->dir == NULL || options->dir[0] == 0)
         return ms_error_set(err, MS_EINVAL, "no data directory is given");
     if (options->head_cache_entries < 1024)
-        return ms_error_set(err, MS_EINVAL, "the cache of stream heads needs at least 1024 entries");
+        return ms_error_set(err, MS_EINVAL,
+                            "the cache of stream heads needs at least 1024 entries");
     if (options->topic_partitions == 0 || options->topic_partitions > MS_TOPIC_PARTITIONS_MAX)
-        return ms_error_set(err, MS_EINVAL, "topics have 1 to %u partitions", MS_TOPIC_PARTITIONS_MAX);
+        return ms_error_set(err, MS_EINVAL, "topics have 1 to %u partitions",
+                            MS_TOPIC_PARTITIONS_MAX);
     return 0;
 }
 
@@ -425,7 +428,8 @@ static int write_gauges(struct ms_store *store, struct ms_buf *out) {
         {"mainstem_index_overlay_bytes", "Memory of the index's overlay.",
          (double)index.overlay_bytes},
         {"mainstem_index_level0_files", "SST files in level 0.", (double)index.level0_files},
-        {"mainstem_index_memory_bytes", "RocksDB's caches and readers.", (double)index.memory_bytes},
+        {"mainstem_index_memory_bytes", "RocksDB's caches and readers.",
+         (double)index.memory_bytes},
         {"mainstem_index_stalls", "Times the log waited for the index.", (double)index.stalls},
     };
     int rc = 0;

@@ -1,14 +1,17 @@
 /*
- * The store: the core's API. Topics, partitions and streams on one shard's log; conditional, idempotent, atomic appends;
- * reads forward, backward and back in time; waiting for what comes next.
+ * The store: the core's API. Topics, partitions and streams on one shard's log; conditional,
+ * idempotent, atomic appends; reads forward, backward and back in time; waiting for what comes
+ * next.
  *
- * Every face, the C library and everything above the core is a client of this file. Words as in DESIGN section 1.
+ * Every face, the C library and everything above the core is a client of this file. Words as in
+ * DESIGN section 1.
  *
- * Answers are given only from what is durable: an append's outcome, a refusal and an idempotent repeat all leave only
- * once the newest block they have read is durable, in log order.
+ * Answers are given only from what is durable: an append's outcome, a refusal and an idempotent
+ * repeat all leave only once the newest block they have read is durable, in log order.
  *
- * Threads: every function from any thread. `done` callbacks run on the committer's thread, or inside the call, and must
- * neither block nor call back into appends synchronously waiting; hand over to your own loop.
+ * Threads: every function from any thread. `done` callbacks run on the committer's thread, or
+ * inside the call, and must neither block nor call back into appends synchronously waiting; hand
+ * over to your own loop.
  */
 #pragma once
 
@@ -20,49 +23,48 @@ struct ms_store;
 /* ---- life ---- */
 
 struct ms_store_options {
-    const struct ms_env *env;         /* NULL: the system's */
-    const char *dir;                  /* data directory; made when missing */
+    const struct ms_env *env; /* NULL: the system's */
+    const char *dir;          /* data directory; made when missing */
     struct ms_event_limits limits;
-    enum ms_durability durability;    /* default MS_DURABILITY_COMMIT */
-    bool buffered_writes;             /* log.write: buffered; default direct with a clean fallback */
-    bool read_only;                   /* no lock, no recovery writes: for `verify`, `inspect` and backups' readers */
+    enum ms_durability durability; /* default MS_DURABILITY_COMMIT */
+    bool buffered_writes;          /* log.write: buffered; default direct with a clean fallback */
+    bool read_only; /* no lock, no recovery writes: for `verify`, `inspect` and backups' readers */
     uint64_t segment_bytes;           /* default 256 MiB; 1 MiB..1 GiB, a multiple of 4096 */
     size_t tail_cache_bytes;          /* default 64 MiB */
     size_t head_cache_entries;        /* stream heads kept in memory; default 1,000,000 */
     size_t index_cache_bytes;         /* default 64 MiB */
     size_t index_overlay_entries_max; /* default 1,000,000 */
     size_t inflight_bytes_max;        /* appends accepted and not yet durable; default 256 MiB */
-    size_t idempotence_window;        /* events remembered for resends under `any`/`exists`; default 1,000,000 */
-    uint32_t topics_max;              /* default 10,000 */
-    uint16_t topic_partitions;        /* of topics made by appends; default 4 */
-    bool index_in_memory;             /* tests on simulated files */
-    bool manual;                      /* no threads: tests drive the store with ms_store_run */
-    int64_t scavenge_interval_ms;     /* 0 (default): only when asked */
+    size_t idempotence_window;    /* events remembered for resends under `any`; default 1,000,000 */
+    uint32_t topics_max;          /* default 10,000 */
+    uint16_t topic_partitions;    /* of topics made by appends; default 4 */
+    bool index_in_memory;         /* tests on simulated files */
+    bool manual;                  /* no threads: tests drive the store with ms_store_run */
+    int64_t scavenge_interval_ms; /* 0 (default): only when asked */
     uint64_t scavenge_bytes_per_second; /* of scheduled scavenges; default 32 MiB/s */
-    void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total); /* long work at start */
-    void (*on_failure)(void *context, const struct ms_error *error); /* the log has stopped for good; called once */
+    /* Long work at start. */
+    void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total);
+    /* The log has stopped for good; called once. */
+    void (*on_failure)(void *context, const struct ms_error *error);
     void *context;
 };
 void ms_store_options_init(struct ms_store_options *options); /* all defaults */
 
-/* Opens, recovers, folds what the index lacks. MS_ELOCKED, MS_EFORMAT, MS_ECORRUPT (names segment and offset), MS_ENOSPC,
- * MS_EIO, MS_ENOMEM, MS_EINVAL. */
-int ms_store_open(const struct ms_store_options *options, struct ms_store **ret_store, struct ms_error *err)
-    MS_MUST_CHECK;
-/* Waits for the appends in flight, writes the clean mark, frees. Subscriptions must be gone. Takes NULL. */
+/* Opens, recovers, folds what the index lacks. MS_ELOCKED, MS_EFORMAT, MS_ECORRUPT (names segment
+ * and offset), MS_ENOSPC, MS_EIO, MS_ENOMEM, MS_EINVAL. */
+int ms_store_open(const struct ms_store_options *options, struct ms_store **ret_store,
+                  struct ms_error *err) MS_MUST_CHECK;
+/* Waits for the appends in flight, writes the clean mark, frees. Subscriptions must be gone. Takes
+ * NULL. */
 int ms_store_close(struct ms_store *store, struct ms_error *err);
 /* manual mode only: commits what is pending, runs deferred work. */
 void ms_store_run(struct ms_store *store);
-
-/* ---- names ---- */
-
-struct ms_topic; /* reference-counted, immutable description; see topics.h */
 
 /* ---- appending ---- */
 
 enum ms_condition_kind {
     MS_EXPECT_ANY,
-    MS_EXPECT_NONE,   /* no stream: never existed or soft deleted */
+    MS_EXPECT_NONE, /* no stream: never existed or soft deleted */
     MS_EXPECT_EXISTS,
     MS_EXPECT_VERSION /* exactly `version` */
 };
@@ -81,14 +83,15 @@ struct ms_append_part {
     size_t count; /* 0 is legal: only the condition is checked */
 };
 
-/* Fails with MS_EQUERYCONDITION when an event after `after` has one of the types (if any are given) and all of the tags. */
+/* Fails with MS_EQUERYCONDITION when an event after `after` has one of the types (if any are given)
+ * and all of the tags. */
 struct ms_query_condition {
     const struct ms_bytes *types;
     size_t type_count;
     const struct ms_bytes *tags;
     size_t tag_count;
-    uint64_t after;      /* events at positions > after count */
-    bool after_none;     /* every event counts: `after` is before the first */
+    uint64_t after;  /* events at positions > after count */
+    bool after_none; /* every event counts: `after` is before the first */
 };
 
 struct ms_append_request {
@@ -96,24 +99,25 @@ struct ms_append_request {
     size_t part_count;
     const struct ms_query_condition *query_conditions;
     size_t query_condition_count;
-    bool system;  /* may write reserved names */
-    bool wait;    /* wait for the in-flight budget instead of MS_EAGAIN */
+    bool system; /* may write reserved names */
+    bool wait;   /* wait for the in-flight budget instead of MS_EAGAIN */
 };
 
 struct ms_append_part_result {
-    int64_t first_version, version; /* of the events appended; for 0 events: the stream's head, -1 none */
+    /* Of the events appended; for 0 events: the stream's head, -1 none. */
+    int64_t first_version, version;
 };
 struct ms_append_result {
-    int code;                 /* 0 or the refusal */
-    bool repeated;            /* the same events were there already; nothing was added */
-    uint64_t position;        /* of the last event appended (of the store's last event when there were 0) */
+    int code;          /* 0 or the refusal */
+    bool repeated;     /* the same events were there already; nothing was added */
+    uint64_t position; /* of the last event appended; of the store's last when there were 0 */
     const struct ms_append_part_result *parts; /* part_count of them; valid during the callback */
     size_t part_count;
     /* for MS_ECONFLICT, MS_EDELETED, MS_ETOMBSTONED, MS_EIDCONFLICT: */
     size_t failed_part;
     struct ms_condition expected;
     enum ms_stream_state actual_state;
-    int64_t actual_version;   /* -1 when none */
+    int64_t actual_version; /* -1 when none */
     /* for MS_EQUERYCONDITION */
     size_t failed_query;
     uint64_t matching_position;
@@ -121,31 +125,36 @@ struct ms_append_result {
 };
 typedef void ms_append_done_fn(void *context, const struct ms_append_result *result);
 
-/* Validates and encodes (request memory is free again on return), then sequences. 0: `done` is called exactly once, maybe
- * before this returns. Otherwise the append was refused before it was sequenced and `done` is not called: MS_EINVAL,
- * MS_ETOOBIG, MS_ERESERVED, MS_ELIMIT (topics), MS_ENOSPC, MS_EAGAIN (in-flight budget), MS_ECLOSED, MS_ENOMEM.
- * May look into the index (a cold stream's head). */
-int ms_store_append(struct ms_store *store, const struct ms_append_request *request, ms_append_done_fn *done,
-                    void *context, struct ms_error *err) MS_MUST_CHECK;
+/* Validates and encodes (request memory is free again on return), then sequences. 0: `done` is
+ * called exactly once, maybe before this returns. Otherwise the append was refused before it was
+ * sequenced and `done` is not called: MS_EINVAL, MS_ETOOBIG, MS_ERESERVED, MS_ELIMIT (topics),
+ * MS_ENOSPC, MS_EAGAIN (in-flight budget), MS_ECLOSED, MS_ENOMEM. May look into the index (a cold
+ * stream's head). */
+int ms_store_append(struct ms_store *store, const struct ms_append_request *request,
+                    ms_append_done_fn *done, void *context, struct ms_error *err) MS_MUST_CHECK;
 
 /* The same, waiting. part_results has request->part_count places. Returns the result's code. */
 int ms_store_append_wait(struct ms_store *store, const struct ms_append_request *request,
-                         struct ms_append_part_result *part_results, struct ms_append_result *ret_result,
-                         struct ms_error *err) MS_MUST_CHECK;
+                         struct ms_append_part_result *part_results,
+                         struct ms_append_result *ret_result, struct ms_error *err) MS_MUST_CHECK;
 
-/* Soft delete (readers see no stream; an append reopens it with the next version) or tombstone (for ever). */
-int ms_store_delete_stream(struct ms_store *store, struct ms_bytes stream, struct ms_condition condition,
-                           bool tombstone, ms_append_done_fn *done, void *context, struct ms_error *err) MS_MUST_CHECK;
+/* Soft delete (readers see no stream; an append reopens it with the next version) or tombstone (for
+ * ever). */
+int ms_store_delete_stream(struct ms_store *store, struct ms_bytes stream,
+                           struct ms_condition condition, bool tombstone, ms_append_done_fn *done,
+                           void *context, struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- stream metadata: {"$maxAge": seconds, "$maxCount": n, "$tb": version, …free keys} ---- */
 
-/* Replaces it. `condition` is on the metadata's own versions. MS_EINVAL for a rule that is not a number. */
-int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream, struct ms_condition condition,
-                          struct ms_bytes json, ms_append_done_fn *done, void *context, struct ms_error *err)
+/* Replaces it. `condition` is on the metadata's own versions. MS_EINVAL for a rule that is not a
+ * number. */
+int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream,
+                          struct ms_condition condition, struct ms_bytes json,
+                          ms_append_done_fn *done, void *context, struct ms_error *err)
     MS_MUST_CHECK;
 /* Appends the JSON to *out; MS_ENOTFOUND when there is none. Blocks. */
-int ms_store_get_metadata(struct ms_store *store, struct ms_bytes stream, struct ms_buf *out, int64_t *ret_version,
-                          struct ms_error *err) MS_MUST_CHECK;
+int ms_store_get_metadata(struct ms_store *store, struct ms_bytes stream, struct ms_buf *out,
+                          int64_t *ret_version, struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- snapshots: one newest per stream, stored as events of a system stream ---- */
 
@@ -154,9 +163,11 @@ int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_
                           struct ms_error *err) MS_MUST_CHECK;
 struct ms_read_event;
 typedef int ms_read_fn(void *context, const struct ms_read_event *event);
-/* Calls visit once with the newest snapshot; *ret_stream_version is the version it stands for. MS_ENOTFOUND. Blocks. */
-int ms_store_get_snapshot(struct ms_store *store, struct ms_bytes stream, ms_read_fn *visit, void *context,
-                          int64_t *ret_stream_version, struct ms_error *err) MS_MUST_CHECK;
+/* Calls visit once with the newest snapshot; *ret_stream_version is the version it stands for.
+ * MS_ENOTFOUND. Blocks. */
+int ms_store_get_snapshot(struct ms_store *store, struct ms_bytes stream, ms_read_fn *visit,
+                          void *context, int64_t *ret_stream_version, struct ms_error *err)
+    MS_MUST_CHECK;
 
 /* ---- reading ---- */
 
@@ -168,38 +179,42 @@ struct ms_read_event {
 enum ms_as_of { MS_AS_OF_NOW, MS_AS_OF_TIME, MS_AS_OF_POSITION, MS_KNOWN_AT };
 struct ms_time_travel {
     enum ms_as_of kind;
-    int64_t time_ms;   /* TIME: events whose timestamp <= this; KNOWN_AT: events recorded at or before this */
+    int64_t
+        /* TIME: events whose timestamp <= this; KNOWN_AT: events recorded at or before this */
+        time_ms;
     uint64_t position; /* POSITION: events at or before this */
 };
 
 struct ms_stream_read {
     struct ms_bytes stream;
     bool backward;
-    bool from_end;     /* backward: from the last; forward: from after the last (nothing) */
-    int64_t from;      /* version, inclusive; ignored with from_end */
-    size_t limit;      /* events; 0 = only the answer's head */
+    bool from_end; /* backward: from the last; forward: from after the last (nothing) */
+    int64_t from;  /* version, inclusive; ignored with from_end */
+    size_t limit;  /* events; 0 = only the answer's head */
     struct ms_time_travel travel;
 };
 struct ms_stream_read_result {
     enum ms_stream_state state;
-    int64_t head;          /* last version, -1 none */
-    int64_t first;         /* first readable version (after truncation) */
-    int64_t next;          /* version to go on from; -1 at the end (backward) */
-    bool at_end;           /* nothing further there now */
-    uint64_t position;     /* everything up to here was considered (published end - 1) */
+    int64_t head;         /* last version, -1 none */
+    int64_t first;        /* first readable version (after truncation) */
+    int64_t next;         /* version to go on from; -1 at the end (backward) */
+    bool at_end;          /* nothing further there now */
+    uint64_t position;    /* everything up to here was considered (published end - 1) */
+    int64_t deleted_head; /* versions up to here were softly deleted; -1: none */
 };
-/* Calls visit for each event, which is borrowed for the call; visit returns 0 to go on, 1 to stop after this event, a
- * negative code to fail with it. A stream that is none, deleted or tombstoned is MS_OK with that state and no events.
- * MS_EINVAL (name), MS_ECORRUPT, MS_EIO. Blocks for I/O. */
-int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *read, ms_read_fn *visit, void *context,
-                         struct ms_stream_read_result *ret_result, struct ms_error *err) MS_MUST_CHECK;
+/* Calls visit for each event, which is borrowed for the call; visit returns 0 to go on, 1 to stop
+ * after this event, a negative code to fail with it. A stream that is none, deleted or tombstoned
+ * is MS_OK with that state and no events. MS_EINVAL (name), MS_ECORRUPT, MS_EIO. Blocks for I/O. */
+int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *read,
+                         ms_read_fn *visit, void *context, struct ms_stream_read_result *ret_result,
+                         struct ms_error *err) MS_MUST_CHECK;
 
 struct ms_filter {
-    struct ms_bytes topic;          /* absent = any */
+    struct ms_bytes topic; /* absent = any */
     struct ms_bytes stream_prefix;
-    const struct ms_bytes *types;   /* any of */
+    const struct ms_bytes *types; /* any of */
     size_t type_count;
-    const struct ms_bytes *tags;    /* all of */
+    const struct ms_bytes *tags; /* all of */
     size_t tag_count;
     struct ms_bytes correlation_id; /* also the event whose own id it is */
     bool include_system;            /* events of topics beginning with '$' */
@@ -207,19 +222,22 @@ struct ms_filter {
 struct ms_all_read {
     bool backward;
     bool from_end;
-    uint64_t from;   /* position, inclusive */
+    uint64_t from; /* position, inclusive */
     size_t limit;
-    size_t scan_max; /* at most this many events considered; 0 = no bound. Then at_end is false and `next` says where on */
+    /* At most this many events considered; 0 = no bound. Then at_end is false and `next` says where
+     * to go on. */
+    size_t scan_max;
     struct ms_time_travel travel;
     struct ms_filter filter;
 };
 struct ms_all_read_result {
-    uint64_t next;    /* position to go on from (forward: inclusive; backward: inclusive, meaningless with at_end) */
+    uint64_t next; /* position to go on from, inclusive; backward meaningless with at_end */
     bool at_end;
-    uint64_t end;     /* first position not yet published */
+    uint64_t end; /* first position not yet published */
 };
-int ms_store_read_all(struct ms_store *store, const struct ms_all_read *read, ms_read_fn *visit, void *context,
-                      struct ms_all_read_result *ret_result, struct ms_error *err) MS_MUST_CHECK;
+int ms_store_read_all(struct ms_store *store, const struct ms_all_read *read, ms_read_fn *visit,
+                      void *context, struct ms_all_read_result *ret_result, struct ms_error *err)
+    MS_MUST_CHECK;
 
 /* First position not yet published. */
 uint64_t ms_store_end(struct ms_store *store);
@@ -228,23 +246,27 @@ uint64_t ms_store_end(struct ms_store *store);
 
 struct ms_subscription;
 struct ms_subscription_options {
-    struct ms_bytes stream;   /* absent: all events */
-    int64_t from_version;     /* first version wanted */
-    uint64_t from_position;   /* first position wanted */
-    bool from_end;            /* only what comes from now on */
-    struct ms_filter filter;  /* for all events; copied */
-    void (*wake)(void *context); /* there is something to poll for; called once per arming, from the committer's thread */
+    struct ms_bytes stream;  /* absent: all events */
+    int64_t from_version;    /* first version wanted */
+    uint64_t from_position;  /* first position wanted */
+    bool from_end;           /* only what comes from now on */
+    struct ms_filter filter; /* for all events; copied */
+    /* There is something to poll for; called once per arming, from the committer's thread. */
+    void (*wake)(void *context);
     void *context;
 };
 int ms_subscription_new(struct ms_store *store, const struct ms_subscription_options *options,
-                        struct ms_subscription **ret_subscription, struct ms_error *err) MS_MUST_CHECK;
-void ms_subscription_free(struct ms_subscription *subscription); /* no wake after it returns; takes NULL */
-/* Delivers at most `limit` events from where the subscription stands. *ret_caught_up: nothing more was there, and wake
- * will be called when something is. Memory does not grow however slow the caller is: what it has not polled stays in the
- * log. visit as for reads; a visit that stops has taken its event. MS_ETOMBSTONED ends a stream's subscription. Blocks
- * for I/O. One thread at a time. */
-int ms_subscription_poll(struct ms_subscription *subscription, size_t limit, ms_read_fn *visit, void *context,
-                         bool *ret_caught_up, struct ms_error *err) MS_MUST_CHECK;
+                        struct ms_subscription **ret_subscription, struct ms_error *err)
+    MS_MUST_CHECK;
+/* No wake after it returns; takes NULL. */
+void ms_subscription_free(struct ms_subscription *subscription);
+/* Delivers at most `limit` events from where the subscription stands. *ret_caught_up: nothing more
+ * was there, and wake will be called when something is. Memory does not grow however slow the
+ * caller is: what it has not polled stays in the log. visit as for reads; a visit that stops has
+ * taken its event. MS_ETOMBSTONED ends a stream's subscription. Blocks for I/O. One thread at a
+ * time. */
+int ms_subscription_poll(struct ms_subscription *subscription, size_t limit, ms_read_fn *visit,
+                         void *context, bool *ret_caught_up, struct ms_error *err) MS_MUST_CHECK;
 /* Where a resumed subscription would start. */
 int64_t ms_subscription_next_version(const struct ms_subscription *subscription);
 uint64_t ms_subscription_next_position(const struct ms_subscription *subscription);
@@ -253,40 +275,46 @@ uint64_t ms_subscription_next_position(const struct ms_subscription *subscriptio
 
 struct ms_topic_settings {
     uint16_t partitions;
-    bool streams;               /* records are indexed by key as streams */
-    int64_t retention_ms;       /* -1 for ever */
-    int64_t retention_bytes;    /* -1 no limit */
-    bool compact;               /* keep the newest record per key */
-    enum ms_codec compression;  /* of batches the scavenger merges and of event-store appends */
+    bool streams;              /* records are indexed by key as streams */
+    int64_t retention_ms;      /* -1 for ever */
+    int64_t retention_bytes;   /* -1 no limit */
+    bool compact;              /* keep the newest record per key */
+    enum ms_codec compression; /* of batches the scavenger merges and of event-store appends */
     bool require_source, require_correlation_id;
 };
 struct ms_topic_info {
     struct ms_bytes name;
-    uint32_t number;            /* small id used in entries; never reused */
+    uint32_t number; /* small id used in entries; never reused */
     struct ms_uuid id;
     struct ms_topic_settings settings;
     bool system;
-    uint64_t events;            /* records ever appended */
+    uint64_t events; /* records ever appended */
     int64_t created_at_ms;
 };
 struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store);
-/* Creates, or changes the settings of a topic that exists (partitions may only grow). Blocks until durable. *ret_created. */
-int ms_store_put_topic(struct ms_store *store, struct ms_bytes name, const struct ms_topic_settings *settings,
-                       bool *ret_created, struct ms_error *err) MS_MUST_CHECK;
-/* Deletes the topic: its streams are gone for readers at once; a topic made anew under the name starts empty. */
-int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct ms_error *err) MS_MUST_CHECK;
-typedef int ms_topic_fn(void *context, const struct ms_topic_info *topic);
-int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn *visit, void *context,
+/* Creates, or changes the settings of a topic that exists (partitions may only grow). Blocks until
+ * durable. *ret_created. */
+int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
+                       const struct ms_topic_settings *settings, bool *ret_created,
                        struct ms_error *err) MS_MUST_CHECK;
-int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_fn *visit, void *context,
-                         struct ms_error *err) MS_MUST_CHECK;
+/* Deletes the topic: its streams are gone for readers at once; a topic made anew under the name
+ * starts empty. */
+int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct ms_error *err)
+    MS_MUST_CHECK;
+typedef int ms_topic_fn(void *context, const struct ms_topic_info *topic);
+int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn *visit,
+                       void *context, struct ms_error *err) MS_MUST_CHECK;
+int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_fn *visit,
+                         void *context, struct ms_error *err) MS_MUST_CHECK;
 
-/* Streams of a topic in the order of their first event, from a position on: visit gets the name, head version and first
- * position. *ret_next is where to go on, valid when *ret_at_end is false. Blocks. */
-typedef int ms_stream_fn(void *context, struct ms_bytes stream, int64_t head, uint64_t first_position);
-int ms_store_list_streams(struct ms_store *store, struct ms_bytes topic, uint64_t from, size_t limit,
-                          ms_stream_fn *visit, void *context, uint64_t *ret_next, bool *ret_at_end,
-                          struct ms_error *err) MS_MUST_CHECK;
+/* Streams of a topic in the order of their first event, from a position on: visit gets the name,
+ * head version and first position. *ret_next is where to go on, valid when *ret_at_end is false.
+ * Blocks. */
+typedef int ms_stream_fn(void *context, struct ms_bytes stream, int64_t head,
+                         uint64_t first_position);
+int ms_store_list_streams(struct ms_store *store, struct ms_bytes topic, uint64_t from,
+                          size_t limit, ms_stream_fn *visit, void *context, uint64_t *ret_next,
+                          bool *ret_at_end, struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- removal ---- */
 
@@ -302,11 +330,11 @@ struct ms_scavenge_result {
     uint64_t bytes_before, bytes_after; /* of the segments looked at */
     uint64_t events_removed;
 };
-/* Removes what deletes, truncation, stream rules, retention and compaction have marked, and compresses
- * sealed segments, online. Segments that gain less than a fifth stay as they are. Every position,
- * version and offset is kept; a stream's and a partition's last word is kept without its data. One at a
- * time: MS_EAGAIN while another runs. MS_ENOSPC, MS_EIO, MS_ECORRUPT, MS_ENOMEM, MS_ECANCELED: what was
- * done stays done. Blocks. */
+/* Removes what deletes, truncation, stream rules, retention and compaction have marked, and
+ * compresses sealed segments, online. Segments that gain less than a fifth stay as they are. Every
+ * position, version and offset is kept; a stream's and a partition's last word is kept without its
+ * data. One at a time: MS_EAGAIN while another runs. MS_ENOSPC, MS_EIO, MS_ECORRUPT, MS_ENOMEM,
+ * MS_ECANCELED: what was done stays done. Blocks. */
 int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *options,
                       struct ms_scavenge_result *ret_result, struct ms_error *err) MS_MUST_CHECK;
 
@@ -314,20 +342,20 @@ int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *
 
 struct ms_store_info {
     struct ms_uuid uuid;
-    uint64_t end;              /* first position not yet published */
+    uint64_t end; /* first position not yet published */
     uint64_t epoch;
     uint32_t segments;
     uint64_t log_bytes;
-    uint64_t recovered_bytes;  /* scanned at start */
+    uint64_t recovered_bytes; /* scanned at start */
     int64_t recovery_ms;
     bool recovered_torn_tail;
-    bool refusing_appends;     /* no space for the next segment */
-    bool failed;               /* the log has stopped */
-    uint64_t index_lag;        /* events not yet in RocksDB */
+    bool refusing_appends; /* no space for the next segment */
+    bool failed;           /* the log has stopped */
+    uint64_t index_lag;    /* events not yet in RocksDB */
     uint64_t inflight_bytes;
     uint64_t subscriptions;
     enum ms_durability durability;
-    bool direct;               /* writing with O_DIRECT */
+    bool direct; /* writing with O_DIRECT */
 };
 void ms_store_info(struct ms_store *store, struct ms_store_info *ret_info);
 

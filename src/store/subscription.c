@@ -2,8 +2,9 @@
  * Subscriptions: a place in a stream or in everything, and a waiter.
  *
  * Polling reads from the place; when nothing is left the waiter is armed and the read is done once
- * more, so that nothing published in between is missed. A slow subscriber costs nothing: what it has
- * not polled is in the log. Catching up and living are the same code, so there is no seam between them.
+ * more, so that nothing published in between is missed. A slow subscriber costs nothing: what it
+ * has not polled is in the log. Catching up and living are the same code, so there is no seam
+ * between them.
  */
 #include "base/alloc.h"
 #include "store/internal.h"

@@ -82,8 +82,8 @@ static int change_op(struct ms_store *store, const struct change *change, struct
 }
 
 /* Sequences a change and takes it over into the table. `done` may be NULL: nobody waits. */
-static int submit_change(struct ms_store *store, const struct change *change, ms_append_done_fn *done,
-                         void *context, struct ms_error *err) {
+static int submit_change(struct ms_store *store, const struct change *change,
+                         ms_append_done_fn *done, void *context, struct ms_error *err) {
     struct ms_buf json;
     struct ms_op *op = NULL;
     ms_buf_init(&json, DESCRIPTION_MAX);
@@ -120,7 +120,8 @@ static int start_creation(struct ms_store *store, struct ms_bytes name,
                             "'%.*s' is no legal topic name: 1 to 249 of [A-Za-z0-9._-]",
                             (int)(name.len > 80 ? 80 : name.len), name.data);
     if (live_user_topics(store) >= store->options.topics_max)
-        return ms_error_set(err, MS_ELIMIT, "there are %u topics, the limit (topics.max) is reached",
+        return ms_error_set(err, MS_ELIMIT,
+                            "there are %u topics, the limit (topics.max) is reached",
                             (unsigned)store->options.topics_max);
     struct change change = {.name = name, .settings = *settings, .created = true};
     pthread_rwlock_wrlock(&store->topics.lock);
@@ -173,7 +174,8 @@ static void change_done(void *context, const struct ms_append_result *result) {
     pthread_mutex_unlock(&waiting->lock);
 }
 
-static int change_and_wait(struct ms_store *store, const struct change *change, struct ms_error *err) {
+static int change_and_wait(struct ms_store *store, const struct change *change,
+                           struct ms_error *err) {
     struct waiting_change waiting = {0};
     pthread_mutex_init(&waiting.lock, NULL);
     pthread_cond_init(&waiting.cond, NULL);
@@ -271,8 +273,8 @@ static void fill_info(struct ms_store *store, struct ms_topic *topic, struct ms_
     };
 }
 
-int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn *visit, void *context,
-                       struct ms_error *err) {
+int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn *visit,
+                       void *context, struct ms_error *err) {
     struct ms_topic *topic = ms_topics_find(store, name);
     if (topic == NULL)
         return not_found(name, err);
@@ -282,8 +284,8 @@ int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn
     return rc < 0 ? rc : 0;
 }
 
-int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_fn *visit, void *context,
-                         struct ms_error *err) {
+int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_fn *visit,
+                         void *context, struct ms_error *err) {
     (void)err;
     pthread_rwlock_rdlock(&store->topics.lock);
     uint32_t end = store->topics.next_number;

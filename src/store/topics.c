@@ -1,7 +1,7 @@
 /*
  * The table of topics: folded from the system topic "$topics" (one stream per topic name, events
- * topic.created, topic.changed, topic.deleted whose data is the topic's whole description) and kept in
- * the index as facts "t/<number>".
+ * topic.created, topic.changed, topic.deleted whose data is the topic's whole description) and kept
+ * in the index as facts "t/<number>".
  *
  *   {"number":17,"id":"…","name":"order","partitions":4,"streams":true,"retention_ms":-1,
  *    "retention_bytes":-1,"compact":false,"compression":"none","require":["source"],
@@ -118,7 +118,8 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
     if (topic == NULL)
         return MS_ENOMEM;
     /* Their identities follow from the store's, so nothing needs to be written for them. */
-    struct ms_hash128 id = ms_hash128_pair(ms_bytes_of(store->log_uuid.bytes, 16), ms_bytes_cstr(name), 0);
+    struct ms_hash128 id =
+        ms_hash128_pair(ms_bytes_of(store->log_uuid.bytes, 16), ms_bytes_cstr(name), 0);
     memcpy(topic->id.bytes, id.bytes, 16);
     topic->settings = ms_topic_settings_default(store);
     topic->settings.partitions = number == MS_TOPIC_STREAMS ? 4 : 1;
@@ -305,7 +306,8 @@ int ms_topics_load(struct ms_store *store, struct ms_error *err) {
     struct ms_bytes from = {0};
     int rc = ms_index_fact_list(store->index, MS_BYTES_LITERAL("t/"), from, fold_fact, store, err);
     if (rc == 0)
-        rc = ms_index_fact_list(store->index, MS_BYTES_LITERAL("o/"), from, load_offset, store, err);
+        rc =
+            ms_index_fact_list(store->index, MS_BYTES_LITERAL("o/"), from, load_offset, store, err);
     return rc;
 }
 

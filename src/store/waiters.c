@@ -1,9 +1,9 @@
 /*
- * Who waits for what: streams by id, and everything. The committer notes the streams of the group it
- * publishes and then wakes exactly the waiters concerned; arming is for one wake.
+ * Who waits for what: streams by id, and everything. The committer notes the streams of the group
+ * it publishes and then wakes exactly the waiters concerned; arming is for one wake.
  *
- * No wake is lost: a reader arms first and then reads once more. Once ms_waiter_disarm has returned,
- * wake is neither running nor will it be called. Any thread.
+ * No wake is lost: a reader arms first and then reads once more. Once ms_waiter_disarm has
+ * returned, wake is neither running nor will it be called. Any thread.
  */
 #include "store/internal.h"
 

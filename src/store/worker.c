@@ -1,5 +1,5 @@
-/* The store's worker: a thread for what an append needs from the disk after it was sequenced, so that
- * the committer never waits for a read. In manual mode ms_store_run does its work. */
+/* The store's worker: a thread for what an append needs from the disk after it was sequenced, so
+ * that the committer never waits for a read. In manual mode ms_store_run does its work. */
 #include "store/internal.h"
 
 static struct ms_op *take(struct ms_worker *worker) {

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/hash.h"
 
 static void crc32c_has_the_standard_values(void **state) {
@@ -92,6 +93,40 @@ static void a_pair_hashes_like_the_whole(void **state) {
     }
 }
 
+static void a_hasher_gives_the_hash_of_the_whole(void **state) {
+    (void)state;
+    uint8_t data[3000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 11 + i / 256);
+    for (size_t len = 0; len <= sizeof data; len += 1 + len / 3) {
+        for (size_t piece = 1; piece <= 1000; piece = piece * 3 + 1) {
+            struct ms_hasher *hasher;
+            assert_int_equal(ms_hasher_new(&hasher), 0);
+            for (size_t at = 0; at < len; at += piece)
+                ms_hasher_add(hasher, data + at, len - at < piece ? len - at : piece);
+            struct ms_hash128 pieces = ms_hasher_end(hasher);
+            struct ms_hash128 whole = ms_hash128(data, len, 0);
+            assert_memory_equal(pieces.bytes, whole.bytes, 16);
+        }
+    }
+}
+
+static void a_hasher_needs_memory(void **state) {
+    (void)state;
+    struct ms_hasher *hasher = NULL;
+    for (uint64_t n = 1;; n++) {
+        ms_alloc_fail_nth(n);
+        int code = ms_hasher_new(&hasher);
+        bool failed = ms_alloc_has_failed();
+        ms_alloc_fail_nth(0);
+        assert_int_equal(code, failed ? MS_ENOMEM : 0);
+        if (!failed)
+            break;
+        assert_null(hasher);
+    }
+    (void)ms_hasher_end(hasher);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc32c_has_the_standard_values),
@@ -99,6 +134,8 @@ int main(void) {
         cmocka_unit_test(hashes_have_known_values),
         cmocka_unit_test(seeds_and_content_change_the_hash),
         cmocka_unit_test(a_pair_hashes_like_the_whole),
+        cmocka_unit_test(a_hasher_gives_the_hash_of_the_whole),
+        cmocka_unit_test(a_hasher_needs_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

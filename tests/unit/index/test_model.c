@@ -2,6 +2,7 @@
  * of every kind. */
 #include "unit/index/model.h"
 
+#include "base/alloc.h"
 #include "unit/os/scratch.h"
 
 static char scratch[MS_PATH_MAX];
@@ -42,8 +43,25 @@ static struct ms_index *reopen(const struct ms_index_options *options, struct mo
     ms_index_close(index, flush);
     assert_int_equal(ms_index_open(options, &index, &applied, &err), 0);
     assert_int_equal(applied, flush ? model->next : before);
+    model->flush_failure = 0;
     model_replay(model, index, applied);
     return index;
+}
+
+/* A flush that fails after it has frozen the mutable generation: from now on there are two. */
+static void fail_flush(struct model *model, struct ms_index *index) {
+    struct ms_index_stats before, after;
+    struct ms_error err = {0};
+    ms_index_stats(index, &before);
+    ms_alloc_fail_nth(2);
+    int rc = ms_index_flush(index, &err);
+    bool failed = ms_alloc_has_failed();
+    ms_alloc_fail_nth(0);
+    assert_int_equal(rc, failed ? MS_ENOMEM : 0);
+    ms_index_stats(index, &after);
+    assert_true(after.flush_failures - before.flush_failures <= failed);
+    if (after.flush_failures > before.flush_failures)
+        model->flush_failure = MS_EIO;
 }
 
 static void follow_model(const struct run *run) {
@@ -66,6 +84,8 @@ static void follow_model(const struct run *run) {
             assert_int_equal(ms_index_flush(index, &err), 0);
             assert_int_equal(ms_index_applied(index), model->next);
         }
+        if (model_random(model, run->flush_every) == 0)
+            fail_flush(model, index);
         if (!run->in_memory && model_random(model, 20) == 0)
             index = reopen(&options, model, index, model_random(model, 2));
         check_all(model, index);
@@ -114,6 +134,13 @@ static void index_never_flushed_answers_as_the_model(void **state) {
                                .late_chance = 10});
 }
 
+/* More postings and extents in one flush than a chunk on disk may hold. */
+static void chunk_boundaries_answer_as_the_model(void **state) {
+    (void)state;
+    follow_model(&(struct run){.seed = 51, .in_memory = true, .steps = 250, .appends_max = 64,
+                               .flush_every = 110, .record_max = 2, .late_chance = 1});
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(index_in_files_answers_as_the_model),
@@ -121,6 +148,7 @@ int main(void) {
         cmocka_unit_test(single_records_without_gaps_answer_as_the_model),
         cmocka_unit_test(many_late_offsets_answer_as_the_model),
         cmocka_unit_test(index_never_flushed_answers_as_the_model),
+        cmocka_unit_test(chunk_boundaries_answer_as_the_model),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

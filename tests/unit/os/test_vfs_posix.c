@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -41,6 +42,33 @@ ssize_t pwritev(int fd, const struct iovec *iov, int count, off_t offset) {
     return syscall(SYS_pwritev, fd, taken, taken_count, offset, 0L);
 }
 
+/* Stands before the C library's fcntl: a file system that refuses O_DIRECT. */
+static bool direct_refused;
+
+int fcntl(int fd, int command, ...) {
+    va_list args;
+    va_start(args, command);
+    long argument = va_arg(args, long);
+    va_end(args);
+    if (direct_refused && command == F_SETFL && (argument & O_DIRECT)) {
+        errno = EINVAL;
+        return -1;
+    }
+    return (int)syscall(SYS_fcntl, fd, command, argument);
+}
+
+/* The same for preadv2: one that does not know RWF_NOWAIT, or has nothing at hand. */
+static int nowait_failure, nowait_calls;
+
+ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags) {
+    nowait_calls++;
+    if (nowait_failure) {
+        errno = nowait_failure;
+        return -1;
+    }
+    return syscall(SYS_preadv2, fd, iov, count, offset, 0L, flags);
+}
+
 static char scratch[MS_PATH_MAX];
 static struct rlimit usual_limit;
 
@@ -59,6 +87,8 @@ static int lift_limit(void **state) {
     (void)state;
     write_max = 0;
     calls_until_failure = -1;
+    direct_refused = false;
+    nowait_failure = 0;
     return setrlimit(RLIMIT_FSIZE, &usual_limit);
 }
 
@@ -193,12 +223,22 @@ static void a_failed_sync_is_always_an_io_error(void **state) {
 
 static void a_refused_direct_open_leaves_no_file(void **state) {
     (void)state;
-    /* Devices without direct access refuse as a file system would. */
+    char path[MS_PATH_MAX];
     struct ms_file *file = NULL;
-    int flags = MS_OPEN_WRITE | MS_OPEN_DIRECT;
-    int code = ms_vfs_open(ms_vfs_posix(), "/dev/full", flags, &file, NULL);
+    assert_int_equal(ms_path_join(path, scratch, "refused"), 0);
+    int flags = MS_OPEN_WRITE | MS_OPEN_CREATE | MS_OPEN_EXCL;
+    direct_refused = true;
+    int code = ms_vfs_open(ms_vfs_posix(), path, flags | MS_OPEN_DIRECT, &file, NULL);
     assert_int_equal(code, MS_EUNSUPPORTED);
     assert_null(file);
+    /* The caller falls back, still insisting on a new file. */
+    assert_int_equal(ms_vfs_open(ms_vfs_posix(), path, flags, &file, NULL), 0);
+    ms_file_close(file);
+    /* A file that may have been there before is never removed. */
+    flags = MS_OPEN_WRITE | MS_OPEN_CREATE | MS_OPEN_DIRECT;
+    assert_int_equal(ms_vfs_open(ms_vfs_posix(), path, flags, &file, NULL), MS_EUNSUPPORTED);
+    assert_int_equal(ms_vfs_open(ms_vfs_posix(), path, MS_OPEN_READ, &file, NULL), 0);
+    ms_file_close(file);
 }
 
 static void reading_without_waiting_reads_or_says_again(void **state) {
@@ -216,6 +256,26 @@ static void reading_without_waiting_reads_or_says_again(void **state) {
         assert_int_equal(got, sizeof data);
         assert_memory_equal(back, data, sizeof data);
     }
+    ms_file_close(file);
+}
+
+static void where_not_waiting_is_unknown_reading_just_reads(void **state) {
+    (void)state;
+    struct ms_file *file = open_new("unknown", 0);
+    char out[4];
+    size_t got = 77;
+    assert_int_equal(ms_file_write(file, 0, "data", 4, NULL), 0);
+    nowait_failure = EAGAIN;
+    assert_int_equal(ms_file_read(file, 0, out, 4, MS_READ_NOWAIT, &got, NULL), MS_EAGAIN);
+    assert_int_equal(got, 77);
+    nowait_failure = EOPNOTSUPP;
+    nowait_calls = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ms_file_read(file, 0, out, 4, MS_READ_NOWAIT, &got, NULL), 0);
+        assert_int_equal(got, 4);
+        assert_memory_equal(out, "data", 4);
+    }
+    assert_int_equal(nowait_calls, 1); /* it is remembered */
     ms_file_close(file);
 }
 
@@ -301,8 +361,9 @@ int main(void) {
         cmocka_unit_test_teardown(a_direct_write_that_ends_in_a_block_fails, lift_limit),
         cmocka_unit_test(a_full_device_is_no_space),
         cmocka_unit_test(a_failed_sync_is_always_an_io_error),
-        cmocka_unit_test(a_refused_direct_open_leaves_no_file),
+        cmocka_unit_test_teardown(a_refused_direct_open_leaves_no_file, lift_limit),
         cmocka_unit_test(reading_without_waiting_reads_or_says_again),
+        cmocka_unit_test_teardown(where_not_waiting_is_unknown_reading_just_reads, lift_limit),
         cmocka_unit_test(another_process_is_locked_out_until_the_holder_ends),
         cmocka_unit_test(dangling_links_are_not_listed),
         cmocka_unit_test(misaligned_direct_access_is_a_programming_error),

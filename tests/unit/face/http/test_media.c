@@ -1,0 +1,72 @@
+/* Content types and Accept. */
+#include "face/http/media.h"
+#include "http_cmocka.h"
+
+static void bodies_are_told_apart_by_content_type(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        enum ms_http_body_type type;
+    } cases[] = {
+        {"", MS_HTTP_BODY_MISSING},
+        {"application/json", MS_HTTP_BODY_JSON},
+        {"Application/JSON; charset=utf-8", MS_HTTP_BODY_JSON},
+        {"text/json", MS_HTTP_BODY_JSON},
+        {"application/cloudevents+json", MS_HTTP_BODY_CLOUDEVENT},
+        {"application/cloudevents-batch+json;charset=utf-8", MS_HTTP_BODY_CLOUDEVENTS},
+        {"application/x-ndjson", MS_HTTP_BODY_NDJSON},
+        {"text/plain", MS_HTTP_BODY_OTHER},
+        {"application/jsonx", MS_HTTP_BODY_OTHER},
+        {"application/x-www-form-urlencoded", MS_HTTP_BODY_OTHER},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_int_equal(ms_http_body_type(ms_bytes_cstr(cases[i].text)), cases[i].type);
+    assert_int_equal(ms_http_body_type(NO_BYTES), MS_HTTP_BODY_MISSING);
+}
+
+static void the_best_accepted_type_is_chosen(void **state) {
+    (void)state;
+    static const struct {
+        const char *accept;
+        enum ms_http_answer_type type;
+    } cases[] = {
+        {"", MS_HTTP_ANSWER_JSON},
+        {"*/*", MS_HTTP_ANSWER_JSON},
+        {"application/*", MS_HTTP_ANSWER_JSON},
+        {"application/json", MS_HTTP_ANSWER_JSON},
+        {"text/event-stream", MS_HTTP_ANSWER_SSE},
+        {"text/html, */*;q=0.1", MS_HTTP_ANSWER_JSON},
+        {"application/cloudevents-batch+json", MS_HTTP_ANSWER_CLOUDEVENTS},
+        {"application/json;q=0.5, application/x-ndjson", MS_HTTP_ANSWER_NDJSON},
+        {"application/json;q=0.5,application/x-ndjson;q=0.25", MS_HTTP_ANSWER_JSON},
+        {"application/json;q=0, */*", MS_HTTP_ANSWER_CLOUDEVENTS},
+        {"text/event-stream, application/json;q=0.9", MS_HTTP_ANSWER_SSE},
+        {"TEXT/Event-Stream", MS_HTTP_ANSWER_SSE},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        enum ms_http_answer_type type;
+        assert_int_equal(ms_http_accept_parse(ms_bytes_cstr(cases[i].accept), &type), 0);
+        assert_int_equal(type, cases[i].type);
+    }
+}
+
+static void what_can_not_be_given_is_not_acceptable(void **state) {
+    (void)state;
+    static const char *const cases[] = {
+        "text/html", "application/xml, image/*", "application/json;q=0", "text/*", "*/*;q=0.000",
+        "garbage"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        enum ms_http_answer_type type = MS_HTTP_ANSWER_NDJSON;
+        assert_int_equal(ms_http_accept_parse(ms_bytes_cstr(cases[i]), &type), MS_EUNSUPPORTED);
+        assert_int_equal(type, MS_HTTP_ANSWER_NDJSON);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bodies_are_told_apart_by_content_type),
+        cmocka_unit_test(the_best_accepted_type_is_chosen),
+        cmocka_unit_test(what_can_not_be_given_is_not_acceptable),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,52 @@
+/* Streams named by topic and key. */
+#include "face/http/stream_key.h"
+#include "http_cmocka.h"
+
+static void assert_stream(struct ms_bytes topic, struct ms_bytes key, const char *expected) {
+    struct ms_arena arena;
+    struct ms_bytes stream;
+    ms_arena_init(&arena, 64 * 1024);
+    assert_int_equal(ms_http_stream_of_key(topic, key, &arena, &stream, NULL), 0);
+    assert_bytes(stream, expected);
+    ms_arena_deinit(&arena);
+}
+
+static void topic_and_key_are_joined(void **state) {
+    (void)state;
+    assert_stream(B("order"), B("123"), "order-123");
+    assert_stream(B("order"), B("a-b"), "order-a-b");
+    assert_stream(B("order"), B("\xc3\xa4 x"), "order-\xc3\xa4 x");
+    assert_stream(B("$streams"), B("cart"), "cart");
+}
+
+static void what_can_not_stand_in_a_name_is_escaped(void **state) {
+    (void)state;
+    assert_stream(B("order"), B("50%"), "order-50%25");
+    assert_stream(B("order"), B("a\nb\x7f"), "order-a%0Ab%7F");
+    assert_stream(B("order"), B("\xff\xc3\xa4"), "order-%FF%C3%A4"); /* no UTF-8 as a whole */
+    assert_stream(B("order"), B("x\xc2\x85y"), "order-x%C2%85y");    /* a C1 control character */
+}
+
+static void a_topic_with_a_dash_has_no_streams_by_name(void **state) {
+    (void)state;
+    struct ms_arena arena;
+    struct ms_bytes stream = NO_BYTES;
+    struct ms_error err = {0};
+    ms_arena_init(&arena, 64 * 1024);
+    assert_int_equal(ms_http_stream_of_key(B("my-order"), B("1"), &arena, &stream, &err),
+                     MS_EINVAL);
+    assert_null(stream.data);
+    ms_arena_deinit(&arena);
+    ms_arena_init(&arena, 16);
+    assert_int_equal(ms_http_stream_of_key(B("order"), B("1"), &arena, &stream, &err), MS_ENOMEM);
+    ms_arena_deinit(&arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(topic_and_key_are_joined),
+        cmocka_unit_test(what_can_not_stand_in_a_name_is_escaped),
+        cmocka_unit_test(a_topic_with_a_dash_has_no_streams_by_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
