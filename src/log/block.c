@@ -183,9 +183,11 @@ int ms_block_check(const uint8_t *bytes, const struct ms_block_header *header, b
                                 (unsigned)i, (unsigned long long)at);
         uint32_t count = 0;
         rc = check_payload(&entry, bytes + at + MS_ENTRY_HEADER_LEN, &count, err);
-        if (rc != 0)
-            return ms_error_prefix(err, "entry %u at byte %llu of the block", (unsigned)i,
-                                   (unsigned long long)at);
+        if (rc != 0) {
+            ms_error_prefix(err, "entry %u at byte %llu of the block", (unsigned)i,
+                            (unsigned long long)at);
+            return rc; /* not the prefix's: without err it has no code to give back */
+        }
         bool last = i + 1 == header->entry_count;
         bool in_order =
             allow_gaps ? entry.first_position >= position : entry.first_position == position;

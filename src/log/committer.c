@@ -3,17 +3,32 @@
  *
  *   take    under the lock: seal the open block, move the queue to `committing`
  *   write   without the lock: the engine
- *   settle  under the lock: durable position moves, tickets are detached
- *   show    tail cache, on_publish, the readers' end, ticket->done in order, on_visible
+ *   show    tail cache, on_publish, the readers' end, ticket->done in order
+ *   settle  under the lock: the durable position moves; answers that came to wait for the group while
+ *           it was shown are given then. on_visible
+ *
+ * A group that can't be written goes back to the queue, and the log is poisoned: that answers it with
+ * all the rest, in order.
  *
  * While one group is written the sequencer packs the next: the group's size adapts to the load by
- * itself. One thread; in manual mode whoever calls ms_log_run.
+ * itself. Clients that wait for an answer before they send again would so be split into two halves that
+ * take turns; a write costs nearly the same whatever it carries, so after a group of many tickets the
+ * committer waits a moment, at most a part of what a write takes, for about as many to come back. It
+ * stops doing so while that does not help. One thread; in manual mode whoever calls ms_log_run.
  */
+#include <errno.h>
+#include <time.h>
+
 #include "log/internal.h"
+
+#define GATHER_TICKETS_MIN 4u
+#define GATHER_WAIT_US_MAX 200
+#define GATHER_SCORE_MAX 8
 
 struct group {
     struct ms_log_block *first;
     struct ms_log_ticket *tickets;
+    size_t ticket_count;
     uint64_t end;
     uint64_t bytes;
 };
@@ -33,6 +48,7 @@ static void count_group(struct ms_log *log, const struct group *group, int64_t s
     struct ms_log_metrics *metrics = &log->metrics;
     int64_t took = ms_clock_monotonic_us(log->env->clock) - started_us;
     ms_histogram_add(&metrics->commit_us, (uint64_t)took);
+    log->gather.write_us += (took - log->gather.write_us) / 8;
     for (const struct ms_log_block *block = group->first; block != NULL; block = block->next) {
         uint64_t padded = ms_block_padded(block->len);
         ms_counter_add(&metrics->blocks, 1);
@@ -45,24 +61,42 @@ static void count_group(struct ms_log *log, const struct group *group, int64_t s
     }
 }
 
-/* Under the lock: the group is durable (or lost); its tickets, joined in order, become the
- * caller's. */
-static void settle_group(struct ms_log *log, struct group *group, bool durable) {
-    struct ms_log_ticket **end = &group->tickets;
+/* Under the lock: the group's tickets, joined in order, become the caller's. */
+static struct ms_log_ticket *detach_tickets(struct group *group) {
+    struct ms_log_ticket *tickets = NULL, **end = &tickets;
     for (struct ms_log_block *block = group->first; block != NULL; block = block->next) {
         *end = block->tickets;
         for (; *end != NULL; end = &(*end)->next)
             (*end)->commit_time_ms = block->commit_time_ms;
         block->tickets = NULL;
+        block->tickets_end = &block->tickets;
+    }
+    return tickets;
+}
+
+/* Under the lock: the group is durable. Blocks that are sealed from now on say so. */
+static void note_durable(struct ms_log *log, struct group *group) {
+    for (struct ms_log_block *block = group->first; block != NULL; block = block->next) {
         group->bytes += ms_block_padded(block->len);
         group->end = block->first_position + block->record_count;
-        if (durable && log->options.durability == MS_DURABILITY_COMMIT)
+        if (log->options.durability == MS_DURABILITY_COMMIT)
             log->synced_through = block->sequence + 1;
     }
+    group->tickets = detach_tickets(group);
+}
+
+/* Under the lock: the group could not be written. Whoever looks before the log is poisoned finds it
+ * waiting, as everything behind it. */
+static void put_back(struct ms_log *log, struct group *group) {
+    struct ms_log_block *last = group->first;
+    while (last->next != NULL)
+        last = last->next;
+    last->next = log->sealed;
+    if (log->sealed == NULL)
+        log->sealed_end = &last->next;
+    log->sealed = group->first;
     log->committing = NULL;
-    log->pending_bytes -= group->bytes;
-    if (durable)
-        log->durable_position = group->end;
+    group->first = NULL;
 }
 
 static void finish_tickets(struct ms_log_ticket *tickets, int status) {
@@ -83,6 +117,16 @@ static void show_group(struct ms_log *log, struct group *group) {
         log->options.on_publish(log->options.context, group->tickets);
     atomic_store_explicit(&log->end, group->end, memory_order_release);
     finish_tickets(group->tickets, 0);
+}
+
+static void settle_group(struct ms_log *log, struct group *group) {
+    pthread_mutex_lock(&log->mutex);
+    struct ms_log_ticket *late = detach_tickets(group);
+    log->committing = NULL;
+    log->pending_bytes -= group->bytes;
+    log->durable_position = group->end;
+    pthread_mutex_unlock(&log->mutex);
+    finish_tickets(late, 0);
     if (log->options.on_visible != NULL)
         log->options.on_visible(log->options.context, group->end);
 }
@@ -95,40 +139,49 @@ static void free_group(struct group *group) {
     }
 }
 
+static void write_group(struct ms_log *log, struct group *group) {
+    struct ms_error error = {0};
+    int64_t started_us = ms_clock_monotonic_us(log->env->clock);
+    int rc = log->engine->ops->append(log->engine, group->first, &error);
+    if (rc == 0)
+        count_group(log, group, started_us);
+    pthread_mutex_lock(&log->mutex);
+    if (rc == 0)
+        note_durable(log, group);
+    else
+        put_back(log, group);
+    pthread_mutex_unlock(&log->mutex);
+    if (rc != 0) {
+        ms_log_poison(log, &error);
+        return;
+    }
+    show_group(log, group);
+    settle_group(log, group);
+    free_group(group);
+}
+
 bool ms_committer_step(struct ms_log *log) {
     struct group group = {0};
     pthread_mutex_lock(&log->mutex);
     bool some = !atomic_load(&log->failed) && take_group(log, &group);
     pthread_mutex_unlock(&log->mutex);
-    if (!some)
-        return false;
-    struct ms_error error = {0};
-    int64_t started_us = ms_clock_monotonic_us(log->env->clock);
-    int rc = log->engine->ops->append(log->engine, group.first, &error);
-    if (rc == 0)
-        count_group(log, &group, started_us);
-    pthread_mutex_lock(&log->mutex);
-    settle_group(log, &group, rc == 0);
-    pthread_mutex_unlock(&log->mutex);
-    if (rc == 0)
-        show_group(log, &group);
-    else
-        ms_log_poison(log, &error);
-    if (rc != 0)
-        finish_tickets(group.tickets, MS_EUNKNOWN);
-    free_group(&group);
+    if (some)
+        write_group(log, &group);
     pthread_mutex_lock(&log->mutex);
     if (log->sealed == NULL && log->open == NULL)
         pthread_cond_broadcast(&log->drained);
     /* The keeper follows the writers. */
-    if (!log->options.manual && ms_keeper_wanted(log))
+    if (some && !log->options.manual && ms_keeper_wanted(log))
         pthread_cond_signal(&log->keeper_work);
     pthread_mutex_unlock(&log->mutex);
-    return true;
+    return some;
 }
 
 static bool wait_for_work(struct ms_log *log) {
     pthread_mutex_lock(&log->mutex);
+    if (log->gather.last_tickets > 0)
+        gather(log);
+    log->gather.last_tickets = 0;
     while (log->sealed == NULL && log->open == NULL && !log->stop_committer) {
         log->committer_idle = true;
         pthread_cond_wait(&log->work, &log->mutex);

@@ -56,6 +56,14 @@ struct ms_tail {
     size_t bytes; /* of the blocks, padding included */
 };
 
+/* The committer's memory of how groups went; see gather() in committer.c. */
+struct ms_gather {
+    size_t last_tickets;
+    int64_t write_us; /* moving average */
+    int score;
+    unsigned skipped;
+};
+
 struct ms_log_metrics {
     struct ms_counter blocks, entries, records, bytes, padding_bytes;
     struct ms_counter space_waits, space_refusals;
@@ -78,6 +86,8 @@ struct ms_log {
     pthread_t committer, keeper;
     bool committer_started, keeper_started;
     bool committer_idle;
+    size_t gather_target; /* the committer waits for this many tickets; 0 it does not */
+    size_t open_tickets;  /* of the open block */
     bool closing, stop_keeper, stop_committer;
     bool marking; /* the clean mark may be written while closing */
     _Atomic(bool) failed;
@@ -124,6 +134,7 @@ struct ms_log {
     uint64_t recovered_bytes;
     int64_t recovery_ms;
     bool recovered_torn_tail, clean_start;
+    struct ms_gather gather;
     struct ms_log_metrics metrics;
 };
 

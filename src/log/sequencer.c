@@ -19,8 +19,12 @@ void ms_log_lock(struct ms_log *log) { pthread_mutex_lock(&log->mutex); }
 
 void ms_log_unlock(struct ms_log *log) {
     bool wake = log->committer_idle && (log->sealed != NULL || log->open != NULL);
-    if (wake)
-        log->committer_idle = false; /* one wake-up is enough */
+    if (log->gather_target > 0)
+        wake = log->sealed != NULL || log->open_tickets >= log->gather_target;
+    if (wake) { /* one wake-up is enough */
+        log->committer_idle = false;
+        log->gather_target = 0;
+    }
     pthread_mutex_unlock(&log->mutex);
     if (wake)
         pthread_cond_signal(&log->work);
@@ -230,18 +234,19 @@ void ms_log_attach(struct ms_log *log, struct ms_log_ticket *ticket) {
     ticket->next = NULL;
     *log->open->tickets_end = ticket;
     log->open->tickets_end = &ticket->next;
+    log->open_tickets++;
 }
 
 bool ms_log_attach_reader(struct ms_log *log, uint64_t end, struct ms_log_ticket *ticket) {
     if (end <= log->durable_position)
         return false;
-    struct ms_log_block *newest = log->open;
+    /* A block that was opened and not put to (yet) may never be written. */
+    struct ms_log_block *newest = log->open != NULL && log->open->entry_count > 0 ? log->open : NULL;
     if (newest == NULL)
         for (struct ms_log_block *block = log->sealed != NULL ? log->sealed : log->committing;
              block != NULL; block = block->next)
             newest = block;
-    if (newest == NULL)
-        return false;
+    MS_ASSERT(newest != NULL);
     ticket->next = NULL;
     *newest->tickets_end = ticket;
     newest->tickets_end = &ticket->next;
@@ -331,6 +336,7 @@ void ms_sequencer_seal_open(struct ms_log *log) {
     if (block == NULL)
         return;
     log->open = NULL;
+    log->open_tickets = 0;
     if (block->entry_count == 0) { /* admitted, but then nothing was put */
         MS_ASSERT(block->tickets == NULL);
         ms_log_block_free(block);

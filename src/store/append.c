@@ -213,7 +213,7 @@ static bool judge(struct ms_op *op) {
     size_t fresh = 0, repeats = 0, first_repeat = 0;
     for (size_t i = 0; i < op->part_count; i++) {
         struct ms_op_part *part = &op->parts[i];
-        const struct ms_head *head = ms_heads_find(&op->store->heads, &part->ref.id);
+        const struct ms_head *head = part->head;
         bool holds = condition_holds(&part->condition, head);
         bool weak =
             part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
@@ -239,8 +239,7 @@ static bool judge(struct ms_op *op) {
     if (repeats == 0)
         return true;
     if (fresh > 0)
-        refuse_ids(op, first_repeat,
-                   ms_heads_find(&op->store->heads, &op->parts[first_repeat].ref.id));
+        refuse_ids(op, first_repeat, op->parts[first_repeat].head);
     else
         op->outcome = MS_OP_REPEAT;
     return false;
@@ -265,12 +264,15 @@ static int bring_heads(struct ms_op *op, struct ms_error *err) {
         if (rc != 0)
             return ms_error_set(err, rc, "no memory for stream heads");
     }
-    for (size_t i = 0; op->part_count > 1 && i < op->part_count; i++)
-        if (ms_heads_find(heads, &op->parts[i].ref.id) == NULL)
-            return ms_error_set(err, MS_ELIMIT,
-                                "an append to %zu streams is too large for the cache of "
-                                "stream heads",
-                                op->part_count);
+    /* Bringing one in may move or evict others: only now do the places stand still. */
+    for (size_t i = 0; i < op->part_count; i++) {
+        op->parts[i].head = ms_heads_find(heads, &op->parts[i].ref.id);
+        if (op->parts[i].head == NULL)
+            return ms_error_set(
+                err, MS_ELIMIT,
+                "an append to %zu streams is too large for the cache of stream heads",
+                op->part_count);
+    }
     return 0;
 }
 
@@ -291,7 +293,7 @@ static int resolve_cold(struct ms_op *op, struct ms_error *err) {
 static void put_part(struct ms_op *op, struct ms_op_part *part) {
     struct ms_store *store = op->store;
     struct ms_topic *topic = part->ref.topic;
-    struct ms_head *head = ms_heads_find(&store->heads, &part->ref.id);
+    struct ms_head *head = part->head;
     part->first_version = head->version + 1;
     part->version = head->version + part->count;
     part->first_offset = topic->next_offset[part->partition];
@@ -321,7 +323,7 @@ static void apply_effect(struct ms_op *op) {
     struct ms_op_effect *effect = &op->effect;
     if (effect->kind != MS_EFFECT_RULES)
         return;
-    struct ms_head *head = ms_heads_find(&op->store->heads, &op->parts[effect->part].ref.id);
+    struct ms_head *head = op->parts[effect->part].head;
     if (effect->rules.deleted_head == INT64_MAX)
         effect->rules.deleted_head = head->version;
     effect->rules.tombstoned |= head->rules.tombstoned;
@@ -335,17 +337,16 @@ static void apply_effect(struct ms_op *op) {
 static void note_heads(struct ms_op *op) {
     for (size_t i = 0; i < op->part_count; i++) {
         struct ms_op_part *part = &op->parts[i];
-        const struct ms_head *head = ms_heads_find(&op->store->heads, &part->ref.id);
         if (part->count == 0)
-            part->version = head->version;
+            part->version = part->head->version;
     }
 }
 
 static uint64_t newest_read(struct ms_op *op) {
     uint64_t newest = 0;
     for (size_t i = 0; i < op->part_count; i++) {
-        const struct ms_head *head = ms_heads_find(&op->store->heads, &op->parts[i].ref.id);
-        if (head != NULL && head->end_position > newest)
+        const struct ms_head *head = op->parts[i].head;
+        if (head->end_position > newest)
             newest = head->end_position;
     }
     return newest;

@@ -73,8 +73,8 @@ def checked_only(world, op):
                       if state.position >= low}
     for point in points:
         states = [world.log.timeline(part["stream"]).at(point) for part in op.parts]
-        if all(holds(part["expected"], state) and op.answer["results"][index][1] in
-               (state.version, -1) for index, (part, state) in enumerate(zip(op.parts, states))):
+        if all(holds(part["expected"], state) and result[1] == state.version
+               for part, state, result in zip(op.parts, states, op.answer["results"])):
             return []
     return [Finding("G3", "condition-ignored", "%s was true at no point of the call" % op.name())]
 

@@ -181,7 +181,7 @@ def batches_keep_order(world):
 
 def claims_are_possible(world):
     """No answer names a position that the log never had."""
+    claims = [(op, op.answer.get("position") or 0) for op in world.ops if op.result == "ok"]
     return [Finding("G1", "position-never-was", "%s answered position %d, the log ends at %d"
-                    % (op.name(), op.answer["position"], world.log.last))
-            for op in world.ops
-            if op.result == "ok" and (op.answer.get("position") or 0) > world.log.last]
+                    % (op.name(), position, world.log.last))
+            for op, position in claims if position > world.log.last]

@@ -90,7 +90,7 @@ static void follow_model(const struct run *run) {
             index = reopen(&options, model, index, model_random(model, 2));
         check_all(model, index);
     }
-    for (int i = 0; i < 200; i++)
+    for (int i = 0; i < 40; i++)
         check_all(model, index);
     ms_index_close(index, true);
     if (!run->in_memory)

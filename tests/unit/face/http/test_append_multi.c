@@ -107,7 +107,7 @@ static void too_many_events_are_refused(void **state) {
 static void memory_that_runs_out_is_an_ordinary_error(void **state) {
     struct fixture *fixture = *state;
     ms_arena_deinit(&fixture->arena);
-    ms_arena_init(&fixture->arena, 64);
+    ms_arena_init(&fixture->arena, 48);
     assert_int_equal(parse(fixture, "{\"appends\":[{\"stream\":\"a\"}]}"), MS_ENOMEM);
 }
 
