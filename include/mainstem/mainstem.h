@@ -163,7 +163,7 @@ MAINSTEM_API_VOID void mainstem_free(void *memory);
 #define MAINSTEM_APPEND_BYTES_MAX 67108864u  /* all events of one append, as stored */
 #define MAINSTEM_APPEND_EVENTS_MAX 100000u   /* … and their number */
 #define MAINSTEM_APPEND_PARTS_MAX 10000u     /* streams of one append */
-#define MAINSTEM_QUERY_CONDITIONS_MAX 1000u    /* of one append */
+#define MAINSTEM_QUERY_CONDITIONS_MAX 1000u  /* of one append */
 #define MAINSTEM_NAME_BYTES_MAX 512u         /* streams, types, ids and the other short texts */
 #define MAINSTEM_TOPIC_NAME_BYTES_MAX 249u   /* [A-Za-z0-9._-] */
 #define MAINSTEM_EXTENSIONS_MAX 64u          /* of one event */

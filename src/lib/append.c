@@ -161,8 +161,8 @@ static void append_done(void *context, const struct ms_append_result *from) {
     if (from->code == 0) {
         give_result(from, &result);
         for (size_t i = 0; i < pending->part_count; i++)
-            pending->parts[i] = (struct mainstem_part_result){from->parts[i].first_version,
-                                                              from->parts[i].version};
+            pending->parts[i] =
+                (struct mainstem_part_result){from->parts[i].first_version, from->parts[i].version};
         completion.result = &result;
         completion.parts = pending->parts;
         completion.part_count = pending->part_count;

@@ -71,7 +71,6 @@ int ms_lib_fail(struct mainstem_error *err, int code, const char *format, ...) {
     if (err == NULL)
         return code;
     va_list arguments;
-    memset(err, 0, offsetof(struct mainstem_error, message));
     err->code = code;
     va_start(arguments, format);
     vsnprintf(err->message, sizeof err->message, format, arguments);
@@ -109,7 +108,8 @@ int ms_lib_take_options(const char *what, const void *from, void *to, size_t siz
     for (size_t i = size; i < given; i++)
         if (bytes[i] != 0)
             return ms_lib_fail(err, MS_EUNSUPPORTED,
-                               "%s: a field is set that version " MS_VERSION " does not know", what);
+                               "%s: a field is set that version " MS_VERSION " does not know",
+                               what);
     memcpy(to, from, given < size ? given : size);
     return 0;
 }
@@ -141,8 +141,9 @@ int ms_lib_condition(int64_t expected_version, struct ms_condition *ret_conditio
     else if (expected_version == MAINSTEM_EXISTS)
         condition.kind = MS_EXPECT_EXISTS;
     else
-        return ms_lib_fail(err, MS_EINVAL, "expected version %lld is neither a version nor one of "
-                                           "MAINSTEM_NO_STREAM, MAINSTEM_ANY, MAINSTEM_EXISTS",
+        return ms_lib_fail(err, MS_EINVAL,
+                           "expected version %lld is neither a version nor one of "
+                           "MAINSTEM_NO_STREAM, MAINSTEM_ANY, MAINSTEM_EXISTS",
                            (long long)expected_version);
     *ret_condition = condition;
     return 0;
@@ -208,8 +209,8 @@ int ms_lib_events(const struct mainstem_event *events, size_t count, struct ms_a
     for (size_t i = 0; i < count; i++) {
         int rc = take_event(&events[i], arena, &taken[i]);
         if (rc == MS_EINVAL)
-            return ms_lib_fail(err, rc, "event %zu: more than %u extensions, or no array of them", i,
-                               MS_EVENT_EXTENSIONS_MAX);
+            return ms_lib_fail(err, rc, "event %zu: more than %u extensions, or no array of them",
+                               i, MS_EVENT_EXTENSIONS_MAX);
         if (rc != 0)
             return ms_lib_fail(err, rc, "no memory for %zu events", count);
     }
@@ -229,8 +230,8 @@ void ms_lib_recorded(const struct ms_read_event *event, struct mainstem_extensio
         .event =
             {
                 .type = ms_lib_bytes_out(e->type),
-                .data = e->data_is_null ? (struct mainstem_bytes){NULL, 0}
-                                        : ms_lib_bytes_out(e->data),
+                .data =
+                    e->data_is_null ? (struct mainstem_bytes){NULL, 0} : ms_lib_bytes_out(e->data),
                 .id = ms_lib_bytes_out(e->id),
                 .content_type = ms_lib_bytes_out(e->content_type),
                 .metadata = ms_lib_bytes_out(e->metadata),
@@ -258,7 +259,8 @@ void ms_lib_recorded(const struct ms_read_event *event, struct mainstem_extensio
 
 /* ---- filters ---- */
 
-static int copy_text(struct mainstem_bytes text, struct ms_arena *arena, struct ms_bytes *ret_copy) {
+static int copy_text(struct mainstem_bytes text, struct ms_arena *arena,
+                     struct ms_bytes *ret_copy) {
     if (text.data == NULL)
         return 0;
     char *copy = ms_arena_strdup(arena, ms_lib_bytes(text));
@@ -299,7 +301,8 @@ int ms_lib_filter(const struct mainstem_filter *filter, struct ms_arena *arena,
     int rc = ms_lib_take_options("filter", filter, &given, sizeof given, err);
     if (rc != 0)
         return rc;
-    if ((given.type_count > 0 && given.types == NULL) || (given.tag_count > 0 && given.tags == NULL))
+    if ((given.type_count > 0 && given.types == NULL) ||
+        (given.tag_count > 0 && given.tags == NULL))
         return ms_lib_fail(err, MS_EINVAL, "filter: a count of types or tags without an array");
     if (copy_filter(&given, arena, &copy) != 0)
         return ms_lib_fail(err, MS_ENOMEM, "no memory for a filter");

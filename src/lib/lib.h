@@ -100,7 +100,8 @@ struct ms_lib_wait {
 void ms_lib_wait_init(struct ms_lib_wait *wait, struct mainstem_error *err);
 void ms_lib_wait_done(void *wait, const struct ms_append_result *result);
 /* Waits when `rc`, what the call returned, is 0; else the failure is that of the call. */
-int ms_lib_wait_finish(struct ms_lib_wait *wait, int rc, const struct ms_error *error) MS_MUST_CHECK;
+int ms_lib_wait_finish(struct ms_lib_wait *wait, int rc, const struct ms_error *error)
+    MS_MUST_CHECK;
 
 /* True on a thread that runs an append's callback right now. */
 bool ms_lib_in_callback(void);
@@ -118,7 +119,7 @@ struct ms_lib_page {
     size_t count, capacity, at; /* `at` is the next to be handed out */
     uint8_t *bytes;
     size_t used, size;
-    uint8_t *large; /* the last event, when it was too large for `bytes` */
+    uint8_t *large;                      /* the last event, when it was too large for `bytes` */
     struct ms_bytes stream, stream_copy; /* the name copied last: mostly the next event's too */
 };
 void ms_lib_page_deinit(struct ms_lib_page *page);
@@ -153,9 +154,9 @@ struct mainstem_aggregate {
     char *stream;
     char *key; /* behind the topic, in `stream` */
     void *state;
-    int64_t version;          /* as stored */
-    int64_t snapshot_version; /* of the newest snapshot known, -1 none */
-    bool broken;              /* a callback failed in the middle of applying */
+    int64_t version;                   /* as stored */
+    int64_t snapshot_version;          /* of the newest snapshot known, -1 none */
+    bool broken;                       /* a callback failed in the middle of applying */
     struct mainstem_decision decision; /* what is decided and not saved */
 };
 

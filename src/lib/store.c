@@ -11,9 +11,7 @@
 #define METRICS_BYTES_MAX ((size_t)4 << 20)
 #define PARTITIONS_MAX 1024u
 
-const char *mainstem_strerror(int code) {
-    return code == 0 ? "success" : ms_error_text(code);
-}
+const char *mainstem_strerror(int code) { return code == 0 ? "success" : ms_error_text(code); }
 
 const char *mainstem_version(void) { return MS_VERSION; }
 
@@ -86,8 +84,8 @@ static struct ms_store_options store_options(const struct mainstem_options *from
     ms_store_options_init(&options);
     options.env = store->env;
     options.dir = directory;
-    options.durability = from->durability == MAINSTEM_DURABILITY_OS ? MS_DURABILITY_OS
-                                                                    : MS_DURABILITY_COMMIT;
+    options.durability =
+        from->durability == MAINSTEM_DURABILITY_OS ? MS_DURABILITY_OS : MS_DURABILITY_COMMIT;
     options.read_only = from->read_only != 0;
     options.buffered_writes = from->buffered_writes != 0;
     TAKE(options.segment_bytes, from->segment_bytes);

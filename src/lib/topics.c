@@ -155,8 +155,8 @@ int mainstem_get_topic(struct mainstem_store *store, const char *name, mainstem_
     return rc;
 }
 
-int mainstem_list_topics(struct mainstem_store *store, int include_system,
-                         mainstem_topic_fn *visit, void *context, struct mainstem_error *err) {
+int mainstem_list_topics(struct mainstem_store *store, int include_system, mainstem_topic_fn *visit,
+                         void *context, struct mainstem_error *err) {
     struct ms_error error = {0};
     struct topic_list list;
     int rc = ms_lib_enter_blocking(store, err);

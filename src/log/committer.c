@@ -24,6 +24,7 @@
 #define GATHER_TICKETS_MIN 4u
 #define GATHER_WAIT_US_MAX 200
 #define GATHER_SCORE_MAX 8
+#define GATHER_RETRY_EVERY 64u
 
 struct group {
     struct ms_log_block *first;
@@ -66,8 +67,10 @@ static struct ms_log_ticket *detach_tickets(struct group *group) {
     struct ms_log_ticket *tickets = NULL, **end = &tickets;
     for (struct ms_log_block *block = group->first; block != NULL; block = block->next) {
         *end = block->tickets;
-        for (; *end != NULL; end = &(*end)->next)
+        for (; *end != NULL; end = &(*end)->next) {
             (*end)->commit_time_ms = block->commit_time_ms;
+            group->ticket_count++;
+        }
         block->tickets = NULL;
         block->tickets_end = &block->tickets;
     }
@@ -157,6 +160,7 @@ static void write_group(struct ms_log *log, struct group *group) {
     }
     show_group(log, group);
     settle_group(log, group);
+    log->gather.last_tickets = group->ticket_count;
     free_group(group);
 }
 
@@ -175,6 +179,47 @@ bool ms_committer_step(struct ms_log *log) {
         pthread_cond_signal(&log->keeper_work);
     pthread_mutex_unlock(&log->mutex);
     return some;
+}
+
+/* Is a pause worth trying? When it did not help lately, only now and then. */
+static bool gather_wanted(struct ms_log *log) {
+    struct ms_gather *gather = &log->gather;
+    if (gather->last_tickets < GATHER_TICKETS_MIN || log->sealed != NULL || log->stop_committer)
+        return false;
+    if (gather->score > 0)
+        return true;
+    gather->skipped++;
+    return gather->skipped % GATHER_RETRY_EVERY == 0;
+}
+
+static struct timespec gather_until(const struct ms_gather *gather) {
+    int64_t wait_us = gather->write_us / 2;
+    struct timespec until;
+    timespec_get(&until, TIME_UTC);
+    until.tv_nsec += (wait_us < GATHER_WAIT_US_MAX ? wait_us : GATHER_WAIT_US_MAX) * 1000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    return until;
+}
+
+/* Under the lock: gives the clients of the last group a moment to send again. */
+static void gather(struct ms_log *log) {
+    struct ms_gather *gather = &log->gather;
+    if (!gather_wanted(log))
+        return;
+    size_t hoped = gather->last_tickets + log->open_tickets;
+    struct timespec until = gather_until(gather);
+    log->gather_target = hoped - hoped / 16;
+    int rc = 0;
+    while (rc == 0 && log->gather_target > 0)
+        rc = pthread_cond_timedwait(&log->work, &log->mutex, &until);
+    log->gather_target = 0;
+    if (rc == 0)
+        gather->score = GATHER_SCORE_MAX;
+    else if (log->open_tickets < hoped / 2)
+        gather->score--;
 }
 
 static bool wait_for_work(struct ms_log *log) {

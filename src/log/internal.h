@@ -36,6 +36,7 @@ struct ms_log_block {
         first_anchor; /* anchors of this block in the segment: their time is filled in at seal */
     int64_t commit_time_ms;
     uint16_t flags;
+    bool reserved; /* lies in the space kept back: only for what frees space */
     struct ms_log_ticket *tickets, **tickets_end;
 };
 

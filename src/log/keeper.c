@@ -101,7 +101,7 @@ static int make_spare(struct ms_log *log, struct ms_segment **ret_spare, struct 
     if (rc != 0)
         return ms_error_set(err, rc, "path of the shard is too long");
     struct ms_segment *spare;
-    rc = ms_segment_new(log, path, 0, log->options.segment_bytes, &spare);
+    rc = ms_segment_new(path, 0, log->options.segment_bytes, &spare);
     if (rc != 0)
         return ms_error_set(err, rc, "no memory for a segment");
     rc = fill_step(log, spare, spare->bytes_max, err);

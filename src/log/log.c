@@ -189,7 +189,7 @@ static struct ms_log *log_new(const struct ms_log_options *options) {
 
 /* Stands in for the active segment while there is none (a full disk): it has no room. */
 static int placeholder(struct ms_log *log, struct ms_segment **ret_segment) {
-    int rc = ms_segment_new(log, "", log->next_position, 0, ret_segment);
+    int rc = ms_segment_new("", log->next_position, 0, ret_segment);
     if (rc == 0)
         atomic_store(&(*ret_segment)->state, MS_SEGMENT_FULL);
     return rc;
@@ -289,7 +289,7 @@ void ms_log_run(struct ms_log *log) {
         continue;
 }
 
-static void drain(struct ms_log *log) {
+void ms_log_drain(struct ms_log *log) {
     pthread_mutex_lock(&log->mutex);
     log->closing = true;
     pthread_cond_broadcast(&log->room);
@@ -300,12 +300,14 @@ static void drain(struct ms_log *log) {
             pthread_cond_wait(&log->drained, &log->mutex);
         }
     pthread_mutex_unlock(&log->mutex);
+    if (log->options.manual)
+        ms_log_run(log);
 }
 
 int ms_log_close(struct ms_log *log, struct ms_error *err) {
     if (log == NULL)
         return 0;
-    drain(log);
+    ms_log_drain(log);
     stop_threads(log);
     ms_log_run(log);
     int rc = 0;

@@ -80,6 +80,8 @@ struct ms_log_options {
  * and offset. MS_ENOSPC, MS_EIO, MS_ENOMEM, MS_EINVAL. */
 int ms_log_open(const struct ms_log_options *options, struct ms_log **ret_log, struct ms_error *err)
     MS_MUST_CHECK;
+/* From now on nothing is admitted; returns when every ticket is done. Readers go on. */
+void ms_log_drain(struct ms_log *log);
 /* Commits what is pending, writes the clean mark (unless poisoned), frees. Takes NULL. */
 int ms_log_close(struct ms_log *log, struct ms_error *err);
 /* manual mode: commits everything pending in this thread. */
@@ -113,7 +115,8 @@ uint64_t ms_log_put(struct ms_log *log, const struct ms_log_put *put);
 /* The ticket completes with the block that was put to last. */
 void ms_log_attach(struct ms_log *log, struct ms_log_ticket *ticket);
 /* For answers that read the log as far as below `end` without adding to it: false when all of that
- * is durable (answer at once), else the ticket completes when it is. */
+ * is durable and visible (answer at once), else the ticket completes when it is. The log must not
+ * have failed: the caller has looked, under the lock. */
 bool ms_log_attach_reader(struct ms_log *log, uint64_t end, struct ms_log_ticket *ticket);
 /* The position that the next record gets. */
 uint64_t ms_log_next_position(const struct ms_log *log);

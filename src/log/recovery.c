@@ -224,7 +224,7 @@ static int open_segment(struct ms_log *log, uint64_t first_position,
     struct ms_segment *segment;
     int rc = ms_path_join(path, log->dir, name);
     if (rc == 0)
-        rc = ms_segment_new(log, path, first_position, log->options.segment_bytes, &segment);
+        rc = ms_segment_new(path, first_position, log->options.segment_bytes, &segment);
     if (rc != 0)
         return ms_error_set(err, rc, "can't open segment %s", name);
     segment->named = true;
@@ -377,7 +377,7 @@ static int recover_segment(struct recovery *recovery, size_t index, bool *ret_en
     if (index == 0)
         recovery->chain.position = segment->first_position;
     bool last = index + 1 == recovery->name_count;
-    rc = ms_segment_load_footer(segment, err);
+    rc = ms_segment_load_footer(segment, &log->options.store_uuid, err);
     bool sealed = rc == 0;
     if (sealed) {
         rc = check_sealed_start(recovery, segment, err);
@@ -422,8 +422,8 @@ static int walk(struct recovery *recovery, struct ms_error *err) {
     int rc = 0;
     for (size_t i = 0; rc == 0 && !end && i < recovery->name_count; i++) {
         rc = check_no_hole(recovery, i, err);
-        if (rc == 0 && log->to_seal_count == MS_LOG_TO_SEAL_MAX)
-            log->to_seal_count--; /* sealed at a later start */
+        if (rc == 0 && log->to_seal_count == MS_LOG_TO_SEAL_MAX) /* sealed at a later start */
+            ms_segment_unref(log->to_seal[--log->to_seal_count]);
         if (rc == 0)
             rc = recover_segment(recovery, i, &end, err);
     }

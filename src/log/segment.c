@@ -52,15 +52,14 @@ bool ms_segment_name_parse(const char *name, uint64_t *ret_first_position) {
     return ms_parse_u64(ms_bytes_of(name, 20), ret_first_position) == 0;
 }
 
-int ms_segment_new(struct ms_log *log, const char *path, uint64_t first_position,
-                   uint64_t file_bytes, struct ms_segment **ret_segment) {
+int ms_segment_new(const char *path, uint64_t first_position, uint64_t file_bytes,
+                   struct ms_segment **ret_segment) {
     size_t path_len = strlen(path) + 1;
     struct ms_segment *segment = ms_calloc(1, sizeof *segment + MS_PATH_MAX);
     if (segment == NULL)
         return MS_ENOMEM;
     MS_ASSERT(path_len <= MS_PATH_MAX);
     memcpy(segment->path, path, path_len);
-    segment->log = log;
     segment->first_position = first_position;
     segment->file_bytes = file_bytes;
     uint64_t footer = ms_segment_footer_bytes(file_bytes);
@@ -171,9 +170,10 @@ static void footer_payload_write(const struct ms_segment *segment, uint32_t epoc
 }
 
 /* The whole footer with padding and trailer, `total` bytes at out (zeroed, aligned). */
-static void footer_write(const struct ms_segment *segment, uint32_t epochs, uint32_t anchors,
+static void footer_write(const struct ms_segment *segment, const struct ms_segment_owner *owner,
                          uint8_t *out, uint64_t total) {
-    struct ms_log *log = segment->log;
+    uint32_t anchors = atomic_load(&segment->anchor_count);
+    uint32_t epochs = atomic_load(&segment->epoch_count);
     uint64_t length = footer_length(epochs, anchors);
     uint8_t *entry = out + MS_BLOCK_HEADER_LEN;
     uint32_t payload = (uint32_t)(length - MS_BLOCK_HEADER_LEN - MS_ENTRY_HEADER_LEN);
@@ -185,12 +185,12 @@ static void footer_write(const struct ms_segment *segment, uint32_t epochs, uint
         .first_version = -1,
         .first_position = segment->end_position,
     };
-    ms_entry_header_write(&entry_header, segment->first_position, log->epoch, entry);
+    ms_entry_header_write(&entry_header, segment->first_position, owner->epoch, entry);
     struct ms_block_header header = {
         .flags = MS_BLOCK_FOOTER,
-        .store_uuid = log->options.store_uuid,
-        .shard = log->options.shard,
-        .epoch = log->epoch,
+        .store_uuid = owner->log_uuid,
+        .shard = owner->shard,
+        .epoch = owner->epoch,
         .segment = segment->first_position,
         .sequence = segment->last_sequence,
         .first_position = segment->end_position,
@@ -208,7 +208,8 @@ static void footer_write(const struct ms_segment *segment, uint32_t epochs, uint
     ms_put_le32(trailer + TRAILER_AT_CRC, ms_crc32c(0, trailer, TRAILER_AT_CRC));
 }
 
-int ms_segment_seal(struct ms_segment *segment, struct ms_error *err) {
+int ms_segment_seal(struct ms_segment *segment, const struct ms_segment_owner *owner,
+                    struct ms_error *err) {
     uint32_t anchors = atomic_load(&segment->anchor_count);
     uint32_t epochs = atomic_load(&segment->epoch_count);
     uint64_t total = ms_block_padded(footer_length(epochs, anchors) + MS_SEGMENT_TRAILER_LEN);
@@ -217,9 +218,9 @@ int ms_segment_seal(struct ms_segment *segment, struct ms_error *err) {
     if (rc != 0)
         return ms_error_set(err, rc, "no memory for the footer of %s", segment->path);
     memset(blob->data, 0, total);
-    footer_write(segment, epochs, anchors, blob->data, total);
+    footer_write(segment, owner, blob->data, total);
     struct ms_file *file = NULL;
-    rc = ms_vfs_open(segment->log->env->vfs, segment->path, MS_OPEN_WRITE, &file, err);
+    rc = ms_vfs_open(owner->env->vfs, segment->path, MS_OPEN_WRITE, &file, err);
     /* Cut first, so that a file with a valid trailer never has stale space behind it. */
     if (rc == 0)
         rc = ms_file_truncate(file, segment->end_offset, err);
@@ -266,12 +267,12 @@ static int footer_load_payload(struct ms_segment *segment, const uint8_t *payloa
 }
 
 /* Checks the footer block at `bytes` and takes it over. */
-static int footer_load(struct ms_segment *segment, const uint8_t *bytes, uint64_t length,
-                       struct ms_error *err) {
+static int footer_load(struct ms_segment *segment, const struct ms_uuid *log_uuid,
+                       const uint8_t *bytes, uint64_t length, struct ms_error *err) {
     struct ms_block_header header;
     if (ms_block_header_read(bytes, &header) != 0 || header.length != length ||
         !(header.flags & MS_BLOCK_FOOTER) || header.segment != segment->first_position ||
-        !ms_uuid_equal(&header.store_uuid, &segment->log->options.store_uuid))
+        !ms_uuid_equal(&header.store_uuid, log_uuid))
         return MS_ENOTFOUND;
     if (ms_block_check(bytes, &header, true, NULL) != 0)
         return MS_ENOTFOUND;
@@ -282,7 +283,8 @@ static int footer_load(struct ms_segment *segment, const uint8_t *bytes, uint64_
     return rc;
 }
 
-int ms_segment_load_footer(struct ms_segment *segment, struct ms_error *err) {
+int ms_segment_load_footer(struct ms_segment *segment, const struct ms_uuid *log_uuid,
+                           struct ms_error *err) {
     uint64_t size;
     int rc = ms_file_size(segment->reader, &size, err);
     if (rc != 0)
@@ -306,7 +308,7 @@ int ms_segment_load_footer(struct ms_segment *segment, struct ms_error *err) {
         return ms_error_set(err, rc, "no memory for the footer of %s", segment->path);
     rc = ms_file_read_exact(segment->reader, offset, blob->data, length, err);
     if (rc == 0)
-        rc = footer_load(segment, blob->data, length, err);
+        rc = footer_load(segment, log_uuid, blob->data, length, err);
     if (rc == 0)
         segment->file_bytes = size;
     ms_blob_unref(blob);

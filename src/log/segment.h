@@ -64,9 +64,16 @@ struct ms_anchor_place {
 
 enum ms_segment_state { MS_SEGMENT_ACTIVE, MS_SEGMENT_FULL, MS_SEGMENT_SEALED };
 
+/* Whose segment it is: what its blocks say, and where its file lies. */
+struct ms_segment_owner {
+    const struct ms_env *env;
+    struct ms_uuid log_uuid;
+    uint32_t shard;
+    uint32_t epoch; /* that what is written now belongs to */
+};
+
 struct ms_segment {
     atomic_uint refs;
-    struct ms_log *log;
     uint64_t first_position;
     _Atomic(uint64_t) end_position; /* exact once full */
     uint64_t bytes_max;             /* room for blocks: file size without footer space */
@@ -98,8 +105,8 @@ void ms_segment_name(uint64_t first_position, char out[MS_SEGMENT_NAME_LEN + 1])
 bool ms_segment_name_parse(const char *name, uint64_t *ret_first_position);
 
 /* A segment without files open. MS_ENOMEM. */
-int ms_segment_new(struct ms_log *log, const char *path, uint64_t first_position,
-                   uint64_t file_bytes, struct ms_segment **ret_segment) MS_MUST_CHECK;
+int ms_segment_new(const char *path, uint64_t first_position, uint64_t file_bytes,
+                   struct ms_segment **ret_segment) MS_MUST_CHECK;
 struct ms_segment *ms_segment_ref(struct ms_segment *segment);
 void ms_segment_unref(struct ms_segment *segment); /* the last one closes files and frees */
 
@@ -119,7 +126,9 @@ uint32_t ms_anchor_epoch(const struct ms_segment *segment, const struct ms_ancho
 
 /* Writes footer and trailer behind the last block, cuts the file there, syncs. The segment must be
  * full (or closed for writing). A failure leaves the segment as it was, without footer. */
-int ms_segment_seal(struct ms_segment *segment, struct ms_error *err) MS_MUST_CHECK;
+int ms_segment_seal(struct ms_segment *segment, const struct ms_segment_owner *owner,
+                    struct ms_error *err) MS_MUST_CHECK;
 /* Loads trailer and footer of an opened segment (reader is open): MS_OK, or MS_ENOTFOUND when there
  * is no valid one (then it must be scanned). */
-int ms_segment_load_footer(struct ms_segment *segment, struct ms_error *err) MS_MUST_CHECK;
+int ms_segment_load_footer(struct ms_segment *segment, const struct ms_uuid *log_uuid,
+                           struct ms_error *err) MS_MUST_CHECK;

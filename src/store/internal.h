@@ -8,7 +8,8 @@
  *   heads.c        what the sequencer knows of streams
  *   encode.c       events -> batches and index terms
  *   append.c       conditions, sequencing
- *   repeat.c       idempotent resends
+ *   repeat.c       idempotent resends: the window of event ids, comparing
+ *   window_file.c  the window over a clean stop
  *   query.c        query conditions
  *   publish.c      what became durable goes to the index and to the waiters
  *   decode.c       entries -> events
@@ -339,6 +340,13 @@ void ms_window_deinit(struct ms_window *window);
 void ms_window_add(struct ms_window *window, uint64_t hash, int64_t version); /* under the lock */
 bool ms_window_find(const struct ms_window *window, uint64_t hash, int64_t *ret_version);
 int ms_window_rebuild(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
+
+/* window_file.c */
+/* Written at a clean stop, so that the next start need not read a million events. */
+void ms_window_save(struct ms_store *store, uint64_t end);
+/* False when there is no file that fits the log's end: then rebuild. */
+bool ms_window_load(struct ms_store *store);
+
 void ms_repeat_compare(struct ms_op *op); /* worker's thread: decides and finishes */
 
 /* query.c */

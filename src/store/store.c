@@ -7,6 +7,7 @@
  *   <dir>/LOCK             held while the store is open for writing
  *   <dir>/shard-000/       the log's segments
  *   <dir>/shard-000/index  derived; may be deleted
+ *   <dir>/shard-000/window derived; event ids of the last appends, from the last clean stop
  *
  * Opening: lock, identity, log (recovery), index, topics, what the index lacks, the window of event
  * ids. An index that knows more than the log (its directory came from elsewhere) is moved aside.
@@ -207,7 +208,7 @@ static int fold_log(struct ms_store *store, struct ms_error *err) {
     int rc = ms_topics_load(store, err);
     if (rc == 0)
         rc = ms_replay(store, err);
-    if (rc == 0)
+    if (rc == 0 && !ms_window_load(store))
         rc = ms_window_rebuild(store, err);
     ms_topics_count_events(store);
     return rc;
@@ -329,11 +330,17 @@ int ms_store_close(struct ms_store *store, struct ms_error *err) {
     pthread_cond_broadcast(&store->budget_freed);
     pthread_mutex_unlock(&store->budget_lock);
     ms_scavenger_stop(store);
-    int rc = ms_log_close(store->log, err);
-    if (store->options.manual)
+    ms_log_drain(store->log);
+    if (store->options.manual) /* the worker reads the log: it ends first */
         ms_worker_run(store);
     ms_worker_stop(store);
-    ms_index_close(store->index, rc == 0 && !store->options.read_only);
+    uint64_t end = ms_log_end(store->log);
+    int rc = ms_log_close(store->log, err);
+    store->log = NULL;
+    bool clean = rc == 0 && !store->options.read_only;
+    if (clean)
+        ms_window_save(store, end);
+    ms_index_close(store->index, clean);
     store_free(store);
     return rc;
 }

@@ -54,14 +54,18 @@ def batches(world):
 
 
 def partly_read(world, ends):
-    """A stream's head, or the end of everything, in the middle of an append."""
+    """A stream's head, told to a reader or in a refusal, or the end of everything, in the middle of an
+    append."""
     found = []
     for op in world.ops:
-        if op.result != "ok":
+        if op.result == "unknown":
             continue
-        if op.kind == "read_stream":
+        if op.kind == "read_stream" and op.result == "ok":
             inside = head_inside(world, ends, op.args["stream"], op.answer["head"])
-        elif op.kind == "read_all" and ends_at_last(op):
+        elif op.appends and op.result == "fail":
+            stream = op.parts[op.answer.get("append", 0)]["stream"]
+            inside = head_inside(world, ends, stream, op.answer.get("actual"))
+        elif op.kind == "read_all" and op.result == "ok" and ends_at_last(op):
             last = max(event[0] for event in op.answer["events"])
             inside = last if not whole_behind(world, ends, op, last) else None
         else:
@@ -74,6 +78,8 @@ def partly_read(world, ends):
 
 def head_inside(world, ends, stream, head):
     """Position of the head when the event after it belongs to the same append."""
+    if head is None:
+        return None
     event = world.log.by_stream.get(stream, {}).get(head)
     after = world.log.by_stream.get(stream, {}).get(head + 1)
     if event and after and ends.get(event.position, -1) >= after.position:

@@ -282,8 +282,22 @@ class World:
             yield op.t_complete, op.answer["position"]
         elif op.result == "ok" and op.answer.get("events"):
             yield op.t_complete, max(event[0] for event in op.answer["events"])
+        for stream, version in self.versions_told(op):
+            event = self.log.by_stream.get(stream, {}).get(version)
+            if event:
+                yield op.t_complete, event.position
         for when, event in op.seen:
             yield when, event[0]
+
+    def versions_told(self, op):
+        """(stream, version) pairs that an answer names as being there: heads, and refusals' actual."""
+        if op.kind == "read_stream" and op.result == "ok":
+            yield op.args["stream"], op.answer["head"]
+        elif op.appends and op.result == "fail" and op.answer.get("actual") is not None:
+            yield op.parts[op.answer.get("append", 0)]["stream"], op.answer["actual"]
+        elif op.appends and op.result == "ok":
+            for part, (_, version) in zip(op.parts, op.answer["results"]):
+                yield part["stream"], version
 
     def sort_evidence(self):
         known = self.log.by_position

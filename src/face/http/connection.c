@@ -158,8 +158,9 @@ static void sent(struct ms_http_connection *connection, size_t len) {
     connection->body_at += len - of_out;
 }
 
-/* Sends what is there until the socket is full. */
-static void flush(struct ms_http_connection *connection) {
+/* Sends what is there until the socket is full; true when something went out. */
+static bool flush(struct ms_http_connection *connection) {
+    bool some = false;
     while (ms_http_connection_queued(connection) && !connection->writing) {
         struct iovec iov[2] = {
             {connection->out.data + connection->out_at, connection->out.len - connection->out_at},
@@ -170,6 +171,7 @@ static void flush(struct ms_http_connection *connection) {
                                  .msg_iovlen = (from == 0 && iov[1].iov_len) ? 2 : 1};
         ssize_t len = sendmsg(connection->fd, &message, MSG_NOSIGNAL);
         if (len >= 0) {
+            some = true;
             sent(connection, (size_t)len);
             if (ms_http_connection_queued(connection) == 0)
                 output_drained(connection);
@@ -177,9 +179,10 @@ static void flush(struct ms_http_connection *connection) {
             arm_writing(connection, true);
         } else if (errno != EINTR) {
             connection->closed = true;
-            return;
+            break;
         }
     }
+    return some;
 }
 
 /* ---- answers, in order ---- */
@@ -320,28 +323,44 @@ static bool is_idle(const struct ms_http_connection *connection) {
     return !connection->first && ms_http_connection_queued(connection) == 0;
 }
 
+/* One round; true when another may achieve something. */
+static bool pump_once(struct ms_http_connection *connection) {
+    bool more = write_answers(connection);
+    ms_http_intake_begin_first(connection);
+    if (flush(connection) && connection->first)
+        more = true; /* there is room for further answers */
+    if (connection->first && connection->first->streaming)
+        ms_http_sse_pump(connection->first);
+    if (!connection->closed && parse_pending(connection))
+        more = true;
+    return more;
+}
+
+/* What would wait for events for a peer that has left ends; what has nothing left to do ends too. */
+static void end_if_over(struct ms_http_connection *connection) {
+    const struct ms_http_loop *loop = connection->loop;
+    const struct ms_http_request *first = connection->first;
+    if (connection->peer_done && first && (first->streaming || first->state == MS_HTTP_ARMED))
+        connection->closed = true;
+    if (connection->closed || !is_idle(connection))
+        return;
+    bool unfinished = connection->message_us || connection->pending.len;
+    if (connection->peer_done)
+        connection->closed = true;
+    else if (!connection->lingering &&
+             (connection->close_when_empty || (loop->stopping && !unfinished)))
+        shut_down(connection);
+}
+
 void ms_http_connection_pump(struct ms_http_connection *connection) {
     struct ms_http_loop *loop = connection->loop;
     bool more = true;
-    for (int round = 0; more && round < PUMP_ROUNDS && !connection->closed; round++) {
-        more = write_answers(connection);
-        ms_http_intake_begin_first(connection);
-        if (connection->first && connection->first->streaming)
-            ms_http_sse_pump(connection->first);
-        flush(connection);
-        if (!connection->closed && parse_pending(connection))
-            more = true;
-    }
+    for (int round = 0; more && round < PUMP_ROUNDS && !connection->closed; round++)
+        more = pump_once(connection);
     if (more)
         ms_http_loop_mark(loop, connection);
-    if (!connection->closed && is_idle(connection) && !more) {
-        bool unfinished = connection->message_us || connection->pending.len;
-        if (connection->peer_done)
-            connection->closed = true;
-        else if (!connection->lingering &&
-                 (connection->close_when_empty || (loop->stopping && !unfinished)))
-            shut_down(connection);
-    }
+    else
+        end_if_over(connection);
     if (connection->closed)
         ms_http_connection_close(connection);
     else

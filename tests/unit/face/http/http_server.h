@@ -85,6 +85,17 @@ static inline double server_metric(struct server *server, const char *name) {
     return sum;
 }
 
+/* Waits until the metric has this value. */
+static inline void server_await(struct server *server, const char *name, double value) {
+    double now = server_metric(server, name);
+    for (int i = 0; i < WAIT_MS && now != value; i++) {
+        ms_clock_sleep_us(server->env.clock, 1000);
+        now = server_metric(server, name);
+    }
+    if (now != value)
+        fail_msg("%s is %g, expected %g", name, now, value);
+}
+
 /* ---- the client ---- */
 
 struct client {
@@ -201,7 +212,7 @@ static inline void assert_has(const char *text, const char *part) {
 /* Appends one event of `size` bytes of data to a stream. */
 static inline void client_send_append(struct client *client, const char *stream, size_t size) {
     char head[512];
-    size_t length = size + 33;
+    size_t length = size + 36; /* what stands around the data */
     snprintf(head, sizeof head,
              "POST /v1/streams/%s HTTP/1.1\r\n" HOST JSON "Content-Length: %zu\r\n\r\n"
              "{\"event_type\":\"test.made\",\"data\":\"",
