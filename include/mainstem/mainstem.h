@@ -12,9 +12,9 @@
  *         printf("somebody was faster: version %lld\n", (long long)error.actual_version);
  *     mainstem_close(store, NULL);
  *
- * Words. An *event* is an immutable fact. A *stream* is the events of one entity, with versions 0, 1,
- * 2 …; its name is "<topic>-<key>" ("order-17"), split at the first '-'. A *topic* is a family of
- * streams. A *position* is an event's place in the order of all events of the store.
+ * Words. An *event* is an immutable fact. A *stream* is the events of one entity, with versions 0,
+ * 1, 2 …; its name is "<topic>-<key>" ("order-17"), split at the first '-'. A *topic* is a family
+ * of streams. A *position* is an event's place in the order of all events of the store.
  *
  * Promises. An append is durable when it is answered (durability `commit`, the default). Everything
  * that one append holds is there or nothing of it. Refusals tell a version that the stream really
@@ -27,9 +27,9 @@
  *
  *   errors     0 (MAINSTEM_OK) or a negative enum mainstem_code. `err` may be NULL; it is written
  *              only on failure. Outputs come last, are named ret_… and are untouched on failure.
- *              Any call may fail with MAINSTEM_EINVAL (an argument is wrong, the message says which),
- *              MAINSTEM_ENOMEM and MAINSTEM_ECLOSED (the store has stopped, see above). The further
- *              codes are listed with each function.
+ *              Any call may fail with MAINSTEM_EINVAL (an argument is wrong, the message says
+ *              which), MAINSTEM_ENOMEM and MAINSTEM_ECLOSED (the store has stopped, see above). The
+ *              further codes are listed with each function.
  *   threads    any thread, many at a time, unless a function says otherwise.
  *   blocking   functions marked "blocks" wait for the disk. They are refused with MAINSTEM_EINVAL
  *              inside an append's callback, where they would wait for themselves.
@@ -38,9 +38,9 @@
  *   text       struct mainstem_bytes: pointer and length, not terminated. Names given as const
  *              char * are terminated UTF-8.
  *   options    structs that begin with struct_size must be zeroed first, with struct_size set to
- *              their sizeof. Zero is the default of every field, so a program that was built with an
- *              older header (a smaller struct) goes on working with a newer library. One built with
- *              a newer header works with an older library as long as it uses nothing newer:
+ *              their sizeof. Zero is the default of every field, so a program that was built with
+ *              an older header (a smaller struct) goes on working with a newer library. One built
+ *              with a newer header works with an older library as long as it uses nothing newer:
  *              MAINSTEM_EUNSUPPORTED otherwise.
  *   integers   times are milliseconds since 1970 UTC; positions and versions count from 0.
  *
@@ -245,8 +245,8 @@ struct mainstem_extension {
     struct mainstem_bytes value;
 };
 
-/* The event envelope (CloudEvents 1.0 with the usual extensions). Zero it, set `type`, and what else
- * there is to say. All bytes are borrowed. */
+/* The event envelope (CloudEvents 1.0 with the usual extensions). Zero it, set `type`, and what
+ * else there is to say. All bytes are borrowed. */
 struct mainstem_event {
     struct mainstem_bytes type;         /* required; past tense: "order.paid" */
     struct mainstem_bytes data;         /* stored as exactly these bytes; absent = no data */
@@ -301,8 +301,8 @@ struct mainstem_append_result {
 
 /* Appends 1 … MAINSTEM_APPEND_EVENTS_MAX events to one stream, all or nothing; with 0 events only
  * the condition is checked. `stream` is 1 … MAINSTEM_NAME_BYTES_MAX bytes of printable UTF-8; its
- * topic is made when it is missing. ret_result may be NULL. Blocks until it is durable; many threads'
- * appends share one write.
+ * topic is made when it is missing. ret_result may be NULL. Blocks until it is durable; many
+ * threads' appends share one write.
  *
  * Sending the same append again (same event ids) returns the first result: with an exact version or
  * MAINSTEM_NO_STREAM at any time later, otherwise within the last `idempotence_window` events.
@@ -326,9 +326,9 @@ struct mainstem_part_result {
     int64_t first_version, version; /* as in mainstem_append_result */
 };
 
-/* Fails the append when an event at position `since` or behind it has one of the types (any type, if
- * none is given) and all of the tags (pattern: dynamic consistency boundary). To guard a decision
- * that was made from a read up to position p, set since = p + 1. */
+/* Fails the append when an event at position `since` or behind it has one of the types (any type,
+ * if none is given) and all of the tags (pattern: dynamic consistency boundary). To guard a
+ * decision that was made from a read up to position p, set since = p + 1. */
 struct mainstem_query_condition {
     const struct mainstem_bytes *types;
     size_t type_count;
@@ -347,8 +347,8 @@ struct mainstem_append_request {
     size_t query_condition_count;
 };
 
-/* Appends to several streams, all or nothing, if all conditions hold. part_results may be NULL, else
- * it has part_count places; *ret_result speaks of the first part. Blocks. Errors as for
+/* Appends to several streams, all or nothing, if all conditions hold. part_results may be NULL,
+ * else it has part_count places; *ret_result speaks of the first part. Blocks. Errors as for
  * mainstem_append, where error.failed says which part; and MAINSTEM_EQUERYCONDITION, where
  * error.failed says which query condition and error.position names an event that matches. */
 MAINSTEM_API int mainstem_append_multi(struct mainstem_store *store,
@@ -357,13 +357,13 @@ MAINSTEM_API int mainstem_append_multi(struct mainstem_store *store,
                                        struct mainstem_append_result *ret_result,
                                        struct mainstem_error *err);
 
-/* How an asynchronous append ended: code as mainstem_append would have returned it; `result` is NULL
- * on failure, `error` on success; both and `parts` (part_count of them) live for the call.
+/* How an asynchronous append ended: code as mainstem_append would have returned it; `result` is
+ * NULL on failure, `error` on success; both and `parts` (part_count of them) live for the call.
  *
  * Runs on the thread that commits (all callbacks of the store one after the other, in the order of
- * the log), on the store's worker, or inside the call that began the append. So it must be short: no
- * blocking, and no function marked "blocks" (they are refused). It may begin further asynchronous
- * appends without `wait`. */
+ * the log), on the store's worker, or inside the call that began the append. So it must be short:
+ * no blocking, and no function marked "blocks" (they are refused). It may begin further
+ * asynchronous appends without `wait`. */
 struct mainstem_completion {
     int32_t code;
     uint32_t reserved; /* 0 */
@@ -415,11 +415,11 @@ MAINSTEM_API int mainstem_delete_stream(struct mainstem_store *store, const char
                                         int64_t expected_version, int tombstone,
                                         struct mainstem_error *err);
 
-/* Replaces the stream's metadata, a JSON object. "$maxAge" (seconds), "$maxCount" (events) and "$tb"
- * (truncate before this version) are rules that readers honour at once; other keys are yours.
+/* Replaces the stream's metadata, a JSON object. "$maxAge" (seconds), "$maxCount" (events) and
+ * "$tb" (truncate before this version) are rules that readers honour at once; other keys are yours.
  * expected_version is of the metadata itself, whose versions count from 0 too. Blocks.
- * MAINSTEM_ECONFLICT, MAINSTEM_ETOMBSTONED, MAINSTEM_ERESERVED, MAINSTEM_ETOOBIG, MAINSTEM_EUNKNOWN,
- * MAINSTEM_ENOSPC. */
+ * MAINSTEM_ECONFLICT, MAINSTEM_ETOMBSTONED, MAINSTEM_ERESERVED, MAINSTEM_ETOOBIG,
+ * MAINSTEM_EUNKNOWN, MAINSTEM_ENOSPC. */
 MAINSTEM_API int mainstem_put_metadata(struct mainstem_store *store, const char *stream,
                                        int64_t expected_version, struct mainstem_bytes json,
                                        struct mainstem_error *err);
@@ -441,8 +441,9 @@ MAINSTEM_API int mainstem_put_snapshot(struct mainstem_store *store, const char 
  * event is borrowed for the call. */
 typedef int mainstem_visit_fn(void *context, const struct mainstem_recorded_event *event);
 
-/* Calls `visit` once with the newest snapshot, then sets *ret_stream_version. Found in O(1). Blocks.
- * MAINSTEM_ENOTFOUND (there is none), MAINSTEM_EIO, MAINSTEM_ECORRUPT, or what visit returned. */
+/* Calls `visit` once with the newest snapshot, then sets *ret_stream_version. Found in O(1).
+ * Blocks. MAINSTEM_ENOTFOUND (there is none), MAINSTEM_EIO, MAINSTEM_ECORRUPT, or what visit
+ * returned. */
 MAINSTEM_API int mainstem_get_snapshot(struct mainstem_store *store, const char *stream,
                                        mainstem_visit_fn *visit, void *context,
                                        int64_t *ret_stream_version, struct mainstem_error *err);
@@ -480,7 +481,7 @@ struct mainstem_read_options {
                           MAINSTEM_END: only what comes from now on */
     uint64_t limit;      /* events; 0 = no limit */
     uint32_t as_of;      /* enum mainstem_as_of */
-    uint32_t page_bytes; /* read ahead; 0 = 256 KiB; 4 KiB … 16 MiB */
+    uint32_t page_bytes; /* read ahead; 0 = 128 KiB; 4 KiB … 16 MiB */
     int64_t time_ms;     /* of AS_OF_TIME and KNOWN_AT */
     uint64_t position;   /* of AS_OF_POSITION */
     const struct mainstem_filter *filter; /* of mainstem_read_all; NULL = all. Copied */
@@ -519,10 +520,11 @@ struct mainstem_subscription_options {
                            what comes from now on. To go on after a restart, keep the last handled
                            one's plus 1 */
     const struct mainstem_filter *filter; /* for all events; NULL = all. Copied */
-    /* Each event once, in order, without gap, old ones first and then live. Required. Not 0 ends the
-     * subscription, and is told to on_end. */
+    /* Each event once, in order, without gap, old ones first and then live. Required. Not 0 ends
+     * the subscription, and is told to on_end. */
     mainstem_visit_fn *on_event;
-    /* Everything there was has been handled: called once, the first time that is so. May be NULL. */
+    /* Everything there was has been handled: called once, the first time that is so. May be NULL.
+     * */
     void (*on_live)(void *context);
     /* The subscription has ended by itself: `code` is what on_event returned, or
      * MAINSTEM_ETOMBSTONED, MAINSTEM_ECLOSED (the store stopped), MAINSTEM_EIO, MAINSTEM_ECORRUPT,
@@ -531,17 +533,18 @@ struct mainstem_subscription_options {
     void *context;
 };
 
-/* Starts a subscription with a thread of its own, on which all its callbacks run; they may block and
- * call anything here but mainstem_subscription_free of their own subscription and mainstem_close.
- * However slow a subscriber is, memory does not grow: what it has not had yet is read from the log.
- * MAINSTEM_EAGAIN: no thread can be started. Blocks. */
+/* Starts a subscription with a thread of its own, on which all its callbacks run; they may block
+ * and call anything here but mainstem_subscription_free of their own subscription and
+ * mainstem_close. However slow a subscriber is, memory does not grow: what it has not had yet is
+ * read from the log. MAINSTEM_EAGAIN: no thread can be started. Blocks. */
 MAINSTEM_API int mainstem_subscribe(struct mainstem_store *store,
                                     const struct mainstem_subscription_options *options,
                                     struct mainstem_subscription **ret_subscription,
                                     struct mainstem_error *err);
 
-/* Stops it and frees it; waits for a callback that is running, and calls none afterwards. Takes NULL.
- * Not from the subscription's own callbacks: those end it by returning something other than 0. */
+/* Stops it and frees it; waits for a callback that is running, and calls none afterwards. Takes
+ * NULL. Not from the subscription's own callbacks: those end it by returning something other than
+ * 0. */
 MAINSTEM_API_VOID void mainstem_subscription_free(struct mainstem_subscription *subscription);
 
 /* ---- topics ---------------------------------------------------------------------------------- */
@@ -592,7 +595,8 @@ typedef int mainstem_topic_fn(void *context, const struct mainstem_topic_info *t
 MAINSTEM_API int mainstem_get_topic(struct mainstem_store *store, const char *name,
                                     mainstem_topic_fn *visit, void *context,
                                     struct mainstem_error *err);
-/* All topics; those of the system too if include_system is non-zero. Returns what visit returned. */
+/* All topics; those of the system too if include_system is non-zero. Returns what visit returned.
+ * */
 MAINSTEM_API int mainstem_list_topics(struct mainstem_store *store, int include_system,
                                       mainstem_topic_fn *visit, void *context,
                                       struct mainstem_error *err);
@@ -609,9 +613,9 @@ MAINSTEM_API int mainstem_list_streams(struct mainstem_store *store, const char 
 
 /* ---- aggregates (pattern: event-sourced aggregate with a repository) --------------------------
  *
- * An aggregate's state is a fold of its stream's events. A command is decided on that state, and the
- * events it leads to are appended if the stream is still where the state came from; otherwise state
- * is loaded anew and the command decided again.
+ * An aggregate's state is a fold of its stream's events. A command is decided on that state, and
+ * the events it leads to are appended if the stream is still where the state came from; otherwise
+ * state is loaded anew and the command decided again.
  *
  * docs/patterns/event-sourced-aggregate-in-c.md and examples/embed/order.c show a whole one. */
 
@@ -624,9 +628,9 @@ struct mainstem_decision;   /* opaque */
 MAINSTEM_API int mainstem_buffer_append(struct mainstem_buffer *buffer, const void *data,
                                         size_t size);
 
-/* The callbacks are pure functions of their arguments: no I/O, no clock, no randomness, or replaying
- * would lead elsewhere. Each that returns int returns 0, or a code of its own (best positive) that
- * becomes the result of the call that led to it. They run on the caller's thread. */
+/* The callbacks are pure functions of their arguments: no I/O, no clock, no randomness, or
+ * replaying would lead elsewhere. Each that returns int returns 0, or a code of its own (best
+ * positive) that becomes the result of the call that led to it. They run on the caller's thread. */
 struct mainstem_aggregate_type {
     uint32_t struct_size;
     uint32_t snapshot_every; /* events between snapshots; 0 = none are made */
@@ -655,13 +659,14 @@ MAINSTEM_API int mainstem_repository_new(struct mainstem_store *store,
                                          struct mainstem_error *err);
 MAINSTEM_API_VOID void mainstem_repository_free(struct mainstem_repository *repository);
 
-/* Brings one aggregate's state: the newest snapshot and the events behind it. One that has no events
- * has version -1. Free with mainstem_aggregate_free. Blocks. MAINSTEM_EIO, MAINSTEM_ECORRUPT, or
- * what a callback returned. */
+/* Brings one aggregate's state: the newest snapshot and the events behind it. One that has no
+ * events has version -1. Free with mainstem_aggregate_free. Blocks. MAINSTEM_EIO,
+ * MAINSTEM_ECORRUPT, or what a callback returned. */
 MAINSTEM_API int mainstem_load(struct mainstem_repository *repository, const char *id,
                                struct mainstem_aggregate **ret_aggregate,
                                struct mainstem_error *err);
-/* One thread at a time per aggregate, for all of these. The state is borrowed until the next call. */
+/* One thread at a time per aggregate, for all of these. The state is borrowed until the next call.
+ * */
 MAINSTEM_API const void *mainstem_aggregate_state(const struct mainstem_aggregate *aggregate);
 /* Of the last event that the state has seen and the store has: -1, 0, 1 … */
 MAINSTEM_API int64_t mainstem_aggregate_version(const struct mainstem_aggregate *aggregate);
@@ -678,17 +683,17 @@ MAINSTEM_API int mainstem_emit(struct mainstem_decision *decision,
 /* Returns `code` (not 0), and leaves the message for the caller's struct mainstem_error. */
 MAINSTEM_API int mainstem_refuse(struct mainstem_decision *decision, int code, const char *message);
 
-/* Decides on a loaded aggregate and applies what was emitted to its state; nothing is stored yet. On
- * failure the aggregate is as before, except when a callback failed in the middle of applying: then
- * it is only good for freeing, and every call says so with MAINSTEM_EINVAL. May be repeated before
- * saving. Returns what decide or apply returned, MAINSTEM_ETOOBIG. */
+/* Decides on a loaded aggregate and applies what was emitted to its state; nothing is stored yet.
+ * On failure the aggregate is as before, except when a callback failed in the middle of applying:
+ * then it is only good for freeing, and every call says so with MAINSTEM_EINVAL. May be repeated
+ * before saving. Returns what decide or apply returned, MAINSTEM_ETOOBIG. */
 MAINSTEM_API int mainstem_decide(struct mainstem_aggregate *aggregate, mainstem_decide_fn *decide,
                                  const void *command, struct mainstem_error *err);
 
-/* Appends what was decided since the last save, expecting the version that was loaded or saved; with
- * nothing decided it only checks that. Makes a snapshot when one is due (its failure is no failure of
- * the save). ret_result may be NULL. Blocks. Errors of mainstem_append; after MAINSTEM_ECONFLICT load
- * anew, after MAINSTEM_EUNKNOWN reopen the store and load anew. */
+/* Appends what was decided since the last save, expecting the version that was loaded or saved;
+ * with nothing decided it only checks that. Makes a snapshot when one is due (its failure is no
+ * failure of the save). ret_result may be NULL. Blocks. Errors of mainstem_append; after
+ * MAINSTEM_ECONFLICT load anew, after MAINSTEM_EUNKNOWN reopen the store and load anew. */
 MAINSTEM_API int mainstem_save(struct mainstem_aggregate *aggregate,
                                struct mainstem_append_result *ret_result,
                                struct mainstem_error *err);

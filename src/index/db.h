@@ -20,7 +20,7 @@
 
 struct ms_index_db {
     const struct ms_env *env;
-    char *dir;      /* real, or a name inside RocksDB's memory environment */
+    char *dir; /* real, or a name inside RocksDB's memory environment */
     bool in_memory;
     rocksdb_env_t *rocks_env;
     rocksdb_cache_t *cache;
@@ -39,8 +39,8 @@ int ms_index_db_open(const struct ms_index_options *options, struct ms_index_db 
                      uint64_t *ret_applied, struct ms_error *err) MS_MUST_CHECK;
 void ms_index_db_close(struct ms_index_db *db); /* takes NULL */
 /* Renames the directory to "<dir>.damaged-<n>"; nothing to do when it isn't there. */
-int ms_index_db_move_aside(const struct ms_index_options *options,
-                           struct ms_error *err) MS_MUST_CHECK;
+int ms_index_db_move_aside(const struct ms_index_options *options, struct ms_error *err)
+    MS_MUST_CHECK;
 
 /* A file of sorted keys on its way into the database. */
 struct ms_index_file {
@@ -48,13 +48,13 @@ struct ms_index_file {
     rocksdb_sstfilewriter_t *writer;
     char path[MS_PATH_MAX];
 };
-int ms_index_file_open(struct ms_index_db *db, struct ms_index_file *file,
-                       struct ms_error *err) MS_MUST_CHECK;
+int ms_index_file_open(struct ms_index_db *db, struct ms_index_file *file, struct ms_error *err)
+    MS_MUST_CHECK;
 /* Keys must rise. */
 int ms_index_file_put(struct ms_index_file *file, struct ms_bytes key, struct ms_bytes value,
                       struct ms_error *err) MS_MUST_CHECK;
-int ms_index_file_remove(struct ms_index_file *file, struct ms_bytes key,
-                         struct ms_error *err) MS_MUST_CHECK;
+int ms_index_file_remove(struct ms_index_file *file, struct ms_bytes key, struct ms_error *err)
+    MS_MUST_CHECK;
 /* Finishes the file and makes it part of the database; durable when it returns. */
 int ms_index_file_ingest(struct ms_index_file *file, struct ms_error *err) MS_MUST_CHECK;
 /* Ends the use of `file`; what was not ingested is removed. */
@@ -95,8 +95,8 @@ int ms_index_db_corrupt(const char *what, struct ms_error *err);
 int ms_index_db_get(const struct ms_index_db *db, struct ms_bytes key, struct ms_buf *out,
                     struct ms_error *err) MS_MUST_CHECK;
 /* The newest commit time noted, -1 when there is none. */
-int ms_index_db_last_time(const struct ms_index_db *db, int64_t *ret_ms,
-                          struct ms_error *err) MS_MUST_CHECK;
+int ms_index_db_last_time(const struct ms_index_db *db, int64_t *ret_ms, struct ms_error *err)
+    MS_MUST_CHECK;
 
 /* A number that RocksDB keeps, e.g. "rocksdb.num-files-at-level0"; 0 when it doesn't know. */
 uint64_t ms_index_db_property(const struct ms_index_db *db, const char *name);

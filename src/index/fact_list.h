@@ -34,7 +34,6 @@ const struct ms_overlay_fact *ms_fact_list_find(const struct ms_fact_list *list,
 /* The first fact whose name is >= name, or > name; go on with ms_fact_list_next. */
 const struct ms_overlay_fact *ms_fact_list_seek(const struct ms_fact_list *list,
                                                 struct ms_bytes name, bool after);
-static inline const struct ms_overlay_fact *
-ms_fact_list_next(const struct ms_overlay_fact *fact) {
+static inline const struct ms_overlay_fact *ms_fact_list_next(const struct ms_overlay_fact *fact) {
     return fact->next[0];
 }

@@ -49,8 +49,8 @@ struct flush {
 
 static int put(struct flush *flush, const uint8_t *key, size_t key_len, const uint8_t *value,
                size_t value_len) {
-    return ms_index_file_put(&flush->file, ms_bytes_of(key, key_len),
-                             ms_bytes_of(value, value_len), flush->err);
+    return ms_index_file_put(&flush->file, ms_bytes_of(key, key_len), ms_bytes_of(value, value_len),
+                             flush->err);
 }
 
 static int out_of_memory(struct flush *flush) {
@@ -80,9 +80,8 @@ static int write_facts(struct flush *flush) {
         if (fact->name.len)
             memcpy(key + 1, fact->name.data, fact->name.len);
         struct ms_bytes name = ms_bytes_of(key, 1 + fact->name.len);
-        int rc = fact->removed
-                     ? ms_index_file_remove(&flush->file, name, flush->err)
-                     : put(flush, key, name.len, fact->value, fact->value_len);
+        int rc = fact->removed ? ms_index_file_remove(&flush->file, name, flush->err)
+                               : put(flush, key, name.len, fact->value, fact->value_len);
         if (rc)
             return rc;
     }

@@ -196,8 +196,8 @@ int ms_index_flush(struct ms_index *index, struct ms_error *err) {
     if (rc == 0 && !index->frozen) {
         rc = freeze(index);
         if (rc)
-            ms_error_set(err, rc, "index: %s", rc == MS_ENOMEM ? "out of memory"
-                                                               : "a fold is incomplete");
+            ms_error_set(err, rc, "index: %s",
+                         rc == MS_ENOMEM ? "out of memory" : "a fold is incomplete");
     }
     if (rc == 0)
         rc = finish_frozen(index, err);

@@ -37,8 +37,8 @@ static int open_database(const struct ms_index_options *options, struct ms_index
 static void init_locks(struct ms_index *index) {
     pthread_rwlockattr_t attributes;
     MS_ASSERT(pthread_rwlockattr_init(&attributes) == 0);
-    MS_ASSERT(pthread_rwlockattr_setkind_np(
-                  &attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) == 0);
+    MS_ASSERT(pthread_rwlockattr_setkind_np(&attributes,
+                                            PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) == 0);
     MS_ASSERT(pthread_rwlock_init(&index->lock, &attributes) == 0);
     pthread_rwlockattr_destroy(&attributes);
     MS_ASSERT(pthread_mutex_init(&index->mutex, NULL) == 0);

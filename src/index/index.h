@@ -50,26 +50,30 @@ uint64_t ms_index_term(enum ms_term_kind kind, struct ms_bytes value);
 
 struct ms_index_options {
     const struct ms_env *env;
-    const char *dir;              /* made when missing; NULL = in memory only (RocksDB's memory environment; tests) */
+    const char
+        *dir; /* made when missing; NULL = in memory only (RocksDB's memory environment; tests) */
     struct ms_uuid store_uuid;
-    size_t overlay_entries_max;   /* a generation is frozen and flushed at this many appends and facts (or 256 bytes of
+    size_t
+        overlay_entries_max; /* a generation is frozen and flushed at this many appends and facts (or 256 bytes of
                                      memory for each of so many); default 1,000,000 */
-    size_t block_cache_bytes;     /* RocksDB's block cache; default 64 MiB */
-    bool manual;                  /* no thread: the caller calls ms_index_flush, else the overlay grows */
+    size_t block_cache_bytes; /* RocksDB's block cache; default 64 MiB */
+    bool manual; /* no thread: the caller calls ms_index_flush, else the overlay grows */
 };
 
 /* One append as the log published it. Borrowed for the call. */
 struct ms_index_append {
-    uint64_t position;           /* of the first record; rises from append to append; < 2^63 */
-    uint32_t record_count;       /* at least 1 */
+    uint64_t position;     /* of the first record; rises from append to append; < 2^63 */
+    uint32_t record_count; /* at least 1 */
     uint32_t topic;
     uint16_t partition;
     bool has_stream;
     struct ms_stream_id stream;
-    int64_t last_version;        /* when has_stream; the append holds last_version - record_count + 1 .. last_version */
-    int64_t first_offset;        /* may be lower than that of an earlier append (a transaction that ended late) */
+    int64_t
+        last_version; /* when has_stream; the append holds last_version - record_count + 1 .. last_version */
+    int64_t
+        first_offset; /* may be lower than that of an earlier append (a transaction that ended late) */
     int64_t commit_time_ms;
-    const uint64_t *terms;       /* distinct */
+    const uint64_t *terms; /* distinct */
     size_t term_count;
 };
 
@@ -83,8 +87,8 @@ struct ms_index_fact {
 /* Opens or makes it. An index of another store, another format or one that can't be read is moved aside (renamed to
  * "<dir>.damaged-<n>"; never deleted) and an empty one is made: *ret_applied is then 0. MS_EIO, MS_ENOMEM, MS_ENOSPC,
  * MS_ELOCKED. */
-int ms_index_open(const struct ms_index_options *options, struct ms_index **ret_index, uint64_t *ret_applied,
-                  struct ms_error *err) MS_MUST_CHECK;
+int ms_index_open(const struct ms_index_options *options, struct ms_index **ret_index,
+                  uint64_t *ret_applied, struct ms_error *err) MS_MUST_CHECK;
 /* Moves the directory of a closed index aside as a damaged one, so that it can be opened anew and empty: for an index that
  * is ahead of its log. Nothing to do when there is none. MS_EIO. */
 int ms_index_discard(const struct ms_index_options *options, struct ms_error *err) MS_MUST_CHECK;
@@ -97,8 +101,9 @@ void ms_index_close(struct ms_index *index, bool flush);
  * its limits; nothing was folded. MS_ENOSPC, MS_EIO: folded, but the flush in the background has failed since the last
  * call; it is reported once and tried again by itself (no space: the log goes on; the overlay may then grow to four times
  * its size before appends wait). */
-int ms_index_apply(struct ms_index *index, const struct ms_index_append *appends, size_t append_count,
-                   const struct ms_index_fact *facts, size_t fact_count, uint64_t next_position) MS_MUST_CHECK;
+int ms_index_apply(struct ms_index *index, const struct ms_index_append *appends,
+                   size_t append_count, const struct ms_index_fact *facts, size_t fact_count,
+                   uint64_t next_position) MS_MUST_CHECK;
 
 /* Everything up to here is in RocksDB. */
 uint64_t ms_index_applied(struct ms_index *index);
@@ -109,11 +114,12 @@ uint64_t ms_index_next_position(struct ms_index *index);
 int ms_index_flush(struct ms_index *index, struct ms_error *err) MS_MUST_CHECK;
 
 /* Newest append of a stream. MS_ENOTFOUND. */
-int ms_index_stream_head(struct ms_index *index, const struct ms_stream_id *stream, int64_t *ret_version,
-                         uint64_t *ret_position, struct ms_error *err) MS_MUST_CHECK;
+int ms_index_stream_head(struct ms_index *index, const struct ms_stream_id *stream,
+                         int64_t *ret_version, uint64_t *ret_position, struct ms_error *err)
+    MS_MUST_CHECK;
 
 struct ms_index_place {
-    uint64_t position;    /* first record of the append */
+    uint64_t position; /* first record of the append */
     int64_t last_version;
     uint32_t record_count;
 };
@@ -121,31 +127,33 @@ struct ms_index_place {
 
 /* Appends of a stream that hold versions >= from (ascending) or <= from (descending), at most `max` of them, in that
  * order. *ret_count < max only when there are no more. */
-int ms_index_stream_scan(struct ms_index *index, const struct ms_stream_id *stream, int64_t from, bool descending,
-                         size_t max, struct ms_index_place *ret_places, size_t *ret_count, struct ms_error *err)
-    MS_MUST_CHECK;
+int ms_index_stream_scan(struct ms_index *index, const struct ms_stream_id *stream, int64_t from,
+                         bool descending, size_t max, struct ms_index_place *ret_places,
+                         size_t *ret_count, struct ms_error *err) MS_MUST_CHECK;
 
 /* First positions of entries in any of the terms' postings (a union, without repeats) that are >= from (ascending) or
  * <= from (descending), at most max, in order. */
-int ms_index_term_scan(struct ms_index *index, const uint64_t *terms, size_t term_count, uint64_t from, bool descending,
-                       size_t max, uint64_t *ret_positions, size_t *ret_count, struct ms_error *err) MS_MUST_CHECK;
+int ms_index_term_scan(struct ms_index *index, const uint64_t *terms, size_t term_count,
+                       uint64_t from, bool descending, size_t max, uint64_t *ret_positions,
+                       size_t *ret_count, struct ms_error *err) MS_MUST_CHECK;
 
 /* The entry of a partition that holds `offset`, or the next one after it (compaction leaves gaps). MS_ENOTFOUND. */
-int ms_index_offset(struct ms_index *index, uint32_t topic, uint16_t partition, int64_t offset, uint64_t *ret_position,
-                    int64_t *ret_first_offset, struct ms_error *err) MS_MUST_CHECK;
+int ms_index_offset(struct ms_index *index, uint32_t topic, uint16_t partition, int64_t offset,
+                    uint64_t *ret_position, int64_t *ret_first_offset, struct ms_error *err)
+    MS_MUST_CHECK;
 
 /* A position from which every event with commit time > time_ms is reached by reading forward, and before which there is
  * none; 0 when unknown. A lower bound: the reader compares exactly. */
-int ms_index_time_floor(struct ms_index *index, int64_t time_ms, uint64_t *ret_position, struct ms_error *err)
-    MS_MUST_CHECK;
+int ms_index_time_floor(struct ms_index *index, int64_t time_ms, uint64_t *ret_position,
+                        struct ms_error *err) MS_MUST_CHECK;
 
 /* Facts. get: value appended to *out; MS_ENOTFOUND. list: all facts whose name begins with prefix and sorts after
  * `after` (empty: from the first), in name order, until visit returns non-zero (which is then returned). */
-int ms_index_fact_get(struct ms_index *index, struct ms_bytes name, struct ms_buf *out, struct ms_error *err)
-    MS_MUST_CHECK;
+int ms_index_fact_get(struct ms_index *index, struct ms_bytes name, struct ms_buf *out,
+                      struct ms_error *err) MS_MUST_CHECK;
 typedef int ms_index_fact_fn(void *context, struct ms_bytes name, struct ms_bytes value);
-int ms_index_fact_list(struct ms_index *index, struct ms_bytes prefix, struct ms_bytes after, ms_index_fact_fn *visit,
-                       void *context, struct ms_error *err) MS_MUST_CHECK;
+int ms_index_fact_list(struct ms_index *index, struct ms_bytes prefix, struct ms_bytes after,
+                       ms_index_fact_fn *visit, void *context, struct ms_error *err) MS_MUST_CHECK;
 
 struct ms_index_stats {
     uint64_t applied, next_position;

@@ -37,9 +37,9 @@ struct ms_index {
     pthread_cond_t wake; /* for the flush thread: frozen, retry or stop was set */
     pthread_cond_t done; /* for those who wait: an attempt to flush has ended */
     pthread_t thread;
-    bool writing;        /* an attempt is under way */
-    bool retry;          /* ends the pause after a failure */
-    atomic_bool stop;    /* ends the thread; written under the mutex */
+    bool writing;     /* an attempt is under way */
+    bool retry;       /* ends the pause after a failure */
+    atomic_bool stop; /* ends the thread; written under the mutex */
     uint64_t applied;
     uint64_t flushes, failures, stalls;
     unsigned failures_in_row;

@@ -21,8 +21,7 @@
 /* MS_EAGAIN: the generation doesn't know the name. */
 static int get_from(const struct ms_overlay *overlay, struct ms_bytes name, struct ms_buf *out,
                     struct ms_error *err) {
-    const struct ms_overlay_fact *fact =
-        overlay ? ms_fact_list_find(&overlay->facts, name) : NULL;
+    const struct ms_overlay_fact *fact = overlay ? ms_fact_list_find(&overlay->facts, name) : NULL;
     if (!fact)
         return MS_EAGAIN;
     if (fact->removed)

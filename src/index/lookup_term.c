@@ -88,8 +88,7 @@ static void open_in_database(struct ms_index *index, struct cursor *cursor,
     if (scan->descending || from != 0)
         ms_iterator_seek_for_prev(cursor->iterator, key);
     if (!scan->descending &&
-        (from == 0 ||
-         !ms_iterator_is_in(cursor->iterator, ms_bytes_of(bytes, MS_KEY_TERM_PREFIX))))
+        (from == 0 || !ms_iterator_is_in(cursor->iterator, ms_bytes_of(bytes, MS_KEY_TERM_PREFIX))))
         ms_iterator_seek(cursor->iterator, key);
 }
 
@@ -127,8 +126,7 @@ static void open_in_generation(const struct ms_overlay *overlay, struct cursor *
         take_range(cursor, scan);
         return;
     }
-    cursor->chunk =
-        ms_run_find(ms_posting_ref_run(ref), scan->descending ? scan->high : scan->low);
+    cursor->chunk = ms_run_find(ms_posting_ref_run(ref), scan->descending ? scan->high : scan->low);
 }
 
 static void load_from_generation(struct cursor *cursor, const struct term_scan *scan) {

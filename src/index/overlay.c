@@ -18,7 +18,8 @@ int ms_overlay_new(uint64_t base, int64_t last_time_ms, struct ms_overlay **ret_
     atomic_init(&overlay->refs, 1);
     overlay->base = overlay->next = overlay->folded = base;
     overlay->times.last_ms = last_time_ms;
-    ms_arena_init(&overlay->arena, SIZE_MAX); /* the generation as a whole is bounded by its index */
+    ms_arena_init(&overlay->arena,
+                  SIZE_MAX); /* the generation as a whole is bounded by its index */
     *ret_overlay = overlay;
     return 0;
 }
@@ -144,7 +145,8 @@ static int add_time(struct ms_time_list *times, int64_t ms, uint64_t position) {
 bool ms_overlay_time_floor(const struct ms_overlay *overlay, int64_t time_ms,
                            uint64_t *ret_position) {
     const struct ms_time_list *times = &overlay->times;
-    size_t low = 0, high = times->count; /* items before `low` are <= time_ms, from `high` on later */
+    size_t low = 0,
+           high = times->count; /* items before `low` are <= time_ms, from `high` on later */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (times->items[middle].ms <= time_ms)
@@ -184,7 +186,8 @@ static int fold_append(struct ms_overlay *overlay, const struct ms_index_append 
         rc = ms_stream_table_add(&overlay->streams, &overlay->arena, &append->stream, &extent);
     }
     for (size_t i = 0; rc == 0 && i < append->term_count; i++)
-        rc = ms_term_table_add(&overlay->terms, &overlay->arena, append->terms[i], append->position);
+        rc =
+            ms_term_table_add(&overlay->terms, &overlay->arena, append->terms[i], append->position);
     if (rc == 0)
         rc = add_to_partition(overlay, append);
     if (rc == 0)

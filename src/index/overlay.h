@@ -60,8 +60,8 @@ struct ms_overlay {
 };
 
 /* An empty generation that begins at `base`; one reference. MS_ENOMEM. */
-int ms_overlay_new(uint64_t base, int64_t last_time_ms,
-                   struct ms_overlay **ret_overlay) MS_MUST_CHECK;
+int ms_overlay_new(uint64_t base, int64_t last_time_ms, struct ms_overlay **ret_overlay)
+    MS_MUST_CHECK;
 struct ms_overlay *ms_overlay_ref(struct ms_overlay *overlay);
 void ms_overlay_unref(struct ms_overlay *overlay); /* takes NULL */
 

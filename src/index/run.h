@@ -41,8 +41,8 @@ _Static_assert(MS_RUN_POSTINGS_MAX <= MS_CHUNK_ENTRIES_MAX, "a chunk is decoded 
 
 /* Adds an entry at the end of the run whose newest chunk is *newest (NULL: an empty run). Positions
  * only rise; the newest one again changes nothing. MS_ENOMEM: nothing was changed. */
-int ms_run_add_posting(struct ms_arena *arena, struct ms_run_chunk **newest,
-                       uint64_t position) MS_MUST_CHECK;
+int ms_run_add_posting(struct ms_arena *arena, struct ms_run_chunk **newest, uint64_t position)
+    MS_MUST_CHECK;
 /* As above; *unordered becomes true when the extent starts before the one before it ends. */
 int ms_run_add_extent(struct ms_arena *arena, struct ms_run_chunk **newest,
                       const struct ms_extent *extent, bool *unordered) MS_MUST_CHECK;

@@ -44,8 +44,8 @@ void ms_stream_table_prefetch_node(const struct ms_stream_table *table,
                                    const struct ms_stream_id *id);
 /* Adds an append; the newest one again changes nothing. MS_ENOMEM: fold it again. */
 int ms_stream_table_add(struct ms_stream_table *table, struct ms_arena *arena,
-                        const struct ms_stream_id *id,
-                        const struct ms_extent *append) MS_MUST_CHECK;
+                        const struct ms_stream_id *id, const struct ms_extent *append)
+    MS_MUST_CHECK;
 /* NULL when it isn't there. */
 const struct ms_overlay_stream *ms_stream_table_find(const struct ms_stream_table *table,
                                                      const struct ms_stream_id *id);

@@ -11,7 +11,7 @@
 #define PAGE_FIRST_BYTES ((size_t)8 << 10)
 #define PAGE_FIRST_EVENTS 32u
 #define PAGE_BYTES_MIN 4096u
-#define PAGE_BYTES_DEFAULT ((size_t)256 << 10)
+#define PAGE_BYTES_DEFAULT ((size_t)128 << 10)
 #define PAGE_BYTES_MAX ((size_t)16 << 20)
 
 struct mainstem_iterator {

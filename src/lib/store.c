@@ -96,6 +96,7 @@ static struct ms_store_options store_options(const struct mainstem_options *from
     TAKE(options.idempotence_window, from->idempotence_window);
     TAKE(options.topics_max, from->topics_max);
     TAKE(options.topic_partitions, from->topic_partitions);
+    options.index_in_memory = store->env != ms_env_system(); /* RocksDB knows only the real one */
     options.on_failure = store_failed;
     options.on_progress = store_progress;
     options.context = store;

@@ -286,6 +286,11 @@ int ms_log_cursor_next(struct ms_log_cursor *cursor, struct ms_log_entry *ret_en
         if (rc >= 0) /* 1 from enter_block: entries follow */
             rc = read_entry(cursor, ret_entry, err);
     }
+    if (rc < 0) { /* where the cursor stands is not sure any more: the next call looks it up */
+        cursor->positioned = false;
+        drop_window(cursor);
+        leave_frame(cursor);
+    }
     return rc;
 }
 

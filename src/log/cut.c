@@ -62,7 +62,7 @@ static int end_segment(struct ms_log *log, struct ms_segment *segment, uint64_t 
     int rc = 0;
     if (atomic_load(&segment->state) != MS_SEGMENT_SEALED) {
         atomic_store(&segment->end_position, ms_log_end(log));
-        rc = ms_segment_seal(segment, err);
+        rc = ms_log_seal(log, segment, err);
     }
     if (rc != 0 || atomic_load(&segment->end_position) <= end)
         return rc;

@@ -26,8 +26,10 @@ static int name_segment(struct ms_log *log, struct ms_segment *segment, struct m
         rc = ms_vfs_sync_dir(log->env->vfs, log->dir, err);
     if (rc != 0)
         return rc;
+    pthread_mutex_lock(&log->mutex); /* the keeper may still be filling it */
     memcpy(segment->path, path, strlen(path) + 1);
     segment->named = true;
+    pthread_mutex_unlock(&log->mutex);
     return 0;
 }
 

@@ -23,7 +23,7 @@
 #define MS_FRAME_HEADER_LEN 32u
 #define MS_FRAME_TIME_LEN 8u
 #define MS_FRAME_CONTENT_TARGET ((size_t)64 << 10) /* a frame is closed when it has this much */
-#define MS_FRAME_CONTENT_MAX ((size_t)192 << 20)
+#define MS_FRAME_CONTENT_MAX ((size_t)544 << 20)   /* one entry of the largest append there is */
 
 /* Appends the payload of a frame made of `content` to *out. MS_ENOMEM, MS_ETOOBIG. */
 int ms_frame_write(struct ms_bytes content, uint32_t entries, struct ms_buf *out) MS_MUST_CHECK;

@@ -116,7 +116,8 @@ struct ms_log {
     struct ms_segment *to_seal[MS_LOG_TO_SEAL_MAX];
     size_t to_seal_count;
     bool no_space;
-    bool hungry; /* somebody waits for room: fill without pauses */
+    int64_t warned_us; /* of little free space */
+    bool hungry;       /* somebody waits for room: fill without pauses */
     _Atomic(bool) direct;
 
     _Atomic(uint64_t) end; /* readers see below it */
@@ -145,6 +146,9 @@ int ms_log_add_segment(struct ms_log *log, struct ms_segment *segment) MS_MUST_C
 /* The segment that holds position (or the first after it), referenced; NULL at the end. */
 struct ms_segment *ms_log_find_segment(struct ms_log *log, uint64_t position);
 int ms_log_chunk_new(struct ms_log *log, size_t size, struct ms_blob **ret_chunk) MS_MUST_CHECK;
+struct ms_segment_owner ms_log_owner(const struct ms_log *log);
+/* ms_segment_seal for a segment of this log. */
+int ms_log_seal(struct ms_log *log, struct ms_segment *segment, struct ms_error *err) MS_MUST_CHECK;
 
 /* sequencer.c; all under log->mutex */
 /* Puts a mark (no entries) as a block of its own at the end of the queue. */

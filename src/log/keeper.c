@@ -20,6 +20,8 @@
 #define FILL_AHEAD_BYTES ((uint64_t)32 << 20)
 #define FILL_PAUSE_US 4000
 #define NO_SPACE_RETRY_S 1
+#define WARN_FREE_PERCENT 15u
+#define WARN_EVERY_US ((int64_t)600 * 1000000)
 
 static struct ms_blob *zeros_of(struct ms_log *log) {
     struct ms_blob *blob = NULL;
@@ -54,9 +56,8 @@ static int write_zeros(struct ms_log *log, struct ms_file *file, uint64_t from, 
     return rc;
 }
 
-static int open_for_filling(struct ms_log *log, const char *path, struct ms_file **ret_file,
-                            struct ms_error *err) {
-    int flags = MS_OPEN_WRITE | MS_OPEN_CREATE;
+static int open_for_filling(struct ms_log *log, const char *path, int flags,
+                            struct ms_file **ret_file, struct ms_error *err) {
     struct ms_vfs *vfs = log->env->vfs;
     if (atomic_load(&log->direct)) {
         int rc = ms_vfs_open(vfs, path, flags | MS_OPEN_DIRECT, ret_file, err);
@@ -67,6 +68,22 @@ static int open_for_filling(struct ms_log *log, const char *path, struct ms_file
     return ms_vfs_open(vfs, path, flags, ret_file, err);
 }
 
+/* The committer gives a spare its final name as soon as it is in use: the file is looked for again
+ * under that one. Only a spare's first step makes a file. */
+static int open_to_fill(struct ms_log *log, struct ms_segment *segment, bool create,
+                        struct ms_file **ret_file, struct ms_error *err) {
+    char path[MS_PATH_MAX];
+    int rc = MS_ENOTFOUND;
+    for (int attempt = 0; attempt < 2 && rc == MS_ENOTFOUND; attempt++) {
+        pthread_mutex_lock(&log->mutex);
+        memcpy(path, segment->path, strlen(segment->path) + 1);
+        pthread_mutex_unlock(&log->mutex);
+        rc = open_for_filling(log, path, MS_OPEN_WRITE | (create ? MS_OPEN_CREATE : 0), ret_file,
+                              err);
+    }
+    return rc;
+}
+
 /* Prepares the next step of a segment; its ready_bytes moves when that is durable. */
 static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t target,
                      struct ms_error *err) {
@@ -74,14 +91,14 @@ static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t ta
     uint64_t to = from == 0 ? FILL_WRITE_BYTES : from + FILL_STEP_BYTES;
     to = to < target ? to : target;
     struct ms_file *file;
-    int rc = open_for_filling(log, segment->path, &file, err);
+    int rc = open_to_fill(log, segment, from == 0 && !segment->named, &file, err);
     if (rc != 0)
         return rc;
     rc = write_zeros(log, file, from, to, err);
     if (rc == MS_EUNSUPPORTED) { /* refused only when it came to writing */
         atomic_store(&log->direct, false);
         ms_file_close(file);
-        rc = ms_vfs_open(log->env->vfs, segment->path, MS_OPEN_WRITE, &file, err);
+        rc = open_to_fill(log, segment, false, &file, err);
         if (rc != 0)
             return rc;
         rc = write_zeros(log, file, from, to, err);
@@ -92,6 +109,22 @@ static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t ta
     if (rc == 0)
         atomic_store_explicit(&segment->ready_bytes, to, memory_order_release);
     return rc;
+}
+
+/* A full disk is announced while there is still time. */
+static void warn_of_little_space(struct ms_log *log) {
+    uint64_t free_bytes, total;
+    int64_t now_us = ms_clock_monotonic_us(log->env->clock);
+    if (log->options.on_warning == NULL ||
+        (log->warned_us != 0 && now_us - log->warned_us < WARN_EVERY_US) ||
+        ms_vfs_free_space(log->env->vfs, log->dir, &free_bytes, &total, NULL) != 0 ||
+        free_bytes >= total / 100 * WARN_FREE_PERCENT)
+        return;
+    char text[200];
+    snprintf(text, sizeof text, "only %llu MiB of %llu MiB are free for the log in %.100s",
+             (unsigned long long)(free_bytes >> 20), (unsigned long long)(total >> 20), log->dir);
+    log->warned_us = now_us;
+    log->options.on_warning(log->options.context, text);
 }
 
 static int make_spare(struct ms_log *log, struct ms_segment **ret_spare, struct ms_error *err) {
@@ -159,7 +192,7 @@ static void adopt_spare(struct ms_log *log, struct ms_segment *spare) {
 /* A segment that could not be sealed stays as it is: without footer it is scanned at the next
  * start. */
 static void seal_oldest(struct ms_log *log, struct ms_segment *segment) {
-    ms_ignore(ms_segment_seal(segment, NULL));
+    ms_ignore(ms_log_seal(log, segment, NULL));
     pthread_mutex_lock(&log->mutex);
     log->to_seal_count--;
     memmove(log->to_seal, log->to_seal + 1, log->to_seal_count * sizeof log->to_seal[0]);
@@ -197,6 +230,8 @@ bool ms_keeper_step(struct ms_log *log) {
     pthread_mutex_unlock(&log->mutex);
     struct ms_error error = {0};
     int rc = do_chore(log, &chore, &error);
+    if (chore.kind == CHORE_MAKE_SPARE || chore.kind == CHORE_FILL_ACTIVE)
+        warn_of_little_space(log);
     ms_segment_unref(held);
     pthread_mutex_lock(&log->mutex);
     bool filling = chore.kind != CHORE_NONE && chore.kind != CHORE_SEAL;

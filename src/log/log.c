@@ -41,6 +41,20 @@ struct ms_segment *ms_log_find_segment(struct ms_log *log, uint64_t position) {
     return found;
 }
 
+struct ms_segment_owner ms_log_owner(const struct ms_log *log) {
+    return (struct ms_segment_owner){
+        .env = log->env,
+        .log_uuid = log->options.store_uuid,
+        .shard = log->options.shard,
+        .epoch = log->epoch,
+    };
+}
+
+int ms_log_seal(struct ms_log *log, struct ms_segment *segment, struct ms_error *err) {
+    struct ms_segment_owner owner = ms_log_owner(log);
+    return ms_segment_seal(segment, &owner, err);
+}
+
 /* ---- memory for blocks ---- */
 
 struct chunk {
@@ -144,6 +158,8 @@ void ms_log_poison(struct ms_log *log, const struct ms_error *error) {
     if (first && log->options.on_failure != NULL)
         log->options.on_failure(log->options.context, &log->failure);
 }
+
+void ms_log_fail(struct ms_log *log, const struct ms_error *error) { ms_log_poison(log, error); }
 
 /* ---- opening ---- */
 

@@ -60,7 +60,7 @@ struct ms_log_options {
     enum ms_durability durability;
     bool buffered_writes;
     bool read_only; /* nothing is written, nothing is cut: for restore and readers of backups */
-    bool manual; /* no threads: the caller runs ms_log_run */
+    bool manual;    /* no threads: the caller runs ms_log_run */
     uint64_t segment_bytes;
     size_t append_bytes_max; /* of one admission; must fit a segment */
     size_t tail_cache_bytes;
@@ -74,6 +74,7 @@ struct ms_log_options {
     /* The log is poisoned. Called once, from whichever thread found out. */
     void (*on_failure)(void *context, const struct ms_error *error);
     void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total);
+    void (*on_warning)(void *context, const char *message);
 };
 
 /* Opens, recovers, starts a new epoch (unless read_only). MS_ECORRUPT and MS_EFORMAT name segment
@@ -126,6 +127,8 @@ uint64_t ms_log_next_position(const struct ms_log *log);
 /* Readers see positions below it. */
 uint64_t ms_log_end(struct ms_log *log);
 bool ms_log_failed(struct ms_log *log);
+/* Poisons the log: for whoever finds out that answers can't be trusted any more. */
+void ms_log_fail(struct ms_log *log, const struct ms_error *error);
 
 struct ms_log_info {
     uint64_t end, sequence;

@@ -9,12 +9,17 @@
 
 #define SCAN_READ_BYTES ((size_t)1 << 20)
 #define PROGRESS_EVERY ((uint64_t)16 << 20)
+#define SET_ASIDE_MAX 1000u
 
 /* ---- the decision ---- */
 
 static bool found_newer_format(const struct ms_recovery_evidence *e, uint64_t expected) {
     (void)expected;
     return e->newer_format;
+}
+static bool found_rewritten(const struct ms_recovery_evidence *e, uint64_t expected) {
+    (void)expected;
+    return e->rewritten;
 }
 static bool found_later_durable(const struct ms_recovery_evidence *e, uint64_t expected) {
     return e->blocks && e->synced_through > expected;
@@ -33,9 +38,8 @@ static const struct {
     bool (*when)(const struct ms_recovery_evidence *evidence, uint64_t expected);
     enum ms_recovery_verdict verdict;
 } decision_table[] = {
-    {found_newer_format, MS_RECOVERY_REFUSE},
-    {found_later_durable, MS_RECOVERY_DAMAGE},
-    {found_bytes, MS_RECOVERY_TORN},
+    {found_newer_format, MS_RECOVERY_REFUSE},  {found_rewritten, MS_RECOVERY_DAMAGE},
+    {found_later_durable, MS_RECOVERY_DAMAGE}, {found_bytes, MS_RECOVERY_TORN},
     {found_nothing, MS_RECOVERY_END},
 };
 
@@ -134,7 +138,8 @@ static int scan_block(struct scan *scan, struct chain *chain, struct ms_error *e
     if (rc != 0)
         return rc == MS_ENEEDMORE ? 0 : rc;
     struct ms_block_header header;
-    if (ms_block_header_read(bytes, &header) != 0 ||
+    /* A segment that was written anew is taken by its footer or not at all. */
+    if (ms_block_header_read(bytes, &header) != 0 || header.flags & MS_BLOCK_REWRITTEN ||
         !continues(scan->log, scan->segment, chain, &header))
         return 0;
     rc = scan_need(scan, header.length, &bytes, err);
@@ -171,6 +176,7 @@ static void probe_page(const struct ms_log *log, uint64_t segment, const uint8_t
         !ms_uuid_equal(&header.store_uuid, &log->options.store_uuid))
         return;
     evidence->blocks = true;
+    evidence->rewritten |= (header.flags & MS_BLOCK_REWRITTEN) != 0;
     if (header.synced_through > evidence->synced_through)
         evidence->synced_through = header.synced_through;
 }
@@ -270,6 +276,23 @@ static int scan_segment(struct recovery *recovery, struct ms_segment *segment,
     return 0;
 }
 
+/* Row 8: a whole block that is not this segment's, at its very start. Space is zeros before it gets a
+ * segment's name, so that is a file from elsewhere, not what a power cut leaves. */
+static int check_not_foreign(const struct ms_log *log, const struct ms_segment *segment,
+                             struct ms_error *err) {
+    uint8_t bytes[MS_BLOCK_HEADER_LEN];
+    struct ms_block_header header;
+    size_t len;
+    int rc = ms_file_read(segment->reader, 0, bytes, sizeof bytes, 0, &len, err);
+    if (rc != 0)
+        return rc;
+    if (len < sizeof bytes || ms_block_header_read(bytes, &header) != 0 ||
+        (ms_uuid_equal(&header.store_uuid, &log->options.store_uuid) &&
+         header.shard == log->options.shard && header.segment == segment->first_position))
+        return 0;
+    return damaged(segment, 0, "it is another store's, shard's or segment's file", err);
+}
+
 /* Row 7: the first block of a sealed segment continues the chain. */
 static int check_sealed_start(struct recovery *recovery, struct ms_segment *segment,
                               struct ms_error *err) {
@@ -297,17 +320,39 @@ static void take_sealed(struct recovery *recovery, const struct ms_segment *segm
     recovery->log->clean_start = false;
 }
 
+/* A name for a file that is set aside, which nothing has yet. */
+static int torn_path(const struct ms_log *log, const char *name, uint32_t epoch,
+                     char out[MS_PATH_MAX], struct ms_error *err) {
+    for (unsigned n = 0; n < SET_ASIDE_MAX; n++) {
+        char torn[96];
+        struct ms_file *file;
+        if (n == 0)
+            snprintf(torn, sizeof torn, "%s.torn-%u", name, (unsigned)epoch);
+        else
+            snprintf(torn, sizeof torn, "%s.torn-%u.%u", name, (unsigned)epoch, n);
+        int rc = ms_path_join(out, log->dir, torn);
+        if (rc != 0)
+            return ms_error_set(err, rc, "path of the shard is too long");
+        rc = ms_vfs_open(log->env->vfs, out, MS_OPEN_READ, &file, err);
+        if (rc == MS_ENOTFOUND)
+            return 0;
+        if (rc != 0)
+            return rc;
+        ms_file_close(file);
+    }
+    return ms_error_set(err, MS_EEXIST, "%s was set aside too often; see %s", name, log->dir);
+}
+
 /* Renames later segments that hold nothing acknowledged; they were probed. */
-static int set_aside(struct ms_log *log, uint64_t first_position, struct ms_error *err) {
-    char name[MS_SEGMENT_NAME_LEN + 1], from[MS_PATH_MAX], to[MS_PATH_MAX], torn[64];
+static int set_aside(const struct recovery *recovery, uint64_t first_position,
+                     struct ms_error *err) {
+    struct ms_log *log = recovery->log;
+    char name[MS_SEGMENT_NAME_LEN + 1], from[MS_PATH_MAX], to[MS_PATH_MAX];
     ms_segment_name(first_position, name);
-    snprintf(torn, sizeof torn, "%s.torn-%u", name, (unsigned)log->epoch);
-    int rc = ms_path_join(from, log->dir, name);
-    if (rc == 0)
-        rc = ms_path_join(to, log->dir, torn);
-    if (rc != 0)
-        return ms_error_set(err, rc, "path of the shard is too long");
-    return ms_vfs_rename(log->env->vfs, from, to, err);
+    if (ms_path_join(from, log->dir, name) != 0)
+        return ms_error_set(err, MS_ETOOBIG, "path of the shard is too long");
+    int rc = torn_path(log, name, recovery->chain.epoch + 1, to, err);
+    return rc != 0 ? rc : ms_vfs_rename(log->env->vfs, from, to, err);
 }
 
 /* Rows 1 to 5 for the segment where the chain ended; `later` names follow it. */
@@ -320,10 +365,10 @@ static int judge_end(struct recovery *recovery, struct ms_segment *segment, size
     for (size_t i = later; rc == 0 && i < recovery->name_count; i++) {
         struct ms_segment *next;
         rc = open_segment(log, recovery->names[i], &next, err);
-        if (rc == 0)
+        if (rc == 0) {
             rc = probe(log, next, 0, &evidence, err);
-        if (rc == 0)
             ms_segment_unref(next);
+        }
     }
     if (rc != 0)
         return rc;
@@ -341,7 +386,7 @@ static int judge_end(struct recovery *recovery, struct ms_segment *segment, size
         break;
     }
     for (size_t i = later; rc == 0 && !log->options.read_only && i < recovery->name_count; i++)
-        rc = set_aside(log, recovery->names[i], err);
+        rc = set_aside(recovery, recovery->names[i], err);
     return rc;
 }
 
@@ -377,6 +422,11 @@ static int recover_segment(struct recovery *recovery, size_t index, bool *ret_en
     if (index == 0)
         recovery->chain.position = segment->first_position;
     bool last = index + 1 == recovery->name_count;
+    rc = check_not_foreign(log, segment, err);
+    if (rc != 0) {
+        ms_segment_unref(segment);
+        return rc;
+    }
     rc = ms_segment_load_footer(segment, &log->options.store_uuid, err);
     bool sealed = rc == 0;
     if (sealed) {
@@ -399,20 +449,22 @@ static int recover_segment(struct recovery *recovery, size_t index, bool *ret_en
         if (rc == 0 && whole)
             atomic_store(&segment->state, MS_SEGMENT_FULL);
     }
-    if (rc == 0)
-        rc = ms_log_add_segment(log, segment);
+    if (rc == 0 && (rc = ms_log_add_segment(log, segment)) != 0)
+        rc = ms_error_set(err, rc, "no memory for the table of segments");
     if (rc != 0)
         ms_segment_unref(segment);
     return rc;
 }
 
+/* The log begins at 0 and each segment where the one before it ended. */
 static int check_no_hole(struct recovery *recovery, size_t index, struct ms_error *err) {
-    if (index == 0 || recovery->names[index] == recovery->chain.position)
+    uint64_t wanted = index == 0 ? 0 : recovery->chain.position;
+    if (recovery->names[index] == wanted)
         return 0;
     return ms_error_set(err, MS_ECORRUPT,
                         "a segment is missing in %s: events %llu to %llu are gone. Nothing was "
                         "changed; see `mainstem verify` and `mainstem repair`",
-                        recovery->log->dir, (unsigned long long)recovery->chain.position,
+                        recovery->log->dir, (unsigned long long)wanted,
                         (unsigned long long)recovery->names[index] - 1);
 }
 

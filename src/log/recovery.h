@@ -15,10 +15,13 @@
  *        (synced through > n: n was acknowledged, or could have been)
  *    4 bytes, or blocks that say n was not yet durable TORN: cut at X, say so
  *    5 a later segment holds nothing as if it were not there
- *    6   a segment's name is not where the one before it ended (a hole)       DAMAGE
+ *    6   a segment's name is not where the one before it ended (a hole; the
+ *        first is 0)                                                          DAMAGE
  *    7   a sealed segment's successor does not continue its hash              DAMAGE
- *    8   a block of another store or shard at the start of a segment          DAMAGE (foreign file)
+ *    8   a block of another store, shard or segment at the start of a segment DAMAGE (foreign file)
  *    9 S is the last block's segment and sealed END: begin a new segment
+ *   10   a block that was written anew: such a segment was whole, with a footer,  DAMAGE
+ *        before it got its name
  *
  * Nothing is deleted: a cut shortens the file S to X (what was behind was never acknowledged);
  * later segments that hold only such blocks are renamed to <name>.torn-<epoch>. Known limit: damage
@@ -42,10 +45,11 @@ enum ms_recovery_verdict {
 struct ms_recovery_evidence {
     bool bytes; /* anything but zeros */
     bool newer_format;
+    bool rewritten;          /* blocks that the scavenger or repair wrote */
     bool blocks;             /* whole block headers of this shard */
     uint64_t synced_through; /* the highest that any of them says */
 };
 
-/* The decision table's rows 1 to 4, as data and in order; expected = n above. */
+/* The decision table's rows 1 to 4 and 10, as data and in order; expected = n above. */
 enum ms_recovery_verdict ms_recovery_decide(const struct ms_recovery_evidence *evidence,
                                             uint64_t expected);

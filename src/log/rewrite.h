@@ -25,9 +25,8 @@ struct ms_rewrite_options {
     void *context;
     uint64_t bytes_per_second; /* throttle; 0 none */
     uint64_t cut_end; /* with a log that is open read-only: the segment ends here now; 0 no */
-    unsigned
-        /* leave the old file when the new one is larger than this share of it */
-        keep_above_percent;
+    /* leave the old file when the new one is larger than this share of it */
+    unsigned keep_above_percent;
     bool (*stop)(void *context); /* asked now and then; NULL never */
 };
 
@@ -46,7 +45,7 @@ struct ms_segment_info {
     uint64_t first_position, end_position;
     uint64_t bytes;
     bool sealed, rewritten;
-    int64_t last_commit_time_ms;
+    int64_t last_commit_time_ms; /* of a sealed one */
 };
 /* Up to max of them, in order; returns how many there are. */
 size_t ms_log_segments(struct ms_log *log, struct ms_segment_info *ret_infos, size_t max);

@@ -237,8 +237,24 @@ int ms_segment_seal(struct ms_segment *segment, const struct ms_segment_owner *o
     return rc;
 }
 
-static int footer_load_payload(struct ms_segment *segment, const uint8_t *payload,
-                               uint32_t length) {
+/* Anchors are followed without looking back, so those that can't be right are not taken. */
+static bool anchors_make_sense(const struct ms_anchor *anchors, uint32_t count, uint32_t epochs,
+                               uint64_t positions, uint64_t end_offset) {
+    for (uint32_t i = 0; i < count; i++) {
+        const struct ms_anchor *anchor = &anchors[i];
+        if ((anchor->time_and_epoch & MS_ANCHOR_EPOCH_MASK) >= epochs ||
+            anchor->offset >= end_offset || anchor->position_delta >= positions)
+            return false;
+        if (i > 0 && (anchor->offset <= anchors[i - 1].offset ||
+                      anchor->position_delta < anchors[i - 1].position_delta))
+            return false;
+    }
+    return true;
+}
+
+/* `offset`: where the footer begins, and the blocks end. */
+static int footer_load_payload(struct ms_segment *segment, const uint8_t *payload, uint32_t length,
+                               uint64_t offset) {
     if (length < MS_SEGMENT_FOOTER_FIXED)
         return MS_ENOTFOUND;
     uint32_t epochs = ms_get_le32(payload + FOOTER_AT_EPOCHS);
@@ -251,13 +267,21 @@ static int footer_load_payload(struct ms_segment *segment, const uint8_t *payloa
         return MS_ENOMEM;
     memcpy(segment->epochs, payload + MS_SEGMENT_FOOTER_FIXED, (size_t)epochs * 4);
     memcpy(table, payload + MS_SEGMENT_FOOTER_FIXED + (size_t)epochs * 4, (size_t)anchors * 16);
+    uint64_t end_position = ms_get_le64(payload + FOOTER_AT_END_POSITION);
+    if (ms_get_le64(payload + FOOTER_AT_END_OFFSET) != offset ||
+        end_position < segment->first_position ||
+        !anchors_make_sense(table, anchors, epochs, end_position - segment->first_position,
+                            offset)) {
+        ms_free(table);
+        return MS_ENOTFOUND;
+    }
     ms_free(segment->anchors);
     segment->anchors = table;
     segment->anchor_capacity = anchors;
     atomic_store(&segment->anchor_count, anchors);
     atomic_store(&segment->epoch_count, epochs);
-    atomic_store(&segment->end_position, ms_get_le64(payload + FOOTER_AT_END_POSITION));
-    atomic_store(&segment->end_offset, ms_get_le64(payload + FOOTER_AT_END_OFFSET));
+    atomic_store(&segment->end_position, end_position);
+    atomic_store(&segment->end_offset, offset);
     segment->last_sequence = ms_get_le64(payload + FOOTER_AT_SEQUENCE);
     memcpy(segment->last_hash.bytes, payload + FOOTER_AT_HASH, 16);
     segment->last_commit_time_ms = (int64_t)ms_get_le64(payload + FOOTER_AT_TIME);
@@ -268,16 +292,19 @@ static int footer_load_payload(struct ms_segment *segment, const uint8_t *payloa
 
 /* Checks the footer block at `bytes` and takes it over. */
 static int footer_load(struct ms_segment *segment, const struct ms_uuid *log_uuid,
-                       const uint8_t *bytes, uint64_t length, struct ms_error *err) {
+                       const struct ms_blob *blob, uint64_t offset, struct ms_error *err) {
     struct ms_block_header header;
+    const uint8_t *bytes = blob->data;
+    uint64_t length = blob->size;
     if (ms_block_header_read(bytes, &header) != 0 || header.length != length ||
         !(header.flags & MS_BLOCK_FOOTER) || header.segment != segment->first_position ||
         !ms_uuid_equal(&header.store_uuid, log_uuid))
         return MS_ENOTFOUND;
     if (ms_block_check(bytes, &header, true, NULL) != 0)
         return MS_ENOTFOUND;
-    int rc = footer_load_payload(segment, bytes + MS_BLOCK_HEADER_LEN + MS_ENTRY_HEADER_LEN,
-                                 (uint32_t)(length - MS_BLOCK_HEADER_LEN - MS_ENTRY_HEADER_LEN));
+    int rc =
+        footer_load_payload(segment, bytes + MS_BLOCK_HEADER_LEN + MS_ENTRY_HEADER_LEN,
+                            (uint32_t)(length - MS_BLOCK_HEADER_LEN - MS_ENTRY_HEADER_LEN), offset);
     if (rc == MS_ENOMEM)
         return ms_error_set(err, rc, "no memory for the anchors of %s", segment->path);
     return rc;
@@ -299,7 +326,7 @@ int ms_segment_load_footer(struct ms_segment *segment, const struct ms_uuid *log
     uint64_t length = ms_get_le64(trailer + TRAILER_AT_LENGTH);
     if (memcmp(trailer, trailer_magic, sizeof trailer_magic) != 0 ||
         ms_get_le32(trailer + TRAILER_AT_CRC) != ms_crc32c(0, trailer, TRAILER_AT_CRC) ||
-        length < MS_BLOCK_HEADER_LEN + MS_ENTRY_HEADER_LEN || offset > size ||
+        length < MS_BLOCK_HEADER_LEN + MS_ENTRY_HEADER_LEN || offset > size || length > size ||
         ms_block_padded(offset + length + MS_SEGMENT_TRAILER_LEN) != size)
         return MS_ENOTFOUND;
     struct ms_blob *blob;
@@ -308,7 +335,7 @@ int ms_segment_load_footer(struct ms_segment *segment, const struct ms_uuid *log
         return ms_error_set(err, rc, "no memory for the footer of %s", segment->path);
     rc = ms_file_read_exact(segment->reader, offset, blob->data, length, err);
     if (rc == 0)
-        rc = footer_load(segment, log_uuid, blob->data, length, err);
+        rc = footer_load(segment, log_uuid, blob, offset, err);
     if (rc == 0)
         segment->file_bytes = size;
     ms_blob_unref(blob);

@@ -66,7 +66,7 @@ static void retire_active(struct ms_log *log, struct ms_segment *full) {
 }
 
 /* Makes the spare the active segment; the committer renames its file before its first block. */
-static int roll_segment(struct ms_log *log) {
+static int roll_segment(struct ms_log *log, struct ms_error *err) {
     ms_sequencer_seal_open(log);
     struct ms_segment *spare = log->spare;
     struct ms_segment *full = log->active;
@@ -75,7 +75,7 @@ static int roll_segment(struct ms_log *log) {
     atomic_store(&spare->end_position, log->next_position);
     int rc = ms_log_add_segment(log, spare);
     if (rc != 0)
-        return rc;
+        return ms_error_set(err, rc, "no memory for the table of segments");
     retire_active(log, full);
     log->active = ms_segment_ref(spare);
     log->active_offset = 0;
@@ -85,24 +85,26 @@ static int roll_segment(struct ms_log *log) {
 }
 
 /* Room for `need` bytes of one block in the active segment, rolling to the next or waiting for the
- * keeper. */
+ * keeper. No block is open then. */
 static int secure_space(struct ms_log *log, uint64_t need, bool reserved, bool *ret_waited,
                         struct ms_error *err) {
     for (;;) {
+        /* Whoever came in while we waited may have opened a block: it takes its room first. */
+        ms_sequencer_seal_open(log);
         if ((log->closing && !log->marking) || atomic_load(&log->failed))
             return ms_error_set(err, MS_ECLOSED, "the log has stopped");
         bool spare_ready = log->spare != NULL && log->spare->ready_bytes >= need;
         if (room_in(log->active, log->active_offset, reserved, spare_ready) >= need)
             return 0;
-        bool fits_active = log->active->bytes_max - log->active_offset >= need;
+        /* An older segment may be larger than new ones are to be: then it is full. */
+        bool fits_active = log->active->bytes_max >= log->active_offset + need;
         if (!fits_active && spare_ready)
-            return roll_segment(log);
+            return roll_segment(log, err);
         if (log->no_space && (!log->options.manual || *ret_waited)) {
             ms_counter_add(&log->metrics.space_refusals, 1);
             return ms_error_set(err, MS_ENOSPC, "no disk space for the next segment of the log");
         }
         ms_counter_add(&log->metrics.space_waits, 1);
-        ms_sequencer_seal_open(log);
         log->hungry = true;
         *ret_waited = true;
         if (log->options.manual) {
@@ -148,7 +150,11 @@ static int open_block(struct ms_log *log, uint64_t need, bool reserved, struct m
     }
     uint64_t capacity = log->chunk->size - log->chunk_used;
     bool spare_ready = log->spare != NULL && log->spare->ready_bytes >= need;
-    uint64_t room = room_in(log->active, log->active_offset, reserved, spare_ready);
+    uint64_t room = room_in(log->active, log->active_offset, false, spare_ready);
+    if (room < need && reserved) {
+        room = room_in(log->active, log->active_offset, true, spare_ready);
+        block->reserved = true;
+    }
     block->chunk = ms_blob_ref(log->chunk);
     block->data = log->chunk->data + log->chunk_used;
     block->capacity = (size_t)(capacity < room ? capacity : room);
@@ -171,16 +177,12 @@ int ms_log_admit(struct ms_log *log, size_t payload_bytes, size_t entry_count, b
         return ms_error_set(err, MS_ETOOBIG, "an append of %zu bytes is larger than %zu",
                             payload_bytes, log->options.append_bytes_max);
     if (log->open != NULL && log->open->capacity - log->open->len >= entries &&
-        !atomic_load_explicit(&log->failed, memory_order_relaxed) && !log->closing)
+        (reserved || !log->open->reserved) && !log->closing &&
+        !atomic_load_explicit(&log->failed, memory_order_relaxed))
         return 0;
-    ms_sequencer_seal_open(log);
     uint64_t need = ms_block_padded(MS_BLOCK_HEADER_LEN + entries);
     int rc = secure_space(log, need, reserved, ret_waited, err);
-    if (rc != 0)
-        return rc;
-    if (log->open != NULL) /* somebody opened one while we waited */
-        ms_sequencer_seal_open(log);
-    return open_block(log, need, reserved, err);
+    return rc != 0 ? rc : open_block(log, need, reserved, err);
 }
 
 static void place_anchor(struct ms_log *log, struct ms_log_block *block) {
@@ -241,7 +243,8 @@ bool ms_log_attach_reader(struct ms_log *log, uint64_t end, struct ms_log_ticket
     if (end <= log->durable_position)
         return false;
     /* A block that was opened and not put to (yet) may never be written. */
-    struct ms_log_block *newest = log->open != NULL && log->open->entry_count > 0 ? log->open : NULL;
+    struct ms_log_block *newest =
+        log->open != NULL && log->open->entry_count > 0 ? log->open : NULL;
     if (newest == NULL)
         for (struct ms_log_block *block = log->sealed != NULL ? log->sealed : log->committing;
              block != NULL; block = block->next)
@@ -347,7 +350,6 @@ void ms_sequencer_seal_open(struct ms_log *log) {
 }
 
 int ms_sequencer_mark(struct ms_log *log, uint16_t flags, struct ms_error *err) {
-    ms_sequencer_seal_open(log);
     bool waited = false;
     int rc = secure_space(log, MS_BLOCK_ALIGN, true, &waited, err);
     if (rc == 0)

@@ -26,60 +26,78 @@ void ms_walk_close(struct ms_walk *walk) {
     *walk = (struct ms_walk){0};
 }
 
+/* Has `len` bytes at the walk's offset in memory, or what the file has of them. */
 static int load(struct ms_walk *walk, size_t len, struct ms_error *err) {
+    uint64_t left = walk->size - walk->offset;
+    uint64_t have = walk->window + walk->buffer.len - walk->offset;
     uint8_t *place;
-    if (len > walk->size - walk->offset)
-        len = (size_t)(walk->size - walk->offset);
+    len = (size_t)ms_block_padded(len);
+    if (len > left)
+        len = (size_t)left;
+    if (walk->window + walk->buffer.len >= walk->offset && have >= len)
+        return 0;
+    if (len < WALK_READ_BYTES)
+        len = left < WALK_READ_BYTES ? (size_t)left : WALK_READ_BYTES;
     ms_buf_clear(&walk->buffer);
+    walk->window = walk->offset;
     if (ms_buf_extend(&walk->buffer, len, &place) != 0)
         return ms_error_set(err, MS_ENOMEM, "no memory to read a segment");
     return ms_file_read_exact(walk->file, walk->offset, place, len, err);
+}
+
+/* What is in memory from the walk's offset on. */
+static struct ms_bytes at_hand(const struct ms_walk *walk) {
+    size_t skipped = (size_t)(walk->offset - walk->window);
+    return ms_bytes_of(walk->buffer.data + skipped, walk->buffer.len - skipped);
 }
 
 static bool zero_page(const uint8_t *bytes, size_t len) {
     return len > 0 && bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0;
 }
 
-/* From the buffer's start: pages that are no block header, all zero or all not. */
+static bool is_header(int rc) { return rc == 0 || rc == MS_EFORMAT; }
+
+/* From here on: pages that are no block header, all zero or all not. */
 static void take_stretch(const struct ms_walk *walk, struct ms_walk_step *step) {
-    const struct ms_buf *buffer = &walk->buffer;
+    struct ms_bytes bytes = at_hand(walk);
     size_t at = 0;
     bool zeros = true;
-    for (; at < buffer->len; at += MS_BLOCK_ALIGN) {
-        size_t len = buffer->len - at < MS_BLOCK_ALIGN ? buffer->len - at : MS_BLOCK_ALIGN;
-        bool zero = zero_page(buffer->data + at, len);
+    for (; at < bytes.len; at += MS_BLOCK_ALIGN) {
+        size_t len = bytes.len - at < MS_BLOCK_ALIGN ? bytes.len - at : MS_BLOCK_ALIGN;
+        bool zero = zero_page(bytes.data + at, len);
         struct ms_block_header header;
         if (at == 0)
             zeros = zero;
         else if (zero != zeros || (!zero && len >= MS_BLOCK_HEADER_LEN &&
-                                   ms_block_header_read(buffer->data + at, &header) == 0))
+                                   is_header(ms_block_header_read(bytes.data + at, &header))))
             break;
     }
     step->kind = zeros ? MS_WALK_ZEROS : MS_WALK_NOISE;
-    step->length = at < buffer->len ? at : buffer->len;
+    step->length = at < bytes.len ? at : bytes.len;
 }
 
+/* The header checks, so its length is to be believed: what is inside the block is not searched for
+ * others. */
 static int take_block(struct ms_walk *walk, struct ms_walk_step *step, struct ms_error *err) {
     struct ms_error why = {0};
-    bool whole = step->header.length <= walk->size - walk->offset;
-    int rc = 0;
-    if (whole && step->header.length > walk->buffer.len)
-        rc = load(walk, (size_t)step->header.length, err);
+    uint64_t left = walk->size - walk->offset;
+    bool whole = step->header.length <= left;
+    if (!whole)
+        step->header.length = left;
+    int rc = load(walk, (size_t)step->header.length, err);
     if (rc != 0)
         return rc;
     bool gaps = (step->header.flags & (MS_BLOCK_REWRITTEN | MS_BLOCK_FOOTER)) != 0;
     step->kind = (step->header.flags & MS_BLOCK_FOOTER) != 0 ? MS_WALK_FOOTER : MS_WALK_BLOCK;
-    step->bytes = walk->buffer.data;
+    step->bytes = at_hand(walk).data;
     step->length = ms_block_padded(step->header.length);
+    if (step->length > left)
+        step->length = left;
     if (!whole)
         (void)ms_error_set(&why, MS_ECORRUPT, "the block reaches behind the end of the file");
     else if (ms_block_check(step->bytes, &step->header, gaps, &why) == 0)
         return 0;
     step->kind = MS_WALK_DAMAGED;
-    if (!whole) {
-        step->header.length = walk->buffer.len;
-        step->length = walk->size - walk->offset;
-    }
     memcpy(step->why, why.message, sizeof step->why);
     return 0;
 }
@@ -87,21 +105,24 @@ static int take_block(struct ms_walk *walk, struct ms_walk_step *step, struct ms
 int ms_walk_next(struct ms_walk *walk, struct ms_walk_step *ret_step, struct ms_error *err) {
     if (walk->offset >= walk->size)
         return 0;
-    int rc = load(walk, WALK_READ_BYTES, err);
+    int rc = load(walk, MS_BLOCK_ALIGN, err);
     if (rc != 0)
         return rc;
+    struct ms_bytes bytes = at_hand(walk);
     *ret_step = (struct ms_walk_step){.offset = walk->offset};
-    bool block = walk->buffer.len >= MS_BLOCK_HEADER_LEN &&
-                 ms_block_header_read(walk->buffer.data, &ret_step->header) == 0;
-    if (block)
+    rc = bytes.len < MS_BLOCK_HEADER_LEN ? MS_ENOTFOUND
+                                         : ms_block_header_read(bytes.data, &ret_step->header);
+    if (rc == MS_EFORMAT)
+        return ms_error_set(err, rc, "byte %llu was written by a newer version of Mainstem",
+                            (unsigned long long)walk->offset);
+    if (rc == 0)
         rc = take_block(walk, ret_step, err);
-    else
+    else {
         take_stretch(walk, ret_step);
+        rc = 0;
+    }
     if (rc != 0)
         return rc;
-    /* Contents that don't check may hide the next header: look at every page. */
-    if (ret_step->kind == MS_WALK_DAMAGED)
-        ret_step->length = MS_BLOCK_ALIGN;
     walk->offset += ret_step->length;
     return 1;
 }
@@ -115,13 +136,20 @@ struct entry_visit {
     uint64_t damaged;
 };
 
+/* `header` NULL: it isn't known what stood here. */
+static int visit_damage(struct entry_visit *v, const struct ms_entry_header *header) {
+    struct ms_walk_entry entry = {.damaged = true};
+    if (header != NULL)
+        entry.header = *header;
+    v->damaged++;
+    return v->visit(v->context, &entry);
+}
+
 static int visit_batch(struct entry_visit *v, const struct ms_entry_header *header,
                        const uint8_t *payload, int64_t commit_time_ms) {
     struct ms_bytes batch = {payload, header->length};
-    if (header->length < MS_BATCH_HEADER_LEN || ms_batch_check_crc(batch, NULL) != 0) {
-        v->damaged++;
-        return 0;
-    }
+    if (header->length < MS_BATCH_HEADER_LEN || ms_batch_check_crc(batch, NULL) != 0)
+        return visit_damage(v, header);
     struct ms_walk_entry entry = {
         .header = *header,
         .batch = batch,
@@ -136,19 +164,15 @@ static int visit_frame(struct entry_visit *v, const struct ms_entry_header *fram
     struct ms_blob *content;
     size_t len, at = 0;
     int rc = ms_frame_read(ms_bytes_of(payload, frame->length), &content, &len);
-    if (rc == MS_ENOMEM)
-        return rc;
-    if (rc != 0) {
-        v->damaged++;
-        return 0;
-    }
-    while (rc == 0 && len - at > MS_FRAME_TIME_LEN) {
+    if (rc != 0)
+        return rc == MS_ENOMEM ? rc : visit_damage(v, NULL);
+    while (rc == 0 && at < len) {
         struct ms_entry_header header;
         const uint8_t *entry = content->data + at + MS_FRAME_TIME_LEN;
-        size_t left = len - at - MS_FRAME_TIME_LEN;
+        size_t left = len - at > MS_FRAME_TIME_LEN ? len - at - MS_FRAME_TIME_LEN : 0;
         if (ms_entry_header_read(entry, left, v->block->segment, v->block->epoch, &header) != 0 ||
             header.length > left - MS_ENTRY_HEADER_LEN) {
-            v->damaged++;
+            rc = visit_damage(v, NULL);
             break;
         }
         rc = visit_batch(v, &header, entry + MS_ENTRY_HEADER_LEN,
@@ -172,7 +196,7 @@ int ms_walk_entries(const struct ms_walk_step *step, ms_walk_entry_fn *visit, vo
                                  &header) != 0 ||
             header.length > length - at - MS_ENTRY_HEADER_LEN) {
             /* Without this header the place of the next entry is not known. */
-            v.damaged += step->header.entry_count - i;
+            rc = visit_damage(&v, NULL);
             break;
         }
         if (header.kind == MS_ENTRY_BATCH)

@@ -10,7 +10,7 @@
 enum ms_walk_kind {
     MS_WALK_BLOCK,   /* a whole block: header and entries check */
     MS_WALK_FOOTER,  /* the footer of a sealed segment */
-    MS_WALK_DAMAGED, /* a block header that checks, with contents that don't */
+    MS_WALK_DAMAGED, /* a block or footer whose header checks and whose contents don't */
     MS_WALK_NOISE,   /* a stretch that is no block */
     MS_WALK_ZEROS,   /* a stretch of zeros: prepared space */
 };
@@ -18,6 +18,7 @@ enum ms_walk_kind {
 struct ms_walk {
     struct ms_file *file;
     uint64_t size, offset; /* where the next step begins */
+    uint64_t window;       /* offset of what is in the buffer */
     struct ms_buf buffer;
 };
 
@@ -25,26 +26,30 @@ struct ms_walk_step {
     enum ms_walk_kind kind;
     uint64_t offset, length;       /* of the stretch; blocks with their padding */
     struct ms_block_header header; /* BLOCK, FOOTER, DAMAGED */
-    const uint8_t *bytes;          /* BLOCK, FOOTER, DAMAGED: the block, until the next step */
-    char why[MS_ERROR_TEXT_MAX];   /* DAMAGED */
+    const uint8_t *bytes;        /* BLOCK, FOOTER, DAMAGED: the block, until the next step; a block
+                                      that reaches behind the file: what there is, header.length */
+    char why[MS_ERROR_TEXT_MAX]; /* DAMAGED */
 };
 
 int ms_walk_open(struct ms_walk *walk, const struct ms_env *env, const char *path,
                  struct ms_error *err) MS_MUST_CHECK;
 void ms_walk_close(struct ms_walk *walk);
-/* 1 and a step, 0 at the end of the file, MS_EIO, MS_ENOMEM. */
+/* 1 and a step, 0 at the end of the file, MS_EFORMAT (a block of a newer version: it is not judged),
+ * MS_EIO, MS_ENOMEM. */
 int ms_walk_next(struct ms_walk *walk, struct ms_walk_step *ret_step, struct ms_error *err)
     MS_MUST_CHECK;
 
-/* The entries of a block, frames opened. Entries whose own checksums fail are skipped and counted.
- * */
+/* The entries of a block, frames opened, in their order. What does not check is visited too, as
+ * `damaged`: with its header when that is whole, else (kind 0) it stands for a stretch in which
+ * entries can't be told apart: a frame, or the rest of a frame or block. */
 struct ms_walk_entry {
     struct ms_entry_header header;
-    struct ms_bytes batch;
-    uint32_t record_count;
+    bool damaged;
+    struct ms_bytes batch; /* none when damaged */
+    uint32_t record_count; /* positions it spans; 0 when damaged */
     int64_t commit_time_ms;
 };
 typedef int ms_walk_entry_fn(void *context, const struct ms_walk_entry *entry);
-/* Negative from visit ends it and is returned. *ret_damaged counts entries (or frames) lost. */
+/* Negative from visit ends it and is returned. *ret_damaged counts what was damaged. */
 int ms_walk_entries(const struct ms_walk_step *step, ms_walk_entry_fn *visit, void *context,
                     uint64_t *ret_damaged) MS_MUST_CHECK;

@@ -43,7 +43,7 @@
     X(SIZE,     log_segment_bytes, "log.segment_bytes", NULL, "256MiB", \
       MS_MIB(1), MS_GIB(1), NULL, 0, \
       "size of a segment file; a multiple of 4096") \
-    X(SIZE,     log_tail_cache_bytes, "log.tail_cache_bytes", NULL, "64MiB", \
+    X(SIZE,     log_tail_cache_bytes, "log.tail_cache_bytes", NULL, "16MiB", \
       MS_MIB(1), MS_GIB(64), NULL, 0, \
       "memory that keeps the newest blocks for readers") \
     X(SIZE,     log_inflight_bytes_max, "log.inflight_bytes_max", NULL, "256MiB", \

@@ -56,6 +56,11 @@ static void on_warning(void *context, const char *message) {
     MS_LOG(WARN, "http", MS_FIELD_TEXT("detail", message));
 }
 
+static void on_store_warning(void *context, const char *message) {
+    (void)context;
+    MS_LOG(WARN, "store", MS_FIELD_TEXT("detail", message));
+}
+
 static void on_request(void *context, const struct ms_http_log_entry *entry) {
     (void)context;
     const struct ms_log_field fields[] = {
@@ -96,6 +101,7 @@ static int open_store(struct server *server, struct ms_error *err) {
     options.env = server->env;
     options.on_progress = on_progress;
     options.on_failure = on_failure;
+    options.on_warning = on_store_warning;
     options.context = server;
     MS_LOG(INFO, "opening the store", MS_FIELD_TEXT("data", options.dir));
     int rc = ms_store_open(&options, &server->store, err);

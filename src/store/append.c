@@ -176,12 +176,15 @@ static bool all_ids_given(const struct ms_op_part *part) {
  * */
 static bool may_repeat_exact(struct ms_op_part *part, const struct ms_head *head) {
     int64_t first = 0;
-    if (part->condition.kind == MS_EXPECT_VERSION)
+    if (part->condition.kind == MS_EXPECT_VERSION) {
+        if (part->condition.version < 0 || part->condition.version >= head->version)
+            return false;
         first = part->condition.version + 1;
-    else if (part->condition.kind == MS_EXPECT_NONE)
+    } else if (part->condition.kind == MS_EXPECT_NONE) {
         first = head->rules.deleted_head + 1;
-    else
+    } else {
         return false;
+    }
     if (head->rules.tombstoned || first + part->count - 1 > head->version || !all_ids_given(part))
         return false;
     part->repeat_version = first;
@@ -327,9 +330,13 @@ static void apply_effect(struct ms_op *op) {
     if (effect->rules.deleted_head == INT64_MAX)
         effect->rules.deleted_head = head->version;
     effect->rules.tombstoned |= head->rules.tombstoned;
-    if (effect->rules.metadata_version < 0)
-        effect->rules.metadata_version = head->rules.metadata_version;
+    effect->rules.metadata_version = head->rules.metadata_version;
+    if (effect->part > 0) /* the first part is the metadata's own event */
+        effect->rules.metadata_version = op->parts[0].version;
     head->rules = effect->rules;
+    /* Whoever reads the rules has read the log up to here; and the head must not leave memory before
+     * the index knows them. */
+    head->end_position = ms_log_next_position(op->store->log);
     uint8_t *value = (uint8_t *)(uintptr_t)effect->value.data;
     effect->value.len = ms_rules_write(&effect->rules, value);
 }

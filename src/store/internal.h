@@ -126,7 +126,7 @@ struct ms_op_part {
     bool repeat; /* candidate; the stored events begin at: */
     int64_t repeat_version;
     struct ms_head *head; /* under the log's lock, once brought in */
-    struct ms_head cold; /* resolved from the index before the lock */
+    struct ms_head cold;  /* resolved from the index before the lock */
     bool cold_known;
     uint64_t cold_applied; /* the index covered everything below it when it was asked */
 };
@@ -228,7 +228,7 @@ struct ms_scavenger { /* runs on a schedule */
 
 struct ms_store_metrics {
     struct ms_counter appends, events, repeats, conflicts, refusals, retries;
-    struct ms_counter reads, read_events;
+    struct ms_counter reads, read_events, index_flush_failures;
     struct ms_counter scavenges, scavenged_segments, scavenge_read_bytes, scavenge_written_bytes;
     struct ms_counter scavenged_events;
     struct ms_histogram append_us;

@@ -36,21 +36,22 @@ static bool fold_reserve(struct ms_store *store, size_t count) {
     return true;
 }
 
-/* The index can't be kept up: what is durable stays durable, but readers would miss it. The store
- * stops and the next start folds again. */
+/* The index can't take what is durable: readers would miss it. The log stops, as for any loss of
+ * durability, and the next start folds again. */
 static void fold_failed(struct ms_store *store, int rc) {
     struct ms_error error;
     (void)ms_error_set(&error, rc, "the index can't take what was appended: %s", ms_error_text(rc));
-    if (store->options.on_failure != NULL)
-        store->options.on_failure(store->options.context, &error);
+    ms_log_fail(store->log, &error);
 }
 
 static void fold_flush(struct fold *fold) {
     struct ms_store *store = fold->store;
     int rc = ms_index_apply(store->index, store->publish_appends, fold->appends, fold->facts,
                             fold->fact_count, fold->next_position);
-    if (rc != 0)
+    if (rc == MS_ENOMEM || rc == MS_EINVAL)
         fold_failed(store, rc);
+    else if (rc != 0) /* folded; only the flush behind it failed, and is tried again */
+        ms_counter_add(&store->metrics.index_flush_failures, 1);
     fold->appends = fold->fact_count = 0;
 }
 

@@ -27,7 +27,7 @@ void ms_store_options_init(struct ms_store_options *options) {
         .limits = ms_event_limits_default(),
         .durability = MS_DURABILITY_COMMIT,
         .segment_bytes = (uint64_t)256 << 20,
-        .tail_cache_bytes = (size_t)64 << 20,
+        .tail_cache_bytes = (size_t)16 << 20,
         .head_cache_entries = 1000000,
         .index_cache_bytes = (size_t)64 << 20,
         .index_overlay_entries_max = 1000000,
@@ -158,6 +158,12 @@ static void log_progress(void *context, const char *what, uint64_t done, uint64_
         store->options.on_progress(store->options.context, what, done, total);
 }
 
+static void log_warning(void *context, const char *message) {
+    struct ms_store *store = context;
+    if (store->options.on_warning != NULL)
+        store->options.on_warning(store->options.context, message);
+}
+
 static int open_log(struct ms_store *store, const char *shard, struct ms_error *err) {
     const struct ms_store_options *o = &store->options;
     struct ms_log_options options = {
@@ -176,6 +182,7 @@ static int open_log(struct ms_store *store, const char *shard, struct ms_error *
         .on_visible = ms_published,
         .on_failure = log_failed,
         .on_progress = log_progress,
+        .on_warning = log_warning,
     };
     return ms_log_open(&options, &store->log, err);
 }
@@ -392,6 +399,8 @@ static int write_counters(struct ms_store *store, struct ms_buf *out) {
          &m->retries},
         {"mainstem_store_reads_total", "Reads of streams and of everything.", &m->reads},
         {"mainstem_store_read_events_total", "Events delivered to readers.", &m->read_events},
+        {"mainstem_index_flush_failures_total",
+         "Flushes of the index that failed and are tried again.", &m->index_flush_failures},
         {"mainstem_scavenges_total", "Scavenges run.", &m->scavenges},
         {"mainstem_scavenged_segments_total", "Segments rewritten.", &m->scavenged_segments},
         {"mainstem_scavenged_events_total", "Events removed.", &m->scavenged_events},
@@ -414,6 +423,8 @@ static int write_counters(struct ms_store *store, struct ms_buf *out) {
 static int write_gauges(struct ms_store *store, struct ms_buf *out) {
     struct ms_store_info info;
     struct ms_index_stats index;
+    uint64_t disk_free = 0, disk_total = 0;
+    ms_ignore(ms_vfs_free_space(store->env->vfs, store->dir, &disk_free, &disk_total, NULL));
     ms_store_info(store, &info);
     ms_index_stats(store->index, &index);
     const struct {
@@ -423,6 +434,8 @@ static int write_gauges(struct ms_store *store, struct ms_buf *out) {
         {"mainstem_log_end_position", "Position that the next event gets.", (double)info.end},
         {"mainstem_log_segments", "Segment files.", info.segments},
         {"mainstem_log_bytes", "Bytes of blocks in segments.", (double)info.log_bytes},
+        {"mainstem_log_disk_free_bytes", "Free space of the log's file system.", (double)disk_free},
+        {"mainstem_log_disk_bytes", "Size of the log's file system.", (double)disk_total},
         {"mainstem_log_failed", "1 when the log has stopped for good.", info.failed},
         {"mainstem_log_refusing_appends", "1 while there is no space.", info.refusing_appends},
         {"mainstem_log_recovered_bytes", "Bytes scanned at start.", (double)info.recovered_bytes},

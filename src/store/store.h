@@ -30,7 +30,7 @@ struct ms_store_options {
     bool buffered_writes;          /* log.write: buffered; default direct with a clean fallback */
     bool read_only; /* no lock, no recovery writes: for `verify`, `inspect` and backups' readers */
     uint64_t segment_bytes;           /* default 256 MiB; 1 MiB..1 GiB, a multiple of 4096 */
-    size_t tail_cache_bytes;          /* default 64 MiB */
+    size_t tail_cache_bytes;          /* default 16 MiB */
     size_t head_cache_entries;        /* stream heads kept in memory; default 1,000,000 */
     size_t index_cache_bytes;         /* default 64 MiB */
     size_t index_overlay_entries_max; /* default 1,000,000 */
@@ -44,6 +44,8 @@ struct ms_store_options {
     uint64_t scavenge_bytes_per_second; /* of scheduled scavenges; default 32 MiB/s */
     /* Long work at start. */
     void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total);
+    /* Something an operator should know, a sentence: less than 15% of the disk is free … */
+    void (*on_warning)(void *context, const char *message);
     /* The log has stopped for good; called once. */
     void (*on_failure)(void *context, const struct ms_error *error);
     void *context;

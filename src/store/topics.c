@@ -73,11 +73,15 @@ static int table_add(struct ms_topics *topics, struct ms_topic *topic) {
         topics->by_number = bigger;
         topics->by_number_count = count;
     }
+    struct ms_topic *before = topics->by_number[topic->number];
     topics->by_number[topic->number] = topic;
     if (topic->number >= topics->next_number)
         topics->next_number = topic->number + 1;
     size_t capacity = topics->by_name_capacity;
-    return rehash_names(topics, (topics->live + 2) * 2 > capacity ? capacity * 2 : capacity);
+    int rc = rehash_names(topics, (topics->live + 2) * 2 > capacity ? capacity * 2 : capacity);
+    if (rc != 0)
+        topics->by_number[topic->number] = before; /* what is new stays the caller's */
+    return rc;
 }
 
 static struct ms_topic *topic_new(uint32_t number, struct ms_bytes name) {
@@ -123,7 +127,10 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
     memcpy(topic->id.bytes, id.bytes, 16);
     topic->settings = ms_topic_settings_default(store);
     topic->settings.partitions = number == MS_TOPIC_STREAMS ? 4 : 1;
-    return table_add(&store->topics, topic);
+    int rc = table_add(&store->topics, topic);
+    if (rc != 0)
+        topic_free(topic);
+    return rc;
 }
 
 int ms_topics_init(struct ms_store *store) {
@@ -250,7 +257,8 @@ static int adopt(struct ms_store *store, const struct description *d) {
     struct ms_topic *topic =
         d->number < topics->by_number_count ? topics->by_number[d->number] : NULL;
     int rc = 0;
-    if (topic == NULL) {
+    bool made = topic == NULL;
+    if (made) {
         topic = topic_new(d->number, d->name);
         rc = topic != NULL ? 0 : MS_ENOMEM;
     }
@@ -260,6 +268,8 @@ static int adopt(struct ms_store *store, const struct description *d) {
         topic->created_at_ms = d->created_at_ms;
         atomic_store(&topic->deleted, d->deleted);
         rc = table_add(topics, topic);
+        if (rc != 0 && made)
+            topic_free(topic);
     }
     pthread_rwlock_unlock(&topics->lock);
     return rc;

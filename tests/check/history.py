@@ -237,12 +237,15 @@ class World:
 
     lo(t)  the last position that somebody knew of before t: whatever begins at t must include it
     hi(t)  the last position that can have been there at t: all behind it was not asked for yet
+
+    `ops`: the operations to be checked, all by default. What is known comes from all of them anyway.
     """
 
-    def __init__(self, history, log):
-        self.history, self.log, self.ops = history, log, history.ops
+    def __init__(self, history, log, ops=None):
+        self.history, self.log = history, log
+        self.ops = history.ops if ops is None else ops
         self.submissions = collections.defaultdict(list)  # id -> [(op, stream, digest)]
-        for op in self.ops:
+        for op in history.ops:
             for _, stream, event in op.events():
                 self.submissions[event[0]].append((op, stream, event[1]))
         self.owners = {}  # position -> op that made it, as far as that is certain
@@ -266,7 +269,7 @@ class World:
 
     def match_positions(self):
         """Deletes and metadata are events of the server's making, known by the answered position."""
-        for op in self.ops:
+        for op in self.history.ops:
             if op.kind in ("delete", "put_metadata") and op.result == "ok":
                 position = op.answer["position"]
                 event = self.log.by_position.get(position)
@@ -301,7 +304,8 @@ class World:
 
     def sort_evidence(self):
         known = self.log.by_position
-        pairs = sorted(pair for op in self.ops for pair in self.evidence_of(op) if pair[1] in known)
+        pairs = sorted(pair for op in self.history.ops for pair in self.evidence_of(op)
+                       if pair[1] in known)
         self.known_times = [when for when, _ in pairs]
         self.known_positions = running(max, (position for _, position in pairs))
         pairs = sorted(((when, position) for position, when in self.invoked.items()), reverse=True)

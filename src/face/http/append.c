@@ -95,8 +95,13 @@ static int hand_to_store(struct ms_http_request *request, struct ms_error *err) 
     ms_http_request_handed_over(request, request->resume);
     int code = ms_store_append(request->loop->http->store, &request->append, ms_http_outcome_done,
                                request, err);
-    if (code != 0)
+    if (code != 0) {
         ms_http_request_kept(request);
+    } else if (request->charged) {
+        /* The store has its own copy: a large body is not kept until the answer. */
+        ms_buf_deinit(&request->body);
+        ms_http_budget_set(request->loop->http, &request->charged, 0);
+    }
     return code;
 }
 

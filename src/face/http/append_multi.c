@@ -134,7 +134,16 @@ static int parse_expect(struct ms_http_multi *multi, struct ms_json_value value,
 static int parse_stream(struct ms_http_multi *multi, struct ms_json_value value, void *target,
                         struct ms_error *err) {
     struct ms_append_part *part = target;
-    return parse_text(multi, value, &part->stream, err);
+    struct ms_bytes name;
+    int code = parse_text(multi, value, &name, err);
+    if (code != 0)
+        return code;
+    /* The answer names it, and a large body is gone by then. */
+    char *copy = ms_arena_strdup(multi->arena, name);
+    if (!copy)
+        return no_memory(err);
+    part->stream = ms_bytes_of(copy, name.len);
+    return 0;
 }
 
 static int parse_event(struct ms_http_multi *multi, struct ms_json_value value, void *target,

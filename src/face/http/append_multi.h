@@ -18,7 +18,8 @@ struct ms_http_multi {
     size_t event_count; /* of all parts */
 };
 
-/* `multi` comes with limits and arena, the rest zero. MS_EINVAL names the place ("appends: [1]:
- * expect: …"), MS_ETOOBIG, MS_ENOMEM. */
+/* The streams' names are in the arena, the events borrow from body and arena. `multi` comes with
+ * limits and arena, the rest zero. MS_EINVAL names the place ("appends: [1]: expect: …"),
+ * MS_ETOOBIG, MS_ENOMEM. */
 int ms_http_multi_parse(struct ms_bytes body, struct ms_http_multi *multi, struct ms_error *err)
     MS_MUST_CHECK;

@@ -34,8 +34,10 @@ static int check(const struct ms_http_options *options, struct ms_error *err) {
         bool good;
     } rules[] = {
         {"listen", options->listen != NULL},
-        {"limits", options->limits.header_bytes_max > 0 && options->limits.headers_max > 0 &&
-                       options->limits.target_bytes_max > 0 && options->limits.body_bytes_max > 0},
+        {"limits", options->limits.header_bytes_max > 0 &&
+                       options->limits.header_bytes_max <= MS_HTTP1_HEADER_BYTES_LIMIT &&
+                       options->limits.headers_max > 0 && options->limits.target_bytes_max > 0 &&
+                       options->limits.body_bytes_max > 0},
         {"idle_timeout_ms", options->idle_timeout_ms > 0},
         {"read_timeout_ms", options->read_timeout_ms > 0},
         {"write_timeout_ms", options->write_timeout_ms > 0},
@@ -49,7 +51,8 @@ static int check(const struct ms_http_options *options, struct ms_error *err) {
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         if (!rules[i].good)
-            return ms_error_set(err, MS_EINVAL, "http option %s must be given and more than 0",
+            return ms_error_set(err, MS_EINVAL,
+                                "http option %s must be given, more than 0 and within reason",
                                 rules[i].name);
     }
     return 0;
@@ -97,6 +100,9 @@ int ms_http_config_new(const struct ms_http_options *options, struct ms_http_con
     config->options = *options;
     if (!config->options.env)
         config->options.env = ms_env_system();
+    /* A body that the budget could never hold would wait for ever. */
+    if (config->options.limits.body_bytes_max > config->options.inflight_bytes_max)
+        config->options.limits.body_bytes_max = config->options.inflight_bytes_max;
     config->options.allowed_hosts = config->options.cors_origins = NULL;
     config->options.listen = ms_alloc_strdup(ms_bytes_cstr(options->listen));
     config->options.version = ms_alloc_strdup(ms_bytes_cstr(options->version));

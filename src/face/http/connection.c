@@ -25,6 +25,7 @@
 #define OUTPUT_ROOM_BYTES ((size_t)64 * 1024 * 1024)
 /* How long a closed-down connection waits for its peer to read the last answer and close. */
 #define LINGER_US 2000000
+#define LINGER_STOPPING_US 250000
 
 size_t ms_http_connection_queued(const struct ms_http_connection *connection) {
     return connection->out.len - connection->out_at + connection->body.len - connection->body_at;
@@ -336,7 +337,7 @@ static bool pump_once(struct ms_http_connection *connection) {
     return more;
 }
 
-/* What would wait for events for a peer that has left ends; what has nothing left to do ends too. */
+/* What waits for events for a peer that has left ends; what has nothing left to do ends too. */
 static void end_if_over(struct ms_http_connection *connection) {
     const struct ms_http_loop *loop = connection->loop;
     const struct ms_http_request *first = connection->first;
@@ -384,10 +385,14 @@ static void time_out(struct ms_http_connection *connection, int64_t now_us) {
     if (queued && now_us - connection->progress_us > options->write_timeout_ms * 1000) {
         connection->closed = true; /* the peer takes nothing */
     } else if (connection->lingering) {
-        connection->closed = now_us - connection->active_us > LINGER_US;
-    } else if (connection->message_us && connection->reading &&
+        int64_t patience_us = connection->loop->stopping ? LINGER_STOPPING_US : LINGER_US;
+        connection->closed = now_us - connection->active_us > patience_us;
+    } else if (connection->message_us && (connection->reading || connection->starved) &&
                now_us - connection->message_us > options->read_timeout_ms * 1000) {
-        ms_http_intake_abort(connection, 408, "the request did not arrive completely in time");
+        if (connection->starved)
+            ms_http_intake_abort(connection, 503, "there is no memory for the body right now");
+        else
+            ms_http_intake_abort(connection, 408, "the request did not arrive completely in time");
         ms_http_loop_mark(connection->loop, connection);
         ms_counter_add(&connection->loop->metrics.connections_timed_out, 1);
     } else if (!connection->message_us && is_idle(connection)) {

@@ -1,11 +1,11 @@
 /*
- * What belongs to a stream beside its events: deleting it, its metadata, its snapshot.
+ * What belongs to a stream beside its events, below /v1/streams: deleting, metadata, snapshots.
  *
- *   DELETE /v1/streams/{stream}[?tombstone=true]     {"stream":…,"position":…}
- *   PUT    /v1/streams/{stream}/metadata             {"stream":…,"version":…,"position":…}: its own version
- *   GET    /v1/streams/{stream}/metadata             the JSON as it was put, ETag its version
- *   PUT    /v1/streams/{stream}/snapshot?version=41  one event; {"stream":…,"version":41,"position":…}
- *   GET    /v1/streams/{stream}/snapshot             {"stream":…,"snapshot":{…},"version":41}; ETag "41"
+ *   DELETE /{stream}[?tombstone=true]     {"stream":…, "position":…}
+ *   PUT    /{stream}/metadata             {"stream":…, "version":…, "position":…}: its own version
+ *   GET    /{stream}/metadata             the JSON as it was put, ETag its version
+ *   PUT    /{stream}/snapshot?version=41  one event; {"stream":…, "version":41, "position":…}
+ *   GET    /{stream}/snapshot             {"stream":…, "snapshot":{…}, "version":41}, ETag "41"
  *
  * Writing goes to the store from the loop and is answered when it is durable; reading is a reader's
  * job.

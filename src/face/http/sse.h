@@ -3,7 +3,7 @@
  *
  *   retry: 1000       once, at the start
  *   id: 41            version in a stream, position among all events
- *   data: {…}         the event as plain JSON; no `event:` line, so EventSource's onmessage gets all
+ *   data: {…}         the event as plain JSON; no `event:` line, so onmessage gets them all
  *   : caught up       each time everything there was has been sent; among all events followed by
  *   id: 97            how far was looked, so that a resumed filter does not look twice
  *   : heartbeat       when nothing else was sent for heartbeat_ms
@@ -11,10 +11,10 @@
  *
  * A client that comes back says Last-Event-ID and goes on behind it.
  *
- *            +-> WORKING (a reader polls the subscription into answer.body, up to a batch) --+
- *     output |                                                                              | moved to
- *   is small +-- (blocked: the peer does not keep up) <----------------- more there --------+ the output
- *            +-- ARMED <------------------------------------------------ caught up ---------+
+ *            +-> WORKING (a reader polls a batch into answer.body) --+
+ *     output |                                                      | moved to the output
+ *   is small +-- (blocked: the peer does not keep up) <- more there -+
+ *            +-- ARMED <------------------------------- caught up ---+
  *
  * Memory per subscriber is one batch and the output below its bound, however slow the peer is: what
  * it has not read stays in the log. Loop thread, except for what sse.c marks.

@@ -213,9 +213,9 @@ static inline bool model_same_stream(const struct ms_index_append *append,
            memcmp(append->stream.bytes, stream->bytes, sizeof stream->bytes) == 0;
 }
 
-static inline size_t model_stream_scan(const struct model *model,
-                                       const struct ms_stream_id *stream, int64_t from,
-                                       bool descending, size_t max, struct ms_index_place *out) {
+static inline size_t model_stream_scan(const struct model *model, const struct ms_stream_id *stream,
+                                       int64_t from, bool descending, size_t max,
+                                       struct ms_index_place *out) {
     size_t found = 0;
     for (size_t i = 0; i < model->count && found < max; i++) {
         const struct ms_index_append *append =
@@ -224,8 +224,8 @@ static inline size_t model_stream_scan(const struct model *model,
             (descending ? append->last_version - append->record_count + 1 > from
                         : append->last_version < from))
             continue;
-        out[found++] = (struct ms_index_place){append->position, append->last_version,
-                                               append->record_count};
+        out[found++] =
+            (struct ms_index_place){append->position, append->last_version, append->record_count};
     }
     return found;
 }
@@ -278,8 +278,8 @@ static inline void check_streams(struct model *model, struct ms_index *index) {
         bool descending = i & 1;
         size_t wanted = model_stream_scan(model, &stream, from, descending, max, expected);
         size_t count = 1000;
-        assert_int_equal(ms_index_stream_scan(index, &stream, from, descending, max, places, &count,
-                                              &err), 0);
+        assert_int_equal(
+            ms_index_stream_scan(index, &stream, from, descending, max, places, &count, &err), 0);
         assert_int_equal(count, wanted);
         for (size_t k = 0; k < count; k++) {
             assert_int_equal(places[k].position, expected[k].position);
@@ -306,18 +306,19 @@ static inline void check_terms(struct model *model, struct ms_index *index) {
         uint64_t terms[4];
         size_t term_count = model_random(model, 5);
         for (size_t k = 0; k < term_count; k++)
-            terms[k] = model_term(model_random(model, 2) ? model_random(model, MODEL_TERMS)
-                                                         : 1000 + model_random(model, model->count + 2));
+            terms[k] =
+                model_term(model_random(model, 2) ? model_random(model, MODEL_TERMS)
+                                                  : 1000 + model_random(model, model->count + 2));
         uint64_t from = model_random(model, 4) ? model_random(model, model->next + 3) : 0;
         bool descending = i & 1;
         if (descending && model_random(model, 3) == 0)
             from = UINT64_MAX;
         size_t max = model_random(model, 3) ? model_random(model, 20) : MODEL_APPENDS_MAX;
-        size_t wanted =
-            model_term_scan(model, terms, term_count, from, descending, max, expected);
+        size_t wanted = model_term_scan(model, terms, term_count, from, descending, max, expected);
         size_t count = MODEL_APPENDS_MAX + 1;
         assert_int_equal(ms_index_term_scan(index, terms, term_count, from, descending, max,
-                                            positions, &count, NULL), 0);
+                                            positions, &count, NULL),
+                         0);
         assert_int_equal(count, wanted);
         assert_memory_equal(positions, expected, count * sizeof *positions);
     }
@@ -472,7 +473,8 @@ static inline void model_replay(struct model *model, struct ms_index *index, uin
         if (model->appends[i].append.position >= applied)
             assert_int_equal(ms_index_apply(index, &model->appends[i].append, 1, NULL, 0,
                                             model->appends[i].append.position +
-                                                model->appends[i].append.record_count), 0);
+                                                model->appends[i].append.record_count),
+                             0);
     }
     assert_int_equal(ms_index_apply(index, NULL, 0, facts, fact_count, model->next), 0);
 }

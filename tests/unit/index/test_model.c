@@ -101,44 +101,73 @@ static void follow_model(const struct run *run) {
 static void index_in_files_answers_as_the_model(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 4; seed++)
-        follow_model(&(struct run){.seed = seed, .steps = 120, .appends_max = 20, .flush_every = 6,
-                                   .record_max = 5, .gap_chance = 3, .late_chance = 5});
+        follow_model(&(struct run){.seed = seed,
+                                   .steps = 120,
+                                   .appends_max = 20,
+                                   .flush_every = 6,
+                                   .record_max = 5,
+                                   .gap_chance = 3,
+                                   .late_chance = 5});
 }
 
 static void index_in_memory_answers_as_the_model(void **state) {
     (void)state;
     for (uint64_t seed = 11; seed <= 14; seed++)
-        follow_model(&(struct run){.seed = seed, .in_memory = true, .steps = 150, .appends_max = 30,
-                                   .flush_every = 8, .record_max = 3, .gap_chance = 3,
+        follow_model(&(struct run){.seed = seed,
+                                   .in_memory = true,
+                                   .steps = 150,
+                                   .appends_max = 30,
+                                   .flush_every = 8,
+                                   .record_max = 3,
+                                   .gap_chance = 3,
                                    .late_chance = 5});
 }
 
 static void single_records_without_gaps_answer_as_the_model(void **state) {
     (void)state;
-    follow_model(&(struct run){.seed = 21, .in_memory = true, .steps = 200, .appends_max = 60,
-                               .flush_every = 25, .record_max = 1});
+    follow_model(&(struct run){.seed = 21,
+                               .in_memory = true,
+                               .steps = 200,
+                               .appends_max = 60,
+                               .flush_every = 25,
+                               .record_max = 1});
 }
 
 static void many_late_offsets_answer_as_the_model(void **state) {
     (void)state;
     for (uint64_t seed = 31; seed <= 34; seed++)
-        follow_model(&(struct run){.seed = seed, .in_memory = true, .steps = 150, .appends_max = 10,
-                                   .flush_every = 3, .record_max = 4, .gap_chance = 20,
+        follow_model(&(struct run){.seed = seed,
+                                   .in_memory = true,
+                                   .steps = 150,
+                                   .appends_max = 10,
+                                   .flush_every = 3,
+                                   .record_max = 4,
+                                   .gap_chance = 20,
                                    .late_chance = 50});
 }
 
 static void index_never_flushed_answers_as_the_model(void **state) {
     (void)state;
-    follow_model(&(struct run){.seed = 41, .in_memory = true, .steps = 300, .appends_max = 40,
-                               .flush_every = 1000000, .record_max = 6, .gap_chance = 5,
+    follow_model(&(struct run){.seed = 41,
+                               .in_memory = true,
+                               .steps = 300,
+                               .appends_max = 40,
+                               .flush_every = 1000000,
+                               .record_max = 6,
+                               .gap_chance = 5,
                                .late_chance = 10});
 }
 
 /* More postings and extents in one flush than a chunk on disk may hold. */
 static void chunk_boundaries_answer_as_the_model(void **state) {
     (void)state;
-    follow_model(&(struct run){.seed = 51, .in_memory = true, .steps = 250, .appends_max = 64,
-                               .flush_every = 110, .record_max = 2, .late_chance = 1});
+    follow_model(&(struct run){.seed = 51,
+                               .in_memory = true,
+                               .steps = 250,
+                               .appends_max = 64,
+                               .flush_every = 110,
+                               .record_max = 2,
+                               .late_chance = 1});
 }
 
 int main(void) {

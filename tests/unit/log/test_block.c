@@ -13,8 +13,8 @@
 #define SEGMENT UINT64_C(70)
 #define EPOCH 5u
 
-static const struct ms_uuid store_uuid = {{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9,
-                                           0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf}};
+static const struct ms_uuid store_uuid = {{0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8,
+                                           0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf}};
 
 struct built {
     struct ms_buf bytes; /* header and entries, no padding */
@@ -35,7 +35,8 @@ static void build(struct built *b, uint32_t entries, uint32_t records) {
         struct ms_entry_header entry = {
             .length = (uint32_t)(b->bytes.len - at - MS_ENTRY_HEADER_LEN),
             .kind = MS_ENTRY_BATCH,
-            .flags = (uint8_t)(MS_ENTRY_HAS_STREAM | (i + 1 == entries ? MS_ENTRY_LAST_IN_BLOCK : 0)),
+            .flags =
+                (uint8_t)(MS_ENTRY_HAS_STREAM | (i + 1 == entries ? MS_ENTRY_LAST_IN_BLOCK : 0)),
             .partition = 3,
             .topic = 17,
             .stream_id = {1, 2, 3},

@@ -14,8 +14,8 @@ static char *copy(struct ms_bytes bytes) {
 }
 
 static void clear_event(struct seen_event *event) {
-    char *texts[] = {event->stream, event->id, event->type, event->topic,
-                     event->data, event->tags, event->correlation_id};
+    char *texts[] = {event->stream, event->id,   event->type,          event->topic,
+                     event->data,   event->tags, event->correlation_id};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         ms_free(texts[i]);
 }
@@ -63,9 +63,10 @@ static bool same_text(const char *a, const char *b) {
 }
 
 bool seen_event_equal(const struct seen_event *a, const struct seen_event *b) {
-    return same_text(a->stream, b->stream) && same_text(a->id, b->id) && same_text(a->type, b->type) &&
-           same_text(a->topic, b->topic) && same_text(a->tags, b->tags) &&
-           same_text(a->correlation_id, b->correlation_id) && a->data_len == b->data_len &&
+    return same_text(a->stream, b->stream) && same_text(a->id, b->id) &&
+           same_text(a->type, b->type) && same_text(a->topic, b->topic) &&
+           same_text(a->tags, b->tags) && same_text(a->correlation_id, b->correlation_id) &&
+           a->data_len == b->data_len &&
            (a->data_len == 0 || memcmp(a->data, b->data, a->data_len) == 0) &&
            a->data_is_null == b->data_is_null && a->version == b->version &&
            a->timestamp_ms == b->timestamp_ms && a->recorded_at_ms == b->recorded_at_ms &&

@@ -22,7 +22,7 @@ struct log_append {
     unsigned answers;
     unsigned order; /* of the answer */
     bool sequenced;
-    bool seen; /* by a reader after a recovery: it must stay */
+    bool seen;   /* by a reader after a recovery: it must stay */
     bool absent; /* found missing after a recovery: it must not come back */
 };
 
@@ -38,6 +38,8 @@ struct log_world {
     unsigned answered;
     unsigned failures; /* on_failure calls */
     unsigned visible_calls;
+    uint64_t fail_alloc; /* the n-th allocation of the log's next call fails; 0 none */
+    bool alloc_failed;   /* and it came to that */
     uint64_t visible_end;
 };
 

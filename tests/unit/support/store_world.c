@@ -79,7 +79,8 @@ void store_world_drop_index(struct store_world *w) {
     MS_ASSERT(w->store == NULL);
     if (!w->real)
         return;
-    MS_ASSERT(ms_path_join(dir, w->dir, "shard-000") == 0 && ms_path_join(index, dir, "index") == 0);
+    MS_ASSERT(ms_path_join(dir, w->dir, "shard-000") == 0 &&
+              ms_path_join(index, dir, "index") == 0);
     MS_ASSERT(scratch_remove(index) == 0);
 }
 
@@ -150,7 +151,8 @@ static void texts_init(struct texts *texts, const char *ids) {
     texts->data = ms_calloc(EVENTS_MAX, sizeof *texts->data);
     MS_ASSERT(texts->copy != NULL && texts->events != NULL && texts->data != NULL);
     texts->count = 0;
-    for (char *id = strtok_r(texts->copy, " ", &next); id != NULL; id = strtok_r(NULL, " ", &next)) {
+    for (char *id = strtok_r(texts->copy, " ", &next); id != NULL;
+         id = strtok_r(NULL, " ", &next)) {
         size_t i = texts->count++;
         MS_ASSERT(i < EVENTS_MAX);
         snprintf(texts->data[i], sizeof texts->data[i], "\"data of %s\"", id);

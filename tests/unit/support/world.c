@@ -21,7 +21,9 @@ void world_deinit(struct world *world) {
     world->sim = NULL;
 }
 
-struct ms_vfs *world_vfs(struct world *world) { return ms_vfs_sim_vfs(world->sim); }
+struct ms_vfs *world_vfs(struct world *world) {
+    return ms_vfs_sim_vfs(world->sim);
+}
 
 uint64_t world_setting(const char *name, uint64_t otherwise) {
     uint64_t value;
@@ -59,7 +61,8 @@ void world_read(struct world *world, const char *path, uint64_t offset, void *ou
     ms_file_close(file);
 }
 
-void world_write(struct world *world, const char *path, uint64_t offset, const void *data, size_t len) {
+void world_write(struct world *world, const char *path, uint64_t offset, const void *data,
+                 size_t len) {
     struct ms_file *file = open_file(world, path, MS_OPEN_WRITE | MS_OPEN_CREATE);
     MS_ASSERT(ms_file_write(file, offset, data, len, NULL) == 0);
     MS_ASSERT(ms_file_sync(file, NULL) == 0);

@@ -26,7 +26,8 @@ uint64_t world_file_size(struct world *world, const char *path);
 bool world_exists(struct world *world, const char *path);
 void world_read(struct world *world, const char *path, uint64_t offset, void *out, size_t len);
 /* Also past the end; durable when it returns. */
-void world_write(struct world *world, const char *path, uint64_t offset, const void *data, size_t len);
+void world_write(struct world *world, const char *path, uint64_t offset, const void *data,
+                 size_t len);
 void world_truncate(struct world *world, const char *path, uint64_t size);
 void world_copy(struct world *world, const char *from, const char *to);
 void world_remove(struct world *world, const char *path);

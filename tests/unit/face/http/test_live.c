@@ -142,7 +142,8 @@ static void http_1_0_gets_events_without_chunks(void **state) {
     server_stop(&server);
 }
 
-/* 60 MB (more than sockets buffer) are waiting for a subscriber that does not read: the server holds about one batch of them. */
+/* 60 MB (more than sockets buffer) wait for a subscriber that does not read: the server holds about
+ * one batch of them. */
 static void a_slow_subscriber_costs_one_batch_and_misses_nothing(void **state) {
     (void)state;
     struct server server;

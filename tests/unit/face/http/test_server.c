@@ -1,4 +1,4 @@
-/* The face as a whole: order of answers, refusals, limits, life. What stays open is in test_live.c. */
+/* The face as a whole: order of answers, refusals, limits, life. What stays open: test_live.c. */
 #include "http_server.h"
 
 #define MANY 200
@@ -79,6 +79,39 @@ static void appends_wait_for_the_stores_budget(void **state) {
         assert_int_equal(answer.status, 201);
         assert_has(answer.body, version); /* also those that were parked kept their order */
     }
+    client_close(&client);
+    server_stop(&server);
+}
+
+static void a_large_multi_append_answers_with_its_streams(void **state) {
+    (void)state;
+    struct server server;
+    start(&server);
+    struct client client = client_open(&server);
+    const char *before = "{\"appends\":[{\"stream\":\"order-1\",\"events\":[{\"event_type\":\"x\","
+                         "\"data\":\"";
+    const char *after = "\"}]},{\"stream\":\"stock-1\",\"expect\":4}]}";
+    const char *good_after = "\"}]},{\"stream\":\"stock-1\",\"expect\":\"any\"}]}";
+    char *data = malloc(2000000);
+    assert_non_null(data);
+    memset(data, 'x', 2000000);
+    for (int round = 0; round < 2; round++) {
+        const char *end = round ? good_after : after;
+        char head[256];
+        snprintf(head, sizeof head,
+                 "POST /v1/append HTTP/1.1\r\n" HOST JSON "Content-Length: %zu\r\n\r\n",
+                 strlen(before) + 2000000 + strlen(end));
+        client_send(&client, head);
+        client_send(&client, before);
+        client_send_bytes(&client, data, 2000000);
+        client_send(&client, end);
+        struct answer answer = client_answer(&client);
+        assert_int_equal(answer.status, round ? 201 : 412);
+        assert_has(answer.body, round ? "{\"stream\":\"order-1\",\"first_version\":0,\"version\":0}"
+                                      : "\"stream\":\"stock-1\"");
+    }
+    free(data);
+    server_await(&server, "mainstem_http_inflight_bytes", 0);
     client_close(&client);
     server_stop(&server);
 }
@@ -284,6 +317,32 @@ static void a_request_that_never_ends_is_408(void **state) {
     client_expect_end(&body);
     client_close(&head);
     client_close(&body);
+    server_stop(&server);
+}
+
+static void a_body_that_finds_no_memory_in_time_is_503(void **state) {
+    (void)state;
+    struct server server;
+    server_init(&server);
+    server.options.inflight_bytes_max = 300 * 1024;
+    server.options.read_timeout_ms = 400;
+    server_start(&server);
+    struct client first = client_open(&server), second = client_open(&server);
+    const char *head =
+        "POST /v1/streams/a HTTP/1.1\r\n" HOST JSON "Content-Length: 200000\r\n\r\n{";
+    client_send(&first, head);
+    server_await(&server, "mainstem_http_inflight_bytes", 200000);
+    client_send(&second, head);
+    int one = client_answer(&first).status, other = client_answer(&second).status;
+    assert_int_equal(one, 408);
+    assert_true(other == 503 || other == 408); /* or the first one made room just before */
+    client_close(&first);
+    client_close(&second);
+    struct client third = client_open(&server);
+    client_send(&third,
+                "POST /v1/streams/a HTTP/1.1\r\n" HOST JSON "Content-Length: 400000\r\n\r\n");
+    assert_int_equal(client_answer(&third).status, 413); /* more than there will ever be */
+    client_close(&third);
     server_stop(&server);
 }
 
@@ -518,6 +577,7 @@ int main(void) {
         cmocka_unit_test(a_pipelined_read_sees_the_appends_before_it),
         cmocka_unit_test(requests_may_come_byte_by_byte),
         cmocka_unit_test(appends_wait_for_the_stores_budget),
+        cmocka_unit_test(a_large_multi_append_answers_with_its_streams),
         cmocka_unit_test(a_refused_body_that_is_small_is_skipped),
         cmocka_unit_test(a_body_over_the_limit_is_refused_before_it_is_read),
         cmocka_unit_test(bytes_that_are_no_http_get_a_problem_and_an_end),
@@ -528,6 +588,7 @@ int main(void) {
         cmocka_unit_test(a_vanished_client_leaves_nothing_behind),
         cmocka_unit_test(connections_beyond_the_limit_are_closed),
         cmocka_unit_test(a_request_that_never_ends_is_408),
+        cmocka_unit_test(a_body_that_finds_no_memory_in_time_is_503),
         cmocka_unit_test(an_idle_connection_is_closed_without_words),
         cmocka_unit_test(bodies_wait_for_the_servers_budget),
         cmocka_unit_test(http_1_0_keeps_the_connection_only_when_asked),

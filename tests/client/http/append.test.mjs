@@ -1,0 +1,251 @@
+// POST /v1/streams/{stream}: events, conditions, idempotence.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertProblem, event, fresh, serve } from './server.mjs';
+
+const server = serve();
+const NEW = { 'if-none-match': '*' };
+const EXISTS = { 'if-match': '*' };
+const at = (version) => ({ 'if-match': `"${version}"` });
+
+test('one event is appended and its place is told', async () => {
+  const stream = fresh();
+  const answer = await server.append(stream, event('order.created', { total: 5 }), NEW);
+  assert.equal(answer.status, 201);
+  assert.deepEqual(Object.keys(answer.json), ['stream', 'first_version', 'version', 'position']);
+  assert.equal(answer.json.stream, stream);
+  assert.equal(answer.json.first_version, 0);
+  assert.equal(answer.json.version, 0);
+  assert.equal(answer.headers.etag, '"0"');
+  assert.equal(answer.headers['mainstem-position'], String(answer.json.position));
+  assert.equal(answer.headers['content-type'], 'application/json');
+});
+
+test('an array is one append with contiguous versions', async () => {
+  const stream = fresh();
+  await server.append(stream, event());
+  const { json } = await server.append(stream, [event('a'), event('b'), event('c')]);
+  assert.equal(json.first_version, 1);
+  assert.equal(json.version, 3);
+  const read = await server.get(`/v1/streams/${stream}`);
+  assert.deepEqual(
+    read.json.map((one) => one.event_type),
+    ['test.made', 'a', 'b', 'c'],
+  );
+  assert.equal(read.json[3].position - read.json[1].position, 2);
+});
+
+test('every field of the envelope comes back', async () => {
+  const stream = fresh();
+  const sent = {
+    event_id: 'e-1',
+    event_type: 'order.created',
+    event_version: '1.2',
+    timestamp: '2024-02-29T12:00:00.250Z',
+    source: 'shop/checkout',
+    correlation_id: 'c-1',
+    causation_id: 'p-1',
+    traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    tags: ['vip', 'eu'],
+    metadata: { user: 'ä', n: 1 },
+    data: { items: [1, 'zwei', null, true] },
+  };
+  await server.append(stream, sent);
+  const [read] = (await server.get(`/v1/streams/${stream}`)).json;
+  for (const [name, value] of Object.entries(sent)) assert.deepEqual(read[name], value, name);
+  assert.equal(read.stream, stream);
+  assert.equal(read.topic, 'order');
+  assert.equal(read.version, 0);
+  assert.equal(typeof read.position, 'number');
+  assert.ok(Date.parse(read.recorded_at) > Date.parse('2025-01-01'));
+});
+
+test('data stays byte for byte what it was', async () => {
+  const stream = fresh();
+  const data = '{"price":1.10,"id":12345678901234567890,"text":"\\u00e4\\/", "b":1e400}';
+  const body = `{"event_type":"t","data":${data}}`;
+  await server.request('POST', `/v1/streams/${stream}`, {
+    body,
+    headers: { 'content-type': 'application/json' },
+  });
+  const { text } = await server.get(`/v1/streams/${stream}`);
+  assert.ok(text.includes(data), text);
+});
+
+test('data that is no JSON travels as base64', async () => {
+  const stream = fresh();
+  const bytes = Buffer.from([0, 1, 254, 255]).toString('base64');
+  const sent = { event_type: 'image.taken', content_type: 'image/png', data_base64: bytes };
+  assert.equal((await server.append(stream, sent)).status, 201);
+  const [read] = (await server.get(`/v1/streams/${stream}`)).json;
+  assert.equal(read.content_type, 'image/png');
+  assert.equal(read.data_base64, bytes);
+});
+
+test('lines of JSON are one append', async () => {
+  const stream = fresh();
+  const answer = await server.request('POST', `/v1/streams/${stream}`, {
+    body: '{"event_type":"a"}\n\n{"event_type":"b"}\r\n{"event_type":"c"}',
+    headers: { 'content-type': 'application/x-ndjson' },
+  });
+  assert.equal(answer.status, 201);
+  assert.equal(answer.json.version, 2);
+});
+
+test('conditions hold or are refused with what was found', async (t) => {
+  const live = fresh();
+  const gone = fresh();
+  const none = fresh();
+  await server.append(live, [event(), event()]);
+  await server.append(gone, event());
+  await server.request('DELETE', `/v1/streams/${gone}`);
+  const rows = [
+    // stream, headers, status, expected, actual, state
+    [live, at(0), 412, 0, 1, 'live'],
+    [live, at(2), 412, 2, 1, 'live'],
+    [live, NEW, 412, 'none', 1, 'live'],
+    [none, at(0), 412, 0, null, 'none'],
+    [none, EXISTS, 412, 'exists', null, 'none'],
+    [gone, EXISTS, 412, 'exists', null, 'deleted'],
+    [live, at(1), 201],
+    [live, EXISTS, 201],
+    [live, {}, 201],
+    [none, NEW, 201],
+    [gone, NEW, 201],
+  ];
+  for (const [stream, headers, status, expected, actual, state] of rows) {
+    const name = `${JSON.stringify(headers)} on ${stream} is ${status}`;
+    await t.test(name, async () => {
+      const answer = await server.append(stream, event('row'), headers);
+      assert.equal(answer.status, status, answer.text);
+      if (status !== 412) return;
+      assertProblem(assert, answer, 412, 'wrong-expected-version');
+      assert.equal(answer.json.expected, expected);
+      assert.equal(answer.json.stream, stream);
+      assert.equal(answer.json.actual_state, state);
+      if (state !== 'deleted') assert.equal(answer.json.actual, actual);
+    });
+  }
+});
+
+test('a deleted stream goes on with the next version', async () => {
+  const stream = fresh();
+  await server.append(stream, [event(), event()]);
+  await server.request('DELETE', `/v1/streams/${stream}`);
+  const { json } = await server.append(stream, event(), NEW);
+  assert.equal(json.first_version, 2);
+});
+
+test('an empty array only checks its condition', async () => {
+  const stream = fresh();
+  await server.append(stream, event());
+  const before = await server.end();
+  const good = await server.append(stream, [], at(0));
+  assert.equal(good.status, 200);
+  assert.equal(good.json.version, 0);
+  assert.equal((await server.append(stream, [], at(5))).status, 412);
+  assert.equal(await server.end(), before);
+});
+
+test('of racing appends under one condition exactly one wins', async () => {
+  const stream = fresh();
+  await server.append(stream, event());
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, (_, i) => server.append(stream, event('race', { i }), at(0))),
+  );
+  assert.equal(answers.filter((one) => one.status === 201).length, 1);
+  assert.equal(answers.filter((one) => one.status === 412).length, 29);
+  assert.equal((await server.get(`/v1/streams/${stream}`)).json.length, 2);
+});
+
+test('the same events again are the first answer again', async () => {
+  for (const headers of [{}, NEW]) {
+    const stream = fresh();
+    const events = [
+      event('a', 1, { event_id: `${stream}/a` }),
+      event('b', 2, { event_id: `${stream}/b` }),
+    ];
+    const first = await server.append(stream, events, headers);
+    const again = await server.append(stream, events, headers);
+    assert.equal(first.status, 201);
+    assert.equal(again.status, 200);
+    assert.deepEqual(again.json, { ...first.json, repeated: true });
+    assert.equal(again.headers.etag, first.headers.etag);
+    assert.equal((await server.get(`/v1/streams/${stream}`)).json.length, 2);
+  }
+});
+
+test('an idempotency key makes a resend a repeat', async () => {
+  for (const events of [event(), [event('a'), event('b')]]) {
+    const stream = fresh();
+    const headers = { 'idempotency-key': `"key-${stream}"` };
+    const first = await server.append(stream, events, headers);
+    const again = await server.append(stream, events, headers);
+    assert.equal(first.status, 201);
+    assert.equal(again.status, 200);
+    assert.equal(again.json.version, first.json.version);
+  }
+  const refused = await server.append(fresh(), event(), { 'idempotency-key': 'a b' });
+  assertProblem(assert, refused, 400, 'bad-request');
+});
+
+test('an event id used for something else is a conflict', async () => {
+  const stream = fresh();
+  await server.append(stream, event('a', 1, { event_id: `${stream}/x` }));
+  const answer = await server.append(stream, event('a', 2, { event_id: `${stream}/x` }));
+  assertProblem(assert, answer, 409, 'event-id-conflict');
+  const twice = await server.append(fresh(), [
+    event('a', 1, { event_id: 'same' }),
+    event('b', 2, { event_id: 'same' }),
+  ]);
+  assert.ok(twice.status === 400 || twice.status === 409, twice.text);
+});
+
+test('names may hold slashes, spaces and any script', async () => {
+  for (const stream of [
+    'order-a/b',
+    'order-ä ö 漢字',
+    'cart',
+    'my orders-1',
+    'order-50%',
+    'a-b-c',
+  ]) {
+    const answer = await server.append(stream, event('named'));
+    assert.equal(answer.status, 201, answer.text);
+    assert.equal(answer.json.stream, stream);
+    const read = await server.get(`/v1/streams/${encodeURIComponent(stream)}`);
+    assert.equal(read.json.at(-1).event_type, 'named');
+  }
+});
+
+test('a stream can be named by topic and key', async () => {
+  const answer = await server.request('POST', '/v1/topics/byid/keys/a%2Fb', {
+    json: event('keyed'),
+  });
+  assert.equal(answer.status, 201, answer.text);
+  assert.equal(answer.json.stream, 'byid-a/b');
+  const read = await server.get('/v1/topics/byid/keys/a%2Fb');
+  assert.equal(read.json[0].event_type, 'keyed');
+  assert.equal(
+    (await server.get(`/v1/streams/${encodeURIComponent('byid-a/b')}`)).json.length,
+    1,
+  );
+  const percent = await server.request('POST', '/v1/topics/byid/keys/50%25', {
+    json: event('keyed'),
+  });
+  assert.equal(percent.status, 201);
+  assert.equal((await server.get('/v1/topics/byid/keys/50%25')).json.length, 1);
+});
+
+test('a large event is stored and read back whole', async () => {
+  const stream = fresh();
+  const data = 'x'.repeat(12 * 1024 * 1024);
+  assert.equal((await server.append(stream, event('large', data))).status, 201);
+  assert.equal((await server.get(`/v1/streams/${stream}`)).json[0].data, data);
+});
+
+test('a client request id is given back', async () => {
+  const answer = await server.append(fresh(), event(), { 'x-request-id': 'abc.DEF-1:2' });
+  assert.equal(answer.headers['x-request-id'], 'abc.DEF-1:2');
+});

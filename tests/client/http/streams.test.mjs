@@ -1,0 +1,198 @@
+// Deleting, metadata, snapshots; topics and lists.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertProblem, event, fresh, serve } from './server.mjs';
+
+const server = serve();
+const numbers = (answer) => answer.json.map((one) => one.version);
+
+test('a delete takes a condition', async () => {
+  const stream = fresh();
+  await server.append(stream, [event(), event()]);
+  const path = `/v1/streams/${stream}`;
+  const stale = await server.request('DELETE', path, { headers: { 'if-match': '"0"' } });
+  assertProblem(assert, stale, 412, 'wrong-expected-version');
+  const done = await server.request('DELETE', path, { headers: { 'if-match': '"1"' } });
+  assert.equal(done.status, 200);
+  assert.equal(done.json.stream, stream);
+  assert.equal(done.headers['mainstem-position'], String(done.json.position));
+  assert.equal((await server.get(path)).status, 404);
+});
+
+test('a tombstone is for ever', async () => {
+  const stream = fresh();
+  await server.append(stream, event());
+  const path = `/v1/streams/${stream}`;
+  assert.equal((await server.request('DELETE', `${path}?tombstone=true`)).status, 200);
+  assertProblem(assert, await server.append(stream, event()), 410, 'stream-tombstoned');
+  assertProblem(assert, await server.get(path), 410, 'stream-tombstoned');
+});
+
+test('metadata comes back as it was, with its own versions', async () => {
+  const stream = fresh();
+  const path = `/v1/streams/${stream}/metadata`;
+  assertProblem(assert, await server.get(path), 404, 'not-found');
+  const first = await server.request('PUT', path, {
+    json: { owner: 'ann', $maxCount: 3 },
+    headers: { 'if-none-match': '*' },
+  });
+  assert.equal(first.status, 200, first.text);
+  assert.equal(first.headers.etag, '"0"');
+  const read = await server.get(path);
+  assert.deepEqual(read.json, { owner: 'ann', $maxCount: 3 });
+  assert.equal(read.headers.etag, '"0"');
+  const stale = await server.request('PUT', path, {
+    json: {},
+    headers: { 'if-none-match': '*' },
+  });
+  assert.equal(stale.status, 412);
+  const second = await server.request('PUT', path, { json: {}, headers: { 'if-match': '"0"' } });
+  assert.equal(second.headers.etag, '"1"');
+});
+
+test('readers honour $maxCount and $tb at once', async () => {
+  const stream = fresh();
+  await server.append(
+    stream,
+    Array.from({ length: 6 }, () => event()),
+  );
+  const put = (json) => server.request('PUT', `/v1/streams/${stream}/metadata`, { json });
+  await put({ $maxCount: 2 });
+  assert.deepEqual(numbers(await server.get(`/v1/streams/${stream}`)), [4, 5]);
+  await put({ $tb: 3 });
+  assert.deepEqual(numbers(await server.get(`/v1/streams/${stream}`)), [3, 4, 5]);
+  await put({});
+  assert.equal((await put({ $maxCount: 'two' })).status, 400);
+  assert.equal((await put({ $tb: -1 })).status, 400);
+});
+
+test('the newest snapshot is found', async () => {
+  const stream = fresh();
+  await server.append(
+    stream,
+    Array.from({ length: 5 }, () => event()),
+  );
+  const path = `/v1/streams/${stream}/snapshot`;
+  assertProblem(assert, await server.get(path), 404, 'not-found');
+  for (const [version, total] of [
+    [2, 20],
+    [4, 40],
+  ]) {
+    const put = await server.request('PUT', `${path}?version=${version}`, {
+      json: event('order.snapshot', { total }),
+    });
+    assert.equal(put.status, 200, put.text);
+    assert.equal(put.json.version, version);
+  }
+  const read = await server.get(path);
+  assert.equal(read.status, 200);
+  assert.equal(read.json.version, 4);
+  assert.equal(read.headers.etag, '"4"');
+  assert.equal(read.json.snapshot.event_type, 'order.snapshot');
+  assert.deepEqual(read.json.snapshot.data, { total: 40 });
+  assert.deepEqual(numbers(await server.get(`/v1/streams/${stream}`)), [0, 1, 2, 3, 4]);
+});
+
+test('a snapshot needs its version and is one event', async () => {
+  const path = `/v1/streams/${fresh()}/snapshot`;
+  const put = (query, json) => server.request('PUT', path + query, { json });
+  assertProblem(assert, await put('', event()), 400, 'bad-request');
+  assertProblem(assert, await put('?version=-1', event()), 400, 'bad-request');
+  assertProblem(assert, await put('?version=1', [event(), event()]), 400, 'bad-request');
+  assertProblem(assert, await put('?version=1', { data: 1 }), 400, 'bad-request');
+});
+
+test('a topic is made, changed, shown, listed and deleted', async () => {
+  const put = (json) => server.request('PUT', '/v1/topics/invoice', { json });
+  const made = await put({ partitions: 2, retention_ms: 86_400_000, require: ['source'] });
+  assert.equal(made.status, 201, made.text);
+  assert.equal(made.json.name, 'invoice');
+  assert.equal(made.json.partitions, 2);
+  assert.equal(made.json.retention_ms, 86_400_000);
+  assert.equal(made.json.retention_bytes, null);
+  assert.deepEqual(made.json.require, ['source']);
+  assert.match(made.json.id, /^[0-9a-f-]{36}$/);
+
+  const changed = await put({ compact: true, compression: 'zstd' });
+  assert.equal(changed.status, 200, changed.text);
+  assert.equal(changed.json.partitions, 2);
+  assert.equal(changed.json.compact, true);
+  assert.equal(changed.json.compression, 'zstd');
+  assert.equal(changed.json.id, made.json.id);
+  assert.deepEqual((await server.get('/v1/topics/invoice')).json, changed.json);
+
+  const list = await server.get('/v1/topics');
+  assert.ok(list.json.topics.some((topic) => topic.name === 'invoice'));
+  assert.ok(list.json.topics.every((topic) => !topic.system));
+  const withSystem = await server.get('/v1/topics?system=true');
+  assert.ok(withSystem.json.topics.some((topic) => topic.system));
+
+  assert.equal((await server.request('DELETE', '/v1/topics/invoice')).status, 204);
+  assertProblem(assert, await server.get('/v1/topics/invoice'), 404, 'not-found');
+  assertProblem(assert, await server.request('DELETE', '/v1/topics/invoice'), 404, 'not-found');
+});
+
+test('a topic without settings gets the defaults', async () => {
+  const answer = await server.request('PUT', '/v1/topics/plain');
+  assert.equal(answer.status, 201, answer.text);
+  assert.equal(answer.json.partitions, 4);
+  assert.equal(answer.json.streams, true);
+});
+
+test('a required field is asked for', async () => {
+  await server.request('PUT', '/v1/topics/strict', {
+    json: { require: ['source', 'correlation_id'] },
+  });
+  const missing = await server.append('strict-1', event());
+  assert.equal(missing.status, 400, missing.text);
+  assert.match(missing.json.detail, /source|correlation_id/);
+  const good = await server.append(
+    'strict-1',
+    event('a', 1, { source: 's', correlation_id: 'c' }),
+  );
+  assert.equal(good.status, 201, good.text);
+});
+
+test('wrong settings are refused by name', async () => {
+  const put = (name, json) => server.request('PUT', `/v1/topics/${name}`, { json });
+  for (const [json, mentions] of [
+    [{ partitions: 0 }, /partitions/],
+    [{ partitions: 'four' }, /partitions/],
+    [{ retention_ms: -5 }, /retention_ms/],
+    [{ compression: 'rar' }, /compression/],
+    [{ require: ['colour'] }, /require/],
+    [{ partitons: 4 }, /unknown field "partitons"/],
+    [[], /object/],
+  ]) {
+    const answer = await put('wrong', json);
+    assertProblem(assert, answer, 400, 'bad-request');
+    assert.match(answer.json.detail, mentions);
+  }
+  assert.equal((await server.get('/v1/topics/wrong')).status, 404);
+  assert.ok([400, 403].includes((await put('$mine', {})).status));
+  assert.equal((await put('a%20b', {})).status, 400);
+});
+
+test('the streams of a topic are listed page by page', async () => {
+  const names = Array.from({ length: 7 }, (_, i) => `listed-${i}`);
+  for (const name of names) await server.append(name, [event(), event()]);
+  await server.append('listed-0', event());
+  const seen = [];
+  for (let path = '/v1/streams?topic=listed&limit=3'; path;) {
+    const page = await server.get(path);
+    assert.equal(page.status, 200, page.text);
+    assert.ok(page.json.streams.length <= 3);
+    seen.push(...page.json.streams);
+    path = /<([^>]*)>; rel="next"/.exec(page.headers.link ?? '')?.[1];
+    assert.equal(path === undefined, page.json.next === null);
+  }
+  assert.deepEqual(
+    seen.map((one) => one.stream),
+    names,
+  );
+  assert.equal(seen[0].version, 2);
+  assert.equal(seen[1].version, 1);
+  assertProblem(assert, await server.get('/v1/streams'), 400, 'bad-request');
+  assertProblem(assert, await server.get('/v1/streams?topic=nobody'), 404, 'not-found');
+});

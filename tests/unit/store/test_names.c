@@ -1,0 +1,184 @@
+/* Names of streams: how they split into topic and key, and come back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "os/random.h"
+#include "store/internal.h"
+
+#define NAME_MAX_BYTES 512u
+
+static int split(struct ms_bytes text, struct ms_arena *arena, struct ms_bytes *topic, struct ms_bytes *key) {
+    return ms_name_split(text, NAME_MAX_BYTES, arena, topic, key, NULL);
+}
+
+static void names_split_as_the_table_says(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *topic, *key;
+    } rows[] = {
+        {"order-123", "order", "123"},
+        {"order-a-b", "order", "a-b"},
+        {"order-50%25", "order", "50%"},
+        {"order-%2d%2D", "order", "--"},
+        {"order-100%", "order", "100%"},
+        {"order-%zz", "order", "%zz"},
+        {"order-%2", "order", "%2"},
+        {"order-", "order", ""},
+        {"cart", "$streams", "cart"},
+        {"my orders-1", "$streams", "my orders-1"},
+        {"-1", "$streams", "-1"},
+        {".-1", "$streams", ".-1"},
+        {"..-1", "$streams", "..-1"},
+        {"...-1", "...", "1"},
+        {"a.b_C9-x", "a.b_C9", "x"},
+        {"\xc3\xa9-1", "$streams", "\xc3\xa9-1"},
+        {"order-\xc3\xa9", "order", "\xc3\xa9"},
+        {"$$order-123", "$metadata", "order-123"},
+        {"$$", "$metadata", ""},
+        {"$topics-order", "$topics", "order"},
+        {"$-1", "$streams", "$-1"},
+        {"50%25", "$streams", "50%25"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ms_arena arena;
+        struct ms_bytes topic, key;
+        ms_arena_init(&arena, 65536);
+        assert_int_equal(split(ms_bytes_cstr(rows[i].text), &arena, &topic, &key), 0);
+        if (!ms_bytes_equal_cstr(topic, rows[i].topic) || !ms_bytes_equal_cstr(key, rows[i].key))
+            fail_msg("%s: topic %.*s, key %.*s", rows[i].text, (int)topic.len, topic.data, (int)key.len,
+                     key.data);
+        ms_arena_deinit(&arena);
+    }
+}
+
+static void unusable_names_are_refused(void **state) {
+    (void)state;
+    char name_long[NAME_MAX_BYTES + 2];
+    struct ms_arena arena;
+    struct ms_bytes topic, key;
+    static const char *const names[] = {"", "a\x01-b", "a-\x7f", "a-\n", "\xff", "a-\xc3", "a-\xc2\x80",
+                                        "a-\xed\xa0\x80"};
+    ms_arena_init(&arena, 65536);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        assert_int_equal(split(ms_bytes_cstr(names[i]), &arena, &topic, &key), MS_EINVAL);
+    assert_int_equal(split(ms_bytes_of("a\0b", 3), &arena, &topic, &key), MS_EINVAL);
+    memset(name_long, 'a', sizeof name_long);
+    assert_int_equal(split(ms_bytes_of(name_long, NAME_MAX_BYTES), &arena, &topic, &key), 0);
+    assert_int_equal(split(ms_bytes_of(name_long, NAME_MAX_BYTES + 1), &arena, &topic, &key), MS_EINVAL);
+    ms_arena_deinit(&arena);
+}
+
+/* A prefix of 250 bytes is no topic name, so the whole is a key of "$streams". */
+static void long_prefix_is_no_topic(void **state) {
+    (void)state;
+    char text[300];
+    struct ms_arena arena;
+    struct ms_bytes topic, key;
+    ms_arena_init(&arena, 65536);
+    memset(text, 'a', sizeof text);
+    text[249] = '-';
+    assert_int_equal(split(ms_bytes_of(text, 255), &arena, &topic, &key), 0);
+    assert_int_equal(topic.len, 249);
+    text[249] = 'a';
+    text[250] = '-';
+    assert_int_equal(split(ms_bytes_of(text, 255), &arena, &topic, &key), 0);
+    assert_true(ms_bytes_equal_cstr(topic, "$streams"));
+    ms_arena_deinit(&arena);
+}
+
+static void check_round_trip(const char *topic_name, struct ms_bytes key) {
+    struct ms_arena arena;
+    struct ms_buf text;
+    struct ms_bytes topic, back;
+    ms_arena_init(&arena, 65536);
+    ms_buf_init(&text, 65536);
+    assert_int_equal(ms_name_join(ms_bytes_cstr(topic_name), key, &text), 0);
+    assert_int_equal(ms_name_split(ms_buf_bytes(&text), 65536, &arena, &topic, &back, NULL), 0);
+    if (!ms_bytes_equal_cstr(topic, topic_name) || !ms_bytes_equal(back, key))
+        fail_msg("topic %s, text '%.*s'", topic_name, (int)text.len, text.data);
+    ms_buf_deinit(&text);
+    ms_arena_deinit(&arena);
+}
+
+static void any_key_of_a_topic_survives_the_text_form(void **state) {
+    (void)state;
+    struct ms_random_seeded random;
+    ms_random_seeded_init(&random, 5);
+    for (unsigned i = 0; i < 256; i++) {
+        uint8_t one[3] = {'a', (uint8_t)i, 'b'};
+        check_round_trip("order", ms_bytes_of(one, 3));
+        check_round_trip("order", ms_bytes_of(one + 1, 1));
+    }
+    for (unsigned i = 0; i < 3000; i++) {
+        uint8_t key[24];
+        size_t len = (size_t)ms_random_below(&random.random, sizeof key);
+        ms_random_fill(&random.random, key, sizeof key);
+        for (size_t k = 0; k < len && i % 2 == 0; k++)
+            key[k] = (uint8_t)"%2-\xc3\xa9\x01$ abc%"[key[k] % 13];
+        check_round_trip("order", ms_bytes_of(key, len));
+    }
+    check_round_trip("$streams", MS_BYTES_LITERAL("cart"));
+    check_round_trip("$streams", MS_BYTES_LITERAL("my cart-%41"));
+    check_round_trip("$metadata", MS_BYTES_LITERAL("order-1%25"));
+    check_round_trip("$snapshots", MS_BYTES_LITERAL("order-1%25"));
+}
+
+static void reserved_names(void **state) {
+    (void)state;
+    static const char *const reserved[] = {"$streams", "$a", "$", "$topics-x", "__consumer_offsets",
+                                           "__consumer_offsets-1", "_schemas", "_schemas-x",
+                                           "__transaction_state"};
+    static const char *const free_names[] = {"order", "order-$", "_schemasx", "__consumer", "$$order-1", ""};
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+        assert_true(ms_name_reserved(ms_bytes_cstr(reserved[i])));
+    for (size_t i = 0; i < sizeof free_names / sizeof free_names[0]; i++)
+        assert_false(ms_name_reserved(ms_bytes_cstr(free_names[i])));
+}
+
+static void legal_topic_names(void **state) {
+    (void)state;
+    char text[251];
+    memset(text, 'x', sizeof text);
+    assert_true(ms_topic_name_legal(ms_bytes_of(text, 249)));
+    assert_false(ms_topic_name_legal(ms_bytes_of(text, 250)));
+    static const char *const bad[] = {"", ".", "..", "a b", "a/b", "\xc3\xa9", "$x", "a%"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(ms_topic_name_legal(ms_bytes_cstr(bad[i])));
+    assert_true(ms_topic_name_legal(MS_BYTES_LITERAL("a.B_9-z")));
+}
+
+/* Values that Kafka's own clients compute (murmur2 of the key, modulo partitions). */
+static void partitions_are_those_of_kafkas_default_partitioner(void **state) {
+    (void)state;
+    static const struct {
+        const char *key;
+        uint32_t hash; /* murmur2, as the Kafka project's tests list it */
+    } rows[] = {
+        {"21", (uint32_t)-973932308},
+        {"foobar", (uint32_t)-790332482},
+        {"a-little-bit-long-string", (uint32_t)-985981536},
+        {"a-little-bit-longer-string", (uint32_t)-1486304829},
+        {"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", (uint32_t)-58897971},
+        {"abc", 479470107},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (uint16_t partitions = 1; partitions < 40; partitions += 3)
+            assert_int_equal(ms_partition_of(ms_bytes_cstr(rows[i].key), partitions),
+                             (rows[i].hash & 0x7fffffff) % partitions);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_split_as_the_table_says),
+        cmocka_unit_test(unusable_names_are_refused),
+        cmocka_unit_test(long_prefix_is_no_topic),
+        cmocka_unit_test(any_key_of_a_topic_survives_the_text_form),
+        cmocka_unit_test(reserved_names),
+        cmocka_unit_test(legal_topic_names),
+        cmocka_unit_test(partitions_are_those_of_kafkas_default_partitioner),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
