@@ -48,12 +48,15 @@ def timestamp(moment):
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def printable(text):
+    """What is not plain is percent-escaped, as the server itself does it in streams' names."""
+    return "".join(char if char.isprintable() and char != "%" else
+                   "".join("%%%02X" % byte for byte in char.encode("utf-8", "replace"))
+                   for char in text)
+
+
 def stream_name(topic, key):
-    """Topic and key as text; what is not plain is percent-escaped, as the server itself does it."""
-    escaped = "".join(char if char.isprintable() and char != "%" else
-                      "".join("%%%02X" % byte for byte in char.encode("utf-8", "replace"))
-                      for char in key)
-    return "%s-%s" % (topic, escaped)
+    return "%s-%s" % (topic, printable(key))
 
 
 # ---- git ---------------------------------------------------------------------------------------
@@ -88,7 +91,7 @@ def git_history(repository):
                 left_out += 1
                 continue
             events.append({
-                "stream": stream, "event_id": "%s:%s" % (commit_id[:16], path[-400:]),
+                "stream": stream, "event_id": "%s:%s" % (commit_id[:16], printable(path)[-400:]),
                 "event_type": GIT_CHANGES[kind], "timestamp": moment,
                 "source": "git", "correlation_id": commit_id,
                 "data": {"path": path, "commit": commit_id, "author": author,

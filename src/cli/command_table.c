@@ -93,6 +93,36 @@ static const struct ms_option export_options[] = {
     SELECTION,
     END,
 };
+static const struct ms_option scavenge_options[] = {
+    {"all", NULL, "write every sealed segment anew, however little it gains"},
+    {"bytes-per-second", "SIZE", "read no faster than this; default no limit"},
+    {"no-wait", NULL, "leave the server to it"},
+    END,
+};
+static const struct ms_option restore_options[] = {
+    {"data", "DIR", "where the store is to be: a directory that is not there yet, or empty"},
+    {"to", "POSITION|TIME",
+     "only what stood at or before POSITION, or had been recorded by TIME; appends stay whole"},
+    END,
+};
+static const struct ms_option repair_options[] = {
+    {"dry-run", NULL, "tell what would be lost, and change nothing"},
+    END,
+};
+static const struct ms_option inspect_options[] = {
+    {"entries", NULL, "the appends inside the blocks"},
+    {"from", "POSITION", "begin at this position"},
+    {"limit", "N", "at most this many lines"},
+    END,
+};
+static const struct ms_option bench_options[] = {
+    {"streams", "N", "append to so many streams by chance; default 1000"},
+    {"in-flight", "N", "appends under way at a time, 1 to 16; default 16"},
+    {"event-bytes", "N", "size of an event's JSON, 64 to 1048576; default 300"},
+    {"batch", "N", "events in one append, 1 to 1000; default 1"},
+    {"seconds", "N", "how long; default 5"},
+    END,
+};
 static const struct ms_option help_options[] = {
     {"man", NULL, "print the manual page, as troff source"},
     {"settings", NULL, "print the reference of all settings, as Markdown"},
@@ -153,6 +183,43 @@ const struct ms_command ms_commands[] = {
      import_options, "mainstem import events.ndjson", 1, 1, TARGET, ms_cmd_import},
     {"export", "", "write events as JSON lines that import reads back", NULL, export_options,
      "mainstem export --output events.ndjson", 0, 0, TARGET, ms_cmd_export},
+    {"scavenge", "", "remove what deletes, truncation, rules and retention have marked",
+     "Goes over the sealed segments, drops what nobody can read any more, and compresses the rest; "
+     "positions, versions and offsets stay. Everything else goes on meanwhile. Segments that would "
+     "gain less than a fifth are left alone. The setting log.scavenge_interval runs it regularly.",
+     scavenge_options, "mainstem scavenge --bytes-per-second 32MiB", 0, 0, TARGET, ms_cmd_scavenge},
+    {"backup", "DIR", "make a consistent copy of a store while it runs",
+     "DIR must not exist or be empty. A server makes the backup on its own host, so the path is "
+     "absolute and means that host. Sealed segments are linked where the file system can; copy DIR "
+     "elsewhere afterwards. A backup without MANIFEST.json was not finished.",
+     NULL, "mainstem backup /var/backups/mainstem/monday", 1, 1, TARGET, ms_cmd_backup},
+    {"restore", "BACKUP", "make a new store from a backup",
+     "Works without a server. Every file is checked against the backup's manifest. The new store "
+     "has a uuid of its own; its events keep their positions, versions and ids.",
+     restore_options,
+     "mainstem restore /var/backups/mainstem/monday --data restored --to 2026-11-23T10:00:00Z", 1,
+     1, MS_COMMAND_JSON, ms_cmd_restore},
+    {"verify", "DIR", "check every byte of a data directory or backup that counts",
+     "Reads all segments and compares every checksum, chain link and count. Changes nothing, and "
+     "may run while a server has the directory open. Ends with status 1 when there is damage.",
+     NULL, "mainstem verify /var/lib/mainstem", 1, 1, MS_COMMAND_JSON, ms_cmd_verify},
+    {"repair", "DIR", "make a damaged data directory one that opens",
+     "Saves every append that is still whole and names the positions that are lost, range by "
+     "range. "
+     "What is lost was acknowledged once: restore a backup instead when there is one. Damaged "
+     "files "
+     "are kept beside the new ones as *.damaged-<n>. The directory must not be in use.",
+     repair_options, "mainstem repair --dry-run /var/lib/mainstem", 1, 1, MS_COMMAND_JSON,
+     ms_cmd_repair},
+    {"inspect", "DIR|SEGMENT", "show what the files of a log hold",
+     "A directory's segments, or a segment's blocks as they lie there, damaged or not; with "
+     "--entries the appends in them. Changes nothing.",
+     inspect_options, "mainstem inspect /var/lib/mainstem --entries --from 4711 --limit 3", 1, 1,
+     MS_COMMAND_JSON, ms_cmd_inspect},
+    {"bench", "", "append for some seconds and show how fast that is",
+     "Writes events of type bench.happened to streams named bench-<n>, and leaves them there. With "
+     "--data it is the embedded store that is measured, otherwise a server.",
+     bench_options, "mainstem bench --data /tmp/bench --seconds 10", 0, 0, TARGET, ms_cmd_bench},
     {"stats", "", "show the state of a store", NULL, NULL, NULL, 0, 0, TARGET, ms_cmd_stats},
     {"config print", "", "show the settings in force, and where each came from",
      "Takes the same options as serve. The output is a configuration file that says the same.",

@@ -76,6 +76,12 @@ int ms_target_http_read(struct ms_target *target, const struct ms_target_read *r
 int ms_target_http_subscribe(struct ms_target *target, const struct ms_target_read *read,
                              ms_target_event_fn *visit, void *context, struct ms_error *err)
     MS_MUST_CHECK;
+int ms_target_http_backup(struct ms_target *target, const char *dir,
+                          const struct ms_target_progress *progress, struct ms_buf *out,
+                          struct ms_error *err) MS_MUST_CHECK;
+int ms_target_http_scavenge(struct ms_target *target, const struct ms_target_scavenge *scavenge,
+                            const struct ms_target_progress *progress, struct ms_buf *out,
+                            struct ms_error *err) MS_MUST_CHECK;
 /* Appends path and query of a read; limit 0 leaves the parameter out. */
 int ms_http_read_path(struct ms_buf *out, const struct ms_target_read *read, uint64_t limit)
     MS_MUST_CHECK;

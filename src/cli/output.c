@@ -164,14 +164,39 @@ double ms_progress_seconds(const struct ms_progress *progress) {
     return (double)(passed_us > 0 ? passed_us : 1) * 1e-6;
 }
 
-void ms_progress_update(struct ms_progress *progress, uint64_t events, uint64_t bytes,
-                        uint64_t total_bytes) {
+static bool progress_due(struct ms_progress *progress) {
     if (!progress->file)
-        return;
+        return false;
     int64_t now_us = ms_clock_monotonic_us(progress->clock);
     if (now_us - progress->shown_us < PROGRESS_INTERVAL_US)
-        return;
+        return false;
     progress->shown_us = now_us;
+    return true;
+}
+
+void ms_progress_bytes(struct ms_progress *progress, uint64_t bytes, uint64_t total_bytes) {
+    if (!progress_due(progress))
+        return;
+    double mib = 1024 * 1024;
+    fprintf(progress->file, "\r\033[K%s %.0f of %.0f MiB, %.0f MiB/s", progress->what,
+            (double)bytes / mib, (double)total_bytes / mib,
+            (double)bytes / mib / ms_progress_seconds(progress));
+    fflush(progress->file);
+}
+
+void ms_progress_parts(struct ms_progress *progress, uint64_t done, uint64_t total,
+                       const char *parts) {
+    if (!progress_due(progress))
+        return;
+    fprintf(progress->file, "\r\033[K%s %llu of %llu %s", progress->what, (unsigned long long)done,
+            (unsigned long long)total, parts);
+    fflush(progress->file);
+}
+
+void ms_progress_update(struct ms_progress *progress, uint64_t events, uint64_t bytes,
+                        uint64_t total_bytes) {
+    if (!progress_due(progress))
+        return;
     fprintf(progress->file, "\r\033[K%s %llu events, %.0f/s", progress->what,
             (unsigned long long)events, (double)events / ms_progress_seconds(progress));
     if (total_bytes > 0)

@@ -41,6 +41,10 @@ void ms_progress_begin(struct ms_progress *progress, const struct ms_cli *cli, c
 /* `total` 0: not known. */
 void ms_progress_update(struct ms_progress *progress, uint64_t events, uint64_t bytes,
                         uint64_t total_bytes);
+void ms_progress_bytes(struct ms_progress *progress, uint64_t bytes, uint64_t total_bytes);
+/* Parts of anything: "scavenged 3 of 9 segments". */
+void ms_progress_parts(struct ms_progress *progress, uint64_t done, uint64_t total,
+                       const char *parts);
 void ms_progress_end(struct ms_progress *progress); /* takes the line away */
 /* Since begin; at least a microsecond. */
 double ms_progress_seconds(const struct ms_progress *progress);

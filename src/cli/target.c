@@ -120,6 +120,18 @@ int ms_target_info(struct ms_target *target, struct ms_buf *out, struct ms_error
     return target->ops->info(target, out, err);
 }
 
+int ms_target_backup(struct ms_target *target, const char *dir,
+                     const struct ms_target_progress *progress, struct ms_buf *out,
+                     struct ms_error *err) {
+    return target->ops->backup(target, dir, progress, out, err);
+}
+
+int ms_target_scavenge(struct ms_target *target, const struct ms_target_scavenge *scavenge,
+                       const struct ms_target_progress *progress, struct ms_buf *out,
+                       struct ms_error *err) {
+    return target->ops->scavenge(target, scavenge, progress, out, err);
+}
+
 /* ---- small things ---- */
 
 int ms_condition_parse(const char *text, struct ms_condition *ret_condition, struct ms_error *err) {

@@ -7,10 +7,12 @@
  *   target_http_append.c   appends in flight, on curl's multi interface
  *   target_http_read.c     pages of events
  *   target_http_sse.c      subscriptions
+ *   target_http_admin.c    backup, scavenge
  *   http_client.c          one HTTP exchange
  *   target_store.c         the vtable over a store: life, documents, topics
  *   target_store_append.c  appends in flight
  *   target_store_read.c    reads and subscriptions
+ *   target_store_admin.c   backup, scavenge
  *
  * Events are plain JSON objects (src/wire/event_json.h): what comes out of a target is one object
  * without line breaks, what goes in has the fields of an event to be appended.
@@ -64,6 +66,19 @@ typedef void ms_target_appended_fn(void *context, int code,
                                    const struct ms_target_append_result *result,
                                    const struct ms_error *err);
 
+/* How far long work is; of bytes or of parts. */
+typedef void ms_target_progress_fn(void *context, uint64_t done, uint64_t total);
+struct ms_target_progress {
+    ms_target_progress_fn *show; /* NULL: nobody looks */
+    void *context;
+};
+
+struct ms_target_scavenge {
+    bool all;
+    uint64_t bytes_per_second; /* 0: no limit */
+    bool wait;                 /* a server can go on alone */
+};
+
 struct ms_target_ops {
     void (*free)(struct ms_target *target);
     int (*append_start)(struct ms_target *target, const struct ms_target_append *append,
@@ -87,6 +102,12 @@ struct ms_target_ops {
                      bool *ret_created, struct ms_error *err);
     int (*delete_topic)(struct ms_target *target, struct ms_bytes name, struct ms_error *err);
     int (*info)(struct ms_target *target, struct ms_buf *out, struct ms_error *err);
+    int (*backup)(struct ms_target *target, const char *dir,
+                  const struct ms_target_progress *progress, struct ms_buf *out,
+                  struct ms_error *err);
+    int (*scavenge)(struct ms_target *target, const struct ms_target_scavenge *scavenge,
+                    const struct ms_target_progress *progress, struct ms_buf *out,
+                    struct ms_error *err);
 };
 
 #define MS_TARGET_IN_FLIGHT_MAX 16
@@ -149,6 +170,17 @@ int ms_target_delete_topic(struct ms_target *target, struct ms_bytes name, struc
 /* State of the store as a JSON object. */
 int ms_target_info(struct ms_target *target, struct ms_buf *out, struct ms_error *err)
     MS_MUST_CHECK;
+
+/* Makes a backup in a directory; of a server: of its host, absolute. The result as a JSON object is
+ * appended to *out. The errors of ms_store_backup. */
+int ms_target_backup(struct ms_target *target, const char *dir,
+                     const struct ms_target_progress *progress, struct ms_buf *out,
+                     struct ms_error *err) MS_MUST_CHECK;
+/* Scavenges, and waits for it if wanted. What came out of it (or, not waiting, how far it is) is
+ * appended to *out as a JSON object. The errors of ms_store_scavenge. */
+int ms_target_scavenge(struct ms_target *target, const struct ms_target_scavenge *scavenge,
+                       const struct ms_target_progress *progress, struct ms_buf *out,
+                       struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- the two kinds ---- */
 

@@ -177,6 +177,8 @@ static const struct ms_target_ops http_ops = {
     .put_topic = http_put_topic,
     .delete_topic = http_delete_topic,
     .info = http_info,
+    .backup = ms_target_http_backup,
+    .scavenge = ms_target_http_scavenge,
 };
 
 /* "127.0.0.1:8080" and "http://127.0.0.1:8080/" are the same server. */

@@ -205,6 +205,8 @@ static const struct ms_target_ops store_ops = {
     .put_topic = store_put_topic,
     .delete_topic = store_delete_topic,
     .info = store_info,
+    .backup = ms_target_store_backup,
+    .scavenge = ms_target_store_scavenge,
 };
 
 /* Reading must not make a store where a name was misspelt. */

@@ -35,6 +35,13 @@ int ms_target_store_subscribe(struct ms_target *target, const struct ms_target_r
                               ms_target_event_fn *visit, void *context, struct ms_error *err)
     MS_MUST_CHECK;
 
+int ms_target_store_backup(struct ms_target *target, const char *dir,
+                           const struct ms_target_progress *progress, struct ms_buf *out,
+                           struct ms_error *err) MS_MUST_CHECK;
+int ms_target_store_scavenge(struct ms_target *target, const struct ms_target_scavenge *scavenge,
+                             const struct ms_target_progress *progress, struct ms_buf *out,
+                             struct ms_error *err) MS_MUST_CHECK;
+
 /* Waits for one operation of the store that reports to a done function. */
 struct ms_store_waiter {
     pthread_mutex_t mutex;

@@ -10,7 +10,8 @@
 #define TARGET_FILE_BYTES ((uint64_t)32 << 20)
 #define LEVEL_1_BYTES ((uint64_t)256 << 20)
 #define LEVEL_0_COMPACT_FILES 4
-/* Far above the index's own bound, which stalls appends visibly (flush.c): RocksDB itself never does. */
+/* Far above the index's own bound, which stalls appends visibly (flush.c): RocksDB itself never
+ * does. */
 #define LEVEL_0_STOP_FILES 64
 #define MANIFEST_BYTES_MAX ((size_t)4 << 20)
 #define MANIFEST_PREALLOCATED ((size_t)64 << 10)
@@ -98,10 +99,11 @@ static void set_table_options(struct ms_index_db *db) {
     rocksdb_block_based_options_set_block_cache(table, db->cache);
     rocksdb_block_based_options_set_filter_policy(
         table, rocksdb_filterpolicy_create_bloom_full(MS_INDEX_BLOOM_BITS));
-    /* Whole filters, not partitioned ones: with those this version's SeekForPrev within a prefix can miss
-     * keys at a partition's edge. */
+    /* Whole filters, not partitioned ones: with those this version's SeekForPrev within a prefix
+     * can miss keys at a partition's edge. */
     rocksdb_block_based_options_set_whole_key_filtering(table, 0);
-    /* Filters and indexes count against the cache, so that memory is bounded however large it all gets. */
+    /* Filters and indexes count against the cache, so that memory is bounded however large it all
+     * gets. */
     rocksdb_block_based_options_set_cache_index_and_filter_blocks(table, 1);
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
@@ -143,8 +145,8 @@ static void set_options(struct ms_index_db *db) {
     set_table_options(db);
 }
 
-/* Few shards: a file's filter is one block of a megabyte or more, and one that doesn't fit into a shard
- * would be read again by every lookup. */
+/* Few shards: a file's filter is one block of a megabyte or more, and one that doesn't fit into a
+ * shard would be read again by every lookup. */
 static rocksdb_cache_t *make_cache(size_t bytes) {
     rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
     rocksdb_lru_cache_options_set_capacity(options, bytes ? bytes : MS_INDEX_CACHE_BYTES_DEFAULT);
@@ -154,8 +156,8 @@ static rocksdb_cache_t *make_cache(size_t bytes) {
     return cache;
 }
 
-/* A function of its own, so that tests/tsan.supp can name it: the library's last step is a tail call that
- * the thread sanitizer takes for ours. */
+/* A function of its own, so that tests/tsan.supp can name it: the library's last step is a tail
+ * call that the thread sanitizer takes for ours. */
 static void lower_compaction_priority(const struct ms_index_db *db) {
     rocksdb_env_lower_thread_pool_cpu_priority(db->rocks_env);
 }
@@ -203,9 +205,10 @@ static bool ends_with(const char *name, const char *suffix) {
     return name_len >= suffix_len && strcmp(name + name_len - suffix_len, suffix) == 0;
 }
 
-/* Files to remove before the database is opened: those that were being written when the process ended
- * (before one of that name is written again: its content may by now be a table of the database under
- * another name), and RocksDB's own logs, always empty here, of which this version forgets one an open. */
+/* Files to remove before the database is opened: those that were being written when the process
+ * ended (before one of that name is written again: its content may by now be a table of the
+ * database under another name), and RocksDB's own logs, always empty here, of which this version
+ * forgets one an open. */
 static bool is_left_over(const struct ms_dir_entry *entry) {
     return ends_with(entry->name, TEMPORARY_SUFFIX) ||
            (ends_with(entry->name, ".log") && entry->size == 0);

@@ -1,6 +1,6 @@
 /*
- * RocksDB as the index uses it: opened with little memory and no log of its own, read through iterators,
- * written by ingesting sorted files only.
+ * RocksDB as the index uses it: opened with little memory and no log of its own, read through
+ * iterators, written by ingesting sorted files only.
  *
  * Threads: opening and closing from one; ms_index_db_ingest from one at a time; reading from any.
  */
@@ -33,8 +33,8 @@ struct ms_index_db {
     uint64_t file_number; /* of the next file to ingest */
 };
 
-/* Opens or makes the database and reads what it is applied to (0 for an empty one). MS_ECORRUPT: it can't
- * be used and should be moved aside; MS_EIO, MS_ENOSPC, MS_ENOMEM, MS_ELOCKED. */
+/* Opens or makes the database and reads what it is applied to (0 for an empty one). MS_ECORRUPT: it
+ * can't be used and should be moved aside; MS_EIO, MS_ENOSPC, MS_ENOMEM, MS_ELOCKED. */
 int ms_index_db_open(const struct ms_index_options *options, struct ms_index_db **ret_db,
                      uint64_t *ret_applied, struct ms_error *err) MS_MUST_CHECK;
 void ms_index_db_close(struct ms_index_db *db); /* takes NULL */

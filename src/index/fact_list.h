@@ -1,6 +1,6 @@
 /*
- * The facts of one overlay generation, sorted by name: a skip list. A removed fact stays as a marker,
- * since it hides the one in RocksDB.
+ * The facts of one overlay generation, sorted by name: a skip list. A removed fact stays as a
+ * marker, since it hides the one in RocksDB.
  *
  * Threads: as the generation's.
  */

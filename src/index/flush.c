@@ -1,12 +1,13 @@
 /*
- * Writes an overlay generation as one sorted file and ingests it: keys of every kind and the applied
- * position together, so index and position move in one atomic step.
+ * Writes an overlay generation as one sorted file and ingests it: keys of every kind and the
+ * applied position together, so index and position move in one atomic step.
  *
- * Offsets of a partition rise from flush to flush, except that a record of a transaction gets its offset
- * when it is produced and comes here when it is committed. So extents that start below what RocksDB
- * holds of the partition are marked:
+ * Offsets of a partition rise from flush to flush, except that a record of a transaction gets its
+ * offset when it is produced and comes here when it is committed. So extents that start below what
+ * RocksDB holds of the partition are marked:
  *
- *   regular chunk   starts at or after the end of all regular chunks before it; has no gap longer than
+ *   regular chunk starts at or after the end of all regular chunks before it; has no gap longer
+ *   than
  *                   MS_CHUNK_GAP_MAX
  *   late chunk      offsets without any gap, so that no other chunk begins inside it
  *

@@ -7,9 +7,9 @@
  *                                      |  | failed: counted, reported once by ms_index_apply
  *                                      +--+ again after a pause of 1 s, 2 s, 4 s … 30 s
  *
- * While a flush waits for its turn (level 0 of RocksDB full) or takes its time, the mutable generation
- * fills; then appends wait (a stall). While flushing fails they don't, up to OVERFULL generations' worth:
- * what has to be appended to make room on a full disk must come through.
+ * While a flush waits for its turn (level 0 of RocksDB full) or takes its time, the mutable
+ * generation fills; then appends wait (a stall). While flushing fails they don't, up to OVERFULL
+ * generations' worth: what has to be appended to make room on a full disk must come through.
  *
  * Threads: freezing and waiting from any, one writer at a time (`writing`).
  */
@@ -72,8 +72,8 @@ static int wait_for_level_0(struct ms_index *index, struct ms_error *err) {
     return ms_error_set(err, MS_EIO, "index: compaction makes no progress");
 }
 
-/* One attempt to write the frozen generation. Called with the mutex held, which is released meanwhile;
- * only while nobody else is writing. */
+/* One attempt to write the frozen generation. Called with the mutex held, which is released
+ * meanwhile; only while nobody else is writing. */
 static void attempt(struct ms_index *index) {
     struct ms_overlay *frozen = index->frozen;
     struct ms_error err = {0};
@@ -163,14 +163,15 @@ void ms_index_flusher_make_room(struct ms_index *index) {
     ms_index_read_lock(index);
     bool full = ms_index_is_full(index); /* still: ms_index_flush may have been here */
     ms_index_unlock(index);
-    /* Without memory for a fresh generation this one goes on growing and the next call tries again. */
+    /* Without memory for a fresh generation this one goes on growing and the next call tries again.
+     * */
     if (full && !index->frozen && freeze(index) == 0)
         pthread_cond_signal(&index->wake);
     pthread_mutex_unlock(&index->mutex);
 }
 
-/* Ends with the frozen generation written, or with the code of an attempt that failed. With the mutex
- * held, which is released meanwhile. */
+/* Ends with the frozen generation written, or with the code of an attempt that failed. With the
+ * mutex held, which is released meanwhile. */
 static int finish_frozen(struct ms_index *index, struct ms_error *err) {
     uint64_t failures = index->failures, flushes = index->flushes;
     index->retry = index->frozen != NULL;

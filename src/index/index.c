@@ -1,6 +1,6 @@
 /*
- * The derived index: opening, closing, folding, state. See index.h for what it is and internal.h for how
- * its parts work together.
+ * The derived index: opening, closing, folding, state. See index.h for what it is and internal.h
+ * for how its parts work together.
  *
  * Threads: as index.h says.
  */

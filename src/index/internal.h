@@ -7,13 +7,13 @@
  *        mutable  ----------------->    frozen  ------------------------->  RocksDB
  *      (write lock)   (write lock)    (no lock)    then dropped (write lock)
  *
- * A reader takes references to both generations first (ms_index_view) and looks into RocksDB afterwards:
- * whatever was dropped before it looked is in RocksDB by then, so nothing is missed. In between a part
- * may be seen twice, in the frozen generation and in RocksDB: what RocksDB says about positions from
- * `base` on is ignored.
+ * A reader takes references to both generations first (ms_index_view) and looks into RocksDB
+ * afterwards: whatever was dropped before it looked is in RocksDB by then, so nothing is missed. In
+ * between a part may be seen twice, in the frozen generation and in RocksDB: what RocksDB says
+ * about positions from `base` on is ignored.
  *
- * Locks, in this order: `mutex` (state of the flush), `lock` (the generations' pointers and the content
- * of the mutable one). Neither is held during I/O.
+ * Locks, in this order: `mutex` (state of the flush), `lock` (the generations' pointers and the
+ * content of the mutable one). Neither is held during I/O.
  */
 #pragma once
 
@@ -49,7 +49,8 @@ struct ms_index {
 
 /* ---- flush.c ---- */
 
-/* Writes a generation into a sorted file and ingests it. MS_ENOSPC, MS_EIO, MS_ENOMEM, MS_ECORRUPT. */
+/* Writes a generation into a sorted file and ingests it. MS_ENOSPC, MS_EIO, MS_ENOMEM, MS_ECORRUPT.
+ * */
 int ms_index_write_generation(struct ms_index_db *db, const struct ms_overlay *overlay,
                               const struct ms_uuid *store_uuid, struct ms_error *err) MS_MUST_CHECK;
 
@@ -57,8 +58,8 @@ int ms_index_write_generation(struct ms_index_db *db, const struct ms_overlay *o
 
 int ms_index_flusher_start(struct ms_index *index, struct ms_error *err) MS_MUST_CHECK;
 void ms_index_flusher_stop(struct ms_index *index);
-/* Called after a fold that filled the mutable generation: freezes it, waiting for the flush of the one
- * before if need be. */
+/* Called after a fold that filled the mutable generation: freezes it, waiting for the flush of the
+ * one before if need be. */
 void ms_index_flusher_make_room(struct ms_index *index);
 bool ms_index_is_full(const struct ms_index *index); /* under the lock */
 

@@ -1,6 +1,6 @@
 /*
- * The bytes of the index's keys and values in RocksDB. They are on disk: changing any of them means a
- * new MS_INDEX_FORMAT, and an index of another format is folded again from the log.
+ * The bytes of the index's keys and values in RocksDB. They are on disk: changing any of them means
+ * a new MS_INDEX_FORMAT, and an index of another format is folded again from the log.
  *
  * Integers are big endian, `~` is the bitwise complement, uvarint and zig-zag as in base/varint.h.
  *
@@ -11,15 +11,15 @@
  *   'P'        1      4     topic                             value: flags (1), extents
  *              5      2     partition
  *              7      8     first offset of the first extent
- *   'S'        1      16    stream id                         value: position, record count (uvarints)
+ *   'S' 1 16 stream id value: position, record count (uvarints)
  *              17     8     ~last version
  *   'T'        1      8     term                              value: postings
  *              9      8     first position
  *
- *   postings   uvarint distances, each from the position before it; the first position is in the key
+ *   postings uvarint distances, each from the position before it; the first position is in the key
  *   extents    for each: distance of its start from the end of the one before (zig-zag; 0 for the
- *              first), record count (uvarint), distance of its position from the one before (zig-zag;
- *              from 0 for the first)
+ *              first), record count (uvarint), distance of its position from the one before
+ *              (zig-zag; from 0 for the first)
  *   flags      bit 0: late, see flush.c
  *
  *   value of 'M'      offset size  meaning

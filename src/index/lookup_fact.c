@@ -1,8 +1,9 @@
 /*
- * Lookups of facts: newer generation, older generation, RocksDB; the first that knows a name is right.
+ * Lookups of facts: newer generation, older generation, RocksDB; the first that knows a name is
+ * right.
  *
- * A list merges all three. What the generations say is copied a page at a time under the lock, so that
- * `visit` is called without it.
+ * A list merges all three. What the generations say is copied a page at a time under the lock, so
+ * that `visit` is called without it.
  *
  * Threads: any.
  */
@@ -137,7 +138,8 @@ static bool database_name(const struct fact_list *list, struct ms_bytes *ret_nam
     return ms_bytes_starts_with(*ret_name, list->prefix);
 }
 
-/* Visits RocksDB's facts up to `until` (all of them when it is NULL); one of that very name is skipped. */
+/* Visits RocksDB's facts up to `until` (all of them when it is NULL); one of that very name is
+ * skipped. */
 static int visit_database(struct fact_list *list, const struct ms_bytes *until) {
     struct ms_bytes name;
     while (database_name(list, &name)) {

@@ -1,7 +1,7 @@
 /*
- * Lookups by partition and offset: of all extents that end after the offset, the one that starts first.
- * Extents don't overlap; but as flush.c explains they need not come in order, so each layer is asked
- * until one holds the offset itself.
+ * Lookups by partition and offset: of all extents that end after the offset, the one that starts
+ * first. Extents don't overlap; but as flush.c explains they need not come in order, so each layer
+ * is asked until one holds the offset itself.
  *
  * Threads: any.
  */

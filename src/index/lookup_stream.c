@@ -1,8 +1,8 @@
 /*
  * Lookups by stream and by commit time; and the view that all lookups read through.
  *
- * Versions against keys: the complement sorts the newest version first, so going up in versions is going
- * back in keys.
+ * Versions against keys: the complement sorts the newest version first, so going up in versions is
+ * going back in keys.
  *
  *   keys of a stream     ~9        ~7          ~4          ~0
  *   appends              8..9      5..7        1..4        0
@@ -173,8 +173,8 @@ static int scan_database(struct ms_index *index, uint64_t base, struct stream_sc
 
 /* ---- scans ---- */
 
-/* True when all of the stream from `from` on is in the view's generations, so that RocksDB need not be
- * asked: their oldest append that counts begins at or before it. */
+/* True when all of the stream from `from` on is in the view's generations, so that RocksDB need not
+ * be asked: their oldest append that counts begins at or before it. */
 static bool overlay_reaches(struct ms_index *index, const struct ms_index_view *view,
                             const struct stream_scan *scan) {
     struct ms_index_place first;

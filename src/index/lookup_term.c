@@ -1,9 +1,9 @@
 /*
  * Lookups by term: the union of several terms' postings, in order, without repeats.
  *
- * The layers hold ranges of positions that don't overlap (RocksDB below the view's base, then the older
- * generation, then the newer), so each is merged for itself, one after the other. Within a layer each
- * term has a cursor that decodes one chunk at a time.
+ * The layers hold ranges of positions that don't overlap (RocksDB below the view's base, then the
+ * older generation, then the newer), so each is merged for itself, one after the other. Within a
+ * layer each term has a cursor that decodes one chunk at a time.
  *
  * Threads: any.
  */

@@ -5,7 +5,8 @@
 
 #include "base/alloc.h"
 
-/* How many appends ahead of the fold the tables' slots are asked for, and then the streams' nodes. */
+/* How many appends ahead of the fold the tables' slots are asked for, and then the streams' nodes.
+ * */
 #define PREFETCH_SLOTS 12
 #define PREFETCH_NODES 6
 #define PARTITIONS_CAPACITY_MIN 64

@@ -1,15 +1,17 @@
 /*
- * One generation of the overlay: everything of a range of positions, in memory, until it is in RocksDB.
+ * One generation of the overlay: everything of a range of positions, in memory, until it is in
+ * RocksDB.
  *
  *   base                                next
  *    |  folded by ms_overlay_fold, in log order -> |
  *
- * Memory: an append with a stream of its own, a type and a correlation id of its own costs about 100
- * bytes (48 in the stream's node, 29 in the correlation id's slot, 15 in the hash of streams, the rest
- * in runs); one to a stream that the generation knows about 50.
+ * Memory: an append with a stream of its own, a type and a correlation id of its own costs about
+ * 100 bytes (48 in the stream's node, 29 in the correlation id's slot, 15 in the hash of streams,
+ * the rest in runs); one to a stream that the generation knows about 50.
  *
- * Threads: the mutable generation is changed under the index's write lock and read under its read lock;
- * a frozen one never changes again and is read without. References are counted from any thread.
+ * Threads: the mutable generation is changed under the index's write lock and read under its read
+ * lock; a frozen one never changes again and is read without. References are counted from any
+ * thread.
  */
 #pragma once
 
@@ -65,8 +67,8 @@ int ms_overlay_new(uint64_t base, int64_t last_time_ms, struct ms_overlay **ret_
 struct ms_overlay *ms_overlay_ref(struct ms_overlay *overlay);
 void ms_overlay_unref(struct ms_overlay *overlay); /* takes NULL */
 
-/* As ms_index_apply: facts first, then appends. On MS_ENOMEM `next` has not moved and the generation is
- * `partial`; the same calls again complete the fold. */
+/* As ms_index_apply: facts first, then appends. On MS_ENOMEM `next` has not moved and the
+ * generation is `partial`; the same calls again complete the fold. */
 int ms_overlay_fold(struct ms_overlay *overlay, const struct ms_index_append *appends, size_t count,
                     uint64_t next) MS_MUST_CHECK;
 int ms_overlay_fold_facts(struct ms_overlay *overlay, const struct ms_index_fact *facts,

@@ -1,15 +1,16 @@
 /*
- * A run: what one term, stream or partition gathered in one overlay generation, as a list of chunks of
- * delta-coded bytes that grow from small (most runs hold a few entries) to MS_RUN_DATA_MAX.
+ * A run: what one term, stream or partition gathered in one overlay generation, as a list of chunks
+ * of delta-coded bytes that grow from small (most runs hold a few entries) to MS_RUN_DATA_MAX.
  *
  *      oldest                                newest   <- all that the owner keeps
  *      chunk 0  <--- chunk 1 <--- chunk 2 <--- chunk 3      older (and newer, the other way)
- *         ^------------+------------^             |         jump: an older chunk, chosen so that any
+ *         ^------------+------------^ | jump: an older chunk, chosen so that any
  *         +---------------------------------------+         chunk is reached in O(log n) steps
  *
  * A chunk holds postings (positions; the first is `low`, the others distances) or extents. Within a
- * chunk both are sorted, so a chunk covers [low, high]: positions for postings, [first start, last end)
- * for extents. Between chunks extents are sorted unless the owner noted otherwise (ms_run_add_extent).
+ * chunk both are sorted, so a chunk covers [low, high]: positions for postings, [first start, last
+ * end) for extents. Between chunks extents are sorted unless the owner noted otherwise
+ * (ms_run_add_extent).
  *
  * Adding is idempotent for the newest entry: a fold that ran out of memory is simply folded again.
  * Memory comes from the generation's arena and goes with it. Threads: as the generation's.

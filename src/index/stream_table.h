@@ -1,9 +1,11 @@
 /*
- * The streams of one overlay generation: stream id -> its newest append, and a run of the older ones.
+ * The streams of one overlay generation: stream id -> its newest append, and a run of the older
+ * ones.
  *
- * 256 shards by the first byte of the id, each an open-addressing table of (node number, tag): a table
- * that is full doubles alone, so no append waits for more than 1/256 of everything to be moved, and
- * visiting the shards in order gives the ids almost sorted. Stream ids are hashes already.
+ * 256 shards by the first byte of the id, each an open-addressing table of (node number, tag): a
+ * table that is full doubles alone, so no append waits for more than 1/256 of everything to be
+ * moved, and visiting the shards in order gives the ids almost sorted. Stream ids are hashes
+ * already.
  *
  * Threads: as the generation's.
  */
@@ -38,7 +40,8 @@ struct ms_stream_table {
 };
 
 void ms_stream_table_deinit(struct ms_stream_table *table); /* takes a zeroed struct */
-/* Brings what an add will touch into the cache: first the slot, some appends later the node it names. */
+/* Brings what an add will touch into the cache: first the slot, some appends later the node it
+ * names. */
 void ms_stream_table_prefetch(const struct ms_stream_table *table, const struct ms_stream_id *id);
 void ms_stream_table_prefetch_node(const struct ms_stream_table *table,
                                    const struct ms_stream_id *id);

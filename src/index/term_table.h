@@ -1,8 +1,8 @@
 /*
  * The terms of one overlay generation: term -> the positions of the entries that have it.
  *
- * Most terms (correlation ids) name one entry, which stands in the slot itself; the others have a run.
- * Sharded as the streams are (stream_table.h), by the first byte of the term as it is on disk.
+ * Most terms (correlation ids) name one entry, which stands in the slot itself; the others have a
+ * run. Sharded as the streams are (stream_table.h), by the first byte of the term as it is on disk.
  *
  * Threads: as the generation's.
  */

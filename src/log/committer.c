@@ -4,17 +4,19 @@
  *   take    under the lock: seal the open block, move the queue to `committing`
  *   write   without the lock: the engine
  *   show    tail cache, on_publish, the readers' end, ticket->done in order
- *   settle  under the lock: the durable position moves; answers that came to wait for the group while
+ *   settle under the lock: the durable position moves; answers that came to wait for the group
+ *   while
  *           it was shown are given then. on_visible
  *
- * A group that can't be written goes back to the queue, and the log is poisoned: that answers it with
- * all the rest, in order.
+ * A group that can't be written goes back to the queue, and the log is poisoned: that answers it
+ * with all the rest, in order.
  *
  * While one group is written the sequencer packs the next: the group's size adapts to the load by
- * itself. Clients that wait for an answer before they send again would so be split into two halves that
- * take turns; a write costs nearly the same whatever it carries, so after a group of many tickets the
- * committer waits a moment, at most a part of what a write takes, for about as many to come back. It
- * stops doing so while that does not help. One thread; in manual mode whoever calls ms_log_run.
+ * itself. Clients that wait for an answer before they send again would so be split into two halves
+ * that take turns; a write costs nearly the same whatever it carries, so after a group of many
+ * tickets the committer waits a moment, at most a part of what a write takes, for about as many to
+ * come back. It stops doing so while that does not help. One thread; in manual mode whoever calls
+ * ms_log_run.
  */
 #include <errno.h>
 #include <time.h>

@@ -276,8 +276,8 @@ static int scan_segment(struct recovery *recovery, struct ms_segment *segment,
     return 0;
 }
 
-/* Row 8: a whole block that is not this segment's, at its very start. Space is zeros before it gets a
- * segment's name, so that is a file from elsewhere, not what a power cut leaves. */
+/* Row 8: a whole block that is not this segment's, at its very start. Space is zeros before it gets
+ * a segment's name, so that is a file from elsewhere, not what a power cut leaves. */
 static int check_not_foreign(const struct ms_log *log, const struct ms_segment *segment,
                              struct ms_error *err) {
     uint8_t bytes[MS_BLOCK_HEADER_LEN];

@@ -34,8 +34,8 @@ struct ms_walk_step {
 int ms_walk_open(struct ms_walk *walk, const struct ms_env *env, const char *path,
                  struct ms_error *err) MS_MUST_CHECK;
 void ms_walk_close(struct ms_walk *walk);
-/* 1 and a step, 0 at the end of the file, MS_EFORMAT (a block of a newer version: it is not judged),
- * MS_EIO, MS_ENOMEM. */
+/* 1 and a step, 0 at the end of the file, MS_EFORMAT (a block of a newer version: it is not
+ * judged), MS_EIO, MS_ENOMEM. */
 int ms_walk_next(struct ms_walk *walk, struct ms_walk_step *ret_step, struct ms_error *err)
     MS_MUST_CHECK;
 

@@ -27,6 +27,8 @@ void ms_serve_store_options(const struct ms_config *config, struct ms_store_opti
     options.topic_partitions = (uint16_t)config->store_topic_partitions;
     options.index_cache_bytes = (size_t)config->index_cache_bytes;
     options.index_overlay_entries_max = (size_t)config->index_overlay_entries_max;
+    options.scavenge_interval_ms = config->log_scavenge_interval_ms;
+    options.scavenge_bytes_per_second = (uint64_t)config->log_scavenge_bytes_per_second;
     *ret_options = options;
 }
 

@@ -14,6 +14,8 @@
 #include "base/alloc.h"
 #include "store/internal.h"
 
+#define PUBLICATION_PAUSE_US 50
+
 static struct ms_op *op_of(struct ms_log_ticket *ticket) { return (struct ms_op *)ticket; }
 _Static_assert(offsetof(struct ms_op, ticket) == 0, "op_of relies on it");
 
@@ -89,163 +91,6 @@ static void ticket_done(struct ms_log_ticket *ticket, int status) {
                                    "the log stopped before the append was known to be durable: its "
                                    "outcome is unknown; resend it with the same event ids");
     ms_op_finish(op);
-}
-
-/* ---- conditions ---- */
-
-static const char *state_name(enum ms_stream_state state) {
-    static const char *const names[] = {"does not exist", "exists", "was deleted",
-                                        "was tombstoned"};
-    return names[state];
-}
-
-static void describe_conflict(struct ms_op *op, const struct ms_op_part *part) {
-    const struct ms_append_result *result = &op->result;
-    int len = (int)(part->stream.len > 200 ? 200 : part->stream.len);
-    const uint8_t *name = part->stream.data;
-    char expected[48];
-    if (result->expected.kind == MS_EXPECT_VERSION)
-        snprintf(expected, sizeof expected, "version %lld", (long long)result->expected.version);
-    else
-        snprintf(expected, sizeof expected, "%s",
-                 result->expected.kind == MS_EXPECT_NONE     ? "no stream"
-                 : result->expected.kind == MS_EXPECT_EXISTS ? "that it exists"
-                                                             : "anything");
-    if (result->actual_state == MS_STREAM_LIVE)
-        (void)ms_error_set(&op->error, result->code,
-                           "stream '%.*s' is at version %lld, expected %s", len, name,
-                           (long long)result->actual_version, expected);
-    else
-        (void)ms_error_set(&op->error, result->code, "stream '%.*s' %s, expected %s", len, name,
-                           state_name(result->actual_state), expected);
-}
-
-void ms_op_refuse_conflict(struct ms_op *op, size_t index, const struct ms_head *head) {
-    struct ms_op_part *part = &op->parts[index];
-    op->outcome = MS_OP_REFUSED;
-    op->result.failed_part = index;
-    op->result.expected = part->condition;
-    op->result.actual_state = ms_head_state(head->version, &head->rules);
-    op->result.actual_version = head->version;
-    op->result.code = MS_ECONFLICT;
-    if (op->result.actual_state == MS_STREAM_TOMBSTONED)
-        op->result.code = MS_ETOMBSTONED;
-    else if (op->must_exist && op->result.actual_state == MS_STREAM_NONE)
-        op->result.code = MS_ENOTFOUND;
-    else if (op->must_exist && op->result.actual_state == MS_STREAM_DELETED)
-        op->result.code = MS_EDELETED;
-    describe_conflict(op, part);
-}
-
-static void refuse_ids(struct ms_op *op, size_t index, const struct ms_head *head) {
-    ms_op_refuse_conflict(op, index, head);
-    op->result.code =
-        ms_error_set(&op->error, MS_EIDCONFLICT,
-                     "some of the event ids are in stream '%.*s' already, others are not",
-                     (int)op->parts[index].stream.len, op->parts[index].stream.data);
-}
-
-/* KurrentDB's table (docs/reference/conditions.md): a soft-deleted stream counts as none, but keeps
- * its last version; a stream that has only metadata exists. */
-static bool condition_holds(const struct ms_condition *condition, const struct ms_head *head) {
-    enum ms_stream_state state = ms_head_state(head->version, &head->rules);
-    if (state == MS_STREAM_TOMBSTONED)
-        return false;
-    switch (condition->kind) {
-    case MS_EXPECT_ANY:
-        return true;
-    case MS_EXPECT_NONE:
-        return state != MS_STREAM_LIVE;
-    case MS_EXPECT_EXISTS:
-        return state == MS_STREAM_LIVE ||
-               (state == MS_STREAM_NONE && head->rules.metadata_version >= 0);
-    case MS_EXPECT_VERSION:
-        return head->version >= 0 && head->version == condition->version;
-    }
-    return false;
-}
-
-static bool all_ids_given(const struct ms_op_part *part) {
-    for (uint32_t i = 0; i < part->count; i++)
-        if (part->id_hashes[i] == 0)
-            return false;
-    return part->count > 0;
-}
-
-/* A failed exact or no-stream condition may be a resend: then the events stand behind the version.
- * */
-static bool may_repeat_exact(struct ms_op_part *part, const struct ms_head *head) {
-    int64_t first = 0;
-    if (part->condition.kind == MS_EXPECT_VERSION) {
-        if (part->condition.version < 0 || part->condition.version >= head->version)
-            return false;
-        first = part->condition.version + 1;
-    } else if (part->condition.kind == MS_EXPECT_NONE) {
-        first = head->rules.deleted_head + 1;
-    } else {
-        return false;
-    }
-    if (head->rules.tombstoned || first + part->count - 1 > head->version || !all_ids_given(part))
-        return false;
-    part->repeat_version = first;
-    return true;
-}
-
-enum window_verdict { WINDOW_FRESH, WINDOW_REPEAT, WINDOW_MIXED };
-
-static enum window_verdict ask_window(const struct ms_op *op, struct ms_op_part *part) {
-    uint32_t known = 0;
-    bool in_row = true;
-    for (uint32_t i = 0; i < part->count; i++) {
-        int64_t version;
-        if (part->id_hashes[i] == 0 ||
-            !ms_window_find(&op->store->window, part->id_hashes[i], &version))
-            continue;
-        if (known == 0)
-            part->repeat_version = version;
-        in_row = in_row && version == part->repeat_version + i;
-        known++;
-    }
-    if (known == 0 || op->ignore_window)
-        return WINDOW_FRESH;
-    return known == part->count && in_row ? WINDOW_REPEAT : WINDOW_MIXED;
-}
-
-/* Under the lock, all heads known. Sets the outcome when it is not an append. */
-static bool judge(struct ms_op *op) {
-    size_t fresh = 0, repeats = 0, first_repeat = 0;
-    for (size_t i = 0; i < op->part_count; i++) {
-        struct ms_op_part *part = &op->parts[i];
-        const struct ms_head *head = part->head;
-        bool holds = condition_holds(&part->condition, head);
-        bool weak =
-            part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
-        part->repeat = false;
-        if (holds && weak && part->count > 0) {
-            enum window_verdict verdict = ask_window(op, part);
-            if (verdict == WINDOW_MIXED) {
-                refuse_ids(op, i, head);
-                return false;
-            }
-            part->repeat = verdict == WINDOW_REPEAT;
-        } else if (!holds) {
-            part->repeat = may_repeat_exact(part, head);
-            if (!part->repeat) {
-                ms_op_refuse_conflict(op, i, head);
-                return false;
-            }
-        }
-        if (part->repeat && repeats++ == 0)
-            first_repeat = i;
-        fresh += part->count > 0 && !part->repeat;
-    }
-    if (repeats == 0)
-        return true;
-    if (fresh > 0)
-        refuse_ids(op, first_repeat, op->parts[first_repeat].head);
-    else
-        op->outcome = MS_OP_REPEAT;
-    return false;
 }
 
 /* ---- sequencing ---- */
@@ -334,8 +179,8 @@ static void apply_effect(struct ms_op *op) {
     if (effect->part > 0) /* the first part is the metadata's own event */
         effect->rules.metadata_version = op->parts[0].version;
     head->rules = effect->rules;
-    /* Whoever reads the rules has read the log up to here; and the head must not leave memory before
-     * the index knows them. */
+    /* Whoever reads the rules has read the log up to here; and the head must not leave memory
+     * before the index knows them. */
     head->end_position = ms_log_next_position(op->store->log);
     uint8_t *value = (uint8_t *)(uintptr_t)effect->value.data;
     effect->value.len = ms_rules_write(&effect->rules, value);
@@ -351,6 +196,8 @@ static void note_heads(struct ms_op *op) {
 
 static uint64_t newest_read(struct ms_op *op) {
     uint64_t newest = 0;
+    if (op->result.code == MS_EQUERYCONDITION)
+        newest = op->result.matching_position + 1;
     for (size_t i = 0; i < op->part_count; i++) {
         const struct ms_head *head = op->parts[i].head;
         if (head->end_position > newest)
@@ -390,7 +237,7 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     int rc = bring_heads(op, err);
     if (rc != 0)
         return rc;
-    bool go_on = judge(op);
+    bool go_on = ms_op_judge(op);
     if (go_on && op->query_count > 0) {
         rc = ms_query_check(op);
         if (rc == MS_EAGAIN)
@@ -413,6 +260,14 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     return 0;
 }
 
+/* A query condition met events that only the log has yet: until their commit. */
+static void wait_for_publication(struct ms_store *store) {
+    if (store->options.manual)
+        ms_log_run(store->log);
+    else
+        ms_clock_sleep_us(store->env->clock, PUBLICATION_PAUSE_US);
+}
+
 int ms_op_submit(struct ms_op *op, struct ms_error *err) {
     struct ms_store *store = op->store;
     op->ticket.done = ticket_done;
@@ -429,6 +284,8 @@ int ms_op_submit(struct ms_op *op, struct ms_error *err) {
         if (rc != MS_EAGAIN)
             return rc;
         ms_counter_add(&store->metrics.retries, 1);
+        if (op->query_behind)
+            wait_for_publication(store);
         rc = resolve_cold(op, err);
         if (rc != 0)
             return rc;

@@ -16,7 +16,7 @@ struct backup {
     char from[MS_PATH_MAX], to[MS_PATH_MAX]; /* shard directories */
     struct ms_buf manifest;
     struct ms_backup_result result;
-    void (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes);
+    bool (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes);
     void *context;
     uint64_t bytes_total;
 };
@@ -58,8 +58,9 @@ static int take_segment(struct backup *b, const struct ms_segment_info *info,
     b->result.files++;
     b->result.linked += linked;
     b->result.bytes += info->bytes;
-    if (b->on_progress != NULL)
-        b->on_progress(b->context, b->result.bytes, b->bytes_total);
+    if (rc == 0 && b->on_progress != NULL &&
+        !b->on_progress(b->context, b->result.bytes, b->bytes_total))
+        rc = ms_error_set(err, MS_ECANCELED, "the backup was stopped");
     return rc;
 }
 
@@ -110,7 +111,7 @@ static int run(struct backup *b, struct ms_error *err) {
 }
 
 int ms_store_backup(struct ms_store *store, const char *dir,
-                    void (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes),
+                    bool (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes),
                     void *context, struct ms_backup_result *ret_result, struct ms_error *err) {
     struct backup b = {.store = store, .dir = dir, .on_progress = on_progress, .context = context};
     /* Rewritten segments must not change places with the ones in the list. */

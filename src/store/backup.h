@@ -16,13 +16,14 @@
 #include "store/store.h"
 
 struct ms_backup_result {
-    uint64_t end; /* first position that is not in it */
+    uint64_t end; /* everything below this position is in it */
     uint64_t files, linked, bytes;
 };
-/* Of an open store, online. `dir` must not exist or be empty. MS_EEXIST, MS_ENOSPC, MS_EIO,
- * MS_EAGAIN (a scavenge is running), MS_ENOMEM. A backup without MANIFEST.json was not finished. */
+/* Of an open store, online. `dir` must not exist or be empty. on_progress returns whether to go on.
+ * MS_EEXIST, MS_ENOSPC, MS_EIO, MS_EAGAIN (a scavenge is running), MS_ECANCELED, MS_ENOMEM. A
+ * backup without MANIFEST.json was not finished. */
 int ms_store_backup(struct ms_store *store, const char *dir,
-                    void (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes),
+                    bool (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes),
                     void *context, struct ms_backup_result *ret_result, struct ms_error *err)
     MS_MUST_CHECK;
 

@@ -137,10 +137,15 @@ static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
             (int)(from->stream.len > 80 ? 80 : from->stream.len), from->stream.data);
     int rc = ms_name_split(from->stream, store->options.limits.name_bytes_max + 64, &op->arena,
                            &topic_name, &key, err);
+    if (rc != 0)
+        return rc;
+    if (from->count > 0 && !op->system && ms_bytes_equal_cstr(topic_name, "$metadata"))
+        return ms_error_set(
+            err, MS_ERESERVED, "'%.*s' holds a stream's metadata, which is put as metadata",
+            (int)(from->stream.len > 80 ? 80 : from->stream.len), from->stream.data);
     part->stream = from->stream;
     part->ref.key = key;
-    if (rc == 0)
-        rc = copy_bytes(&op->arena, &part->stream);
+    rc = copy_bytes(&op->arena, &part->stream);
     if (rc == 0)
         rc = copy_bytes(&op->arena, &part->ref.key);
     if (rc == MS_ENOMEM)
@@ -242,6 +247,8 @@ static int encode_part(struct ms_op *op, const struct ms_append_part *from, stru
     }
     if (rc == 0)
         rc = ms_batch_end(&encoder.writer);
+    else
+        ms_batch_abort(&encoder.writer);
     if (rc == 0)
         rc = add_topic_term(&encoder.terms, part->ref.topic);
     if (rc == MS_ENOMEM)

@@ -7,7 +7,8 @@
  *   topic_changes.c  making, changing, deleting, listing them
  *   heads.c        what the sequencer knows of streams
  *   encode.c       events -> batches and index terms
- *   append.c       conditions, sequencing
+ *   append.c       sequencing, completing
+ *   conditions.c   may it be appended, is it a resend?
  *   repeat.c       idempotent resends: the window of event ids, comparing
  *   window_file.c  the window over a clean stop
  *   query.c        query conditions
@@ -54,12 +55,18 @@ struct ms_topic {
     char name[];
 };
 
+/* Its events are the system's own, which readers see only when they ask for them. "$streams" holds
+ * what users put into streams without a topic in their names. */
+static inline bool ms_topic_is_hidden(const struct ms_topic *topic) {
+    return topic->system && topic->number != MS_TOPIC_STREAMS;
+}
+
 struct ms_topics {
     pthread_rwlock_t lock;
     struct ms_topic **by_number; /* sparse: number is the index; never freed before close */
     size_t by_number_count;
     struct ms_topic **by_name; /* open addressing by hash of the name; live topics only */
-    size_t by_name_capacity, live;
+    size_t by_name_capacity, live, live_system;
     uint32_t next_number;
 };
 
@@ -164,6 +171,7 @@ struct ms_op {
     bool query_match;    /* and found an event: */
     size_t query_match_index;
     uint64_t query_match_position;
+    bool query_behind; /* what the ring does not have is not published yet */
     struct ms_append_part_result *results;
     struct ms_append_result result;
     struct ms_error error;
@@ -201,7 +209,7 @@ struct ms_window {    /* idempotence for `any`: hash of stream and event id -> v
 };
 
 struct ms_query_terms { /* terms of the newest events, for query conditions */
-    bool on;
+    _Atomic(bool) on;
     uint64_t from; /* complete from this position on */
     struct ms_query_term *ring;
     size_t capacity, at, count;
@@ -328,6 +336,10 @@ uint64_t ms_event_id_hash(const struct ms_stream_id *stream, struct ms_bytes eve
 /* Terms of all the events of a batch, each once, sorted. */
 int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct ms_arena *arena,
                    const uint64_t **ret_terms, size_t *ret_count) MS_MUST_CHECK;
+
+/* conditions.c; under the log's lock */
+/* All heads known: true when the events may be put; else the outcome is set. */
+bool ms_op_judge(struct ms_op *op);
 
 /* append.c */
 int ms_op_submit(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;

@@ -119,8 +119,11 @@ static int fold_metadata_record(struct ms_store *store, const struct ms_record *
         rc = ms_heads_resolve(store, &ref.id, &head, err);
     if (rc == 0)
         rc = ms_rules_parse(record->value, head.version, &rules, err);
+    /* Metadata that could never have been put changes nothing: a start must not fail over it. */
+    if (rc == MS_ENOTFOUND || rc == MS_EINVAL || rc == MS_ETOOBIG)
+        return 0;
     if (rc != 0)
-        return rc == MS_ENOTFOUND ? 0 : rc;
+        return rc;
     rules.tombstoned = head.rules.tombstoned;
     rules.metadata_version = version;
     return fold_rules(store, &ref.id, &rules, next_position);
@@ -265,11 +268,10 @@ static int soft_delete(struct ms_store *store, struct rules_change *change, ms_a
     ms_buf_init(&old, METADATA_JSON_MAX);
     ms_buf_init(&json, METADATA_JSON_MAX + 64);
     int rc = ms_store_get_metadata(store, change->stream, &old, &version, err);
-    change->event_condition = (struct ms_condition){MS_EXPECT_VERSION, version};
-    if (rc == MS_ENOTFOUND) {
-        change->event_condition.kind = MS_EXPECT_NONE;
+    /* No condition on the metadata: of a delete and a change at the same time the later one counts.
+     * */
+    if (rc == MS_ENOTFOUND)
         rc = 0;
-    }
     if (rc == 0)
         rc = delete_json(ms_buf_bytes(&old), &json);
     if (rc == 0)

@@ -5,8 +5,9 @@
  * Before the lock the index and the events answer for everything published, up to position Q
  * (ms_query_prepare). Under the lock a ring of the newest events' terms answers for what was
  * sequenced from Q on (ms_query_check). The ring is kept only from the first query condition on; an
- * event is one run of equal positions in it. Terms are 64-bit hashes: below Q candidates are
- * compared with the event itself, in the ring a match of hashes is taken for a match.
+ * append is one run of equal positions in it, those of its last event. Terms are 64-bit hashes, and
+ * a run may be of several events, so a match in the ring is only a hint: the append waits until
+ * that run is published and is judged anew, by the events themselves.
  */
 #include "base/alloc.h"
 #include "store/internal.h"
@@ -20,7 +21,7 @@ void ms_query_terms_deinit(struct ms_query_terms *terms) {
 
 void ms_query_terms_note(struct ms_store *store, const struct ms_op_part *part) {
     struct ms_query_terms *terms = &store->query_terms;
-    if (!terms->on)
+    if (!terms->on || ms_topic_is_hidden(part->ref.topic))
         return;
     for (size_t i = 0; i < part->term_count; i++) {
         struct ms_query_term *slot = &terms->ring[terms->at];
@@ -28,7 +29,7 @@ void ms_query_terms_note(struct ms_store *store, const struct ms_op_part *part) 
             terms->from = slot->position + 1;
         else
             terms->count++;
-        *slot = (struct ms_query_term){part->position, part->terms[i]};
+        *slot = (struct ms_query_term){part->position + part->count - 1, part->terms[i]};
         terms->at = (terms->at + 1) % terms->capacity;
     }
 }
@@ -39,12 +40,13 @@ static int switch_on(struct ms_store *store, struct ms_error *err) {
     if (ring == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory for query conditions");
     ms_log_lock(store->log);
-    bool first = !terms->on;
-    if (first)
-        *terms = (struct ms_query_terms){.on = true,
-                                         .ring = ring,
-                                         .capacity = RING_TERMS,
-                                         .from = ms_log_next_position(store->log)};
+    bool first = !atomic_load(&terms->on);
+    if (first) {
+        terms->ring = ring;
+        terms->capacity = RING_TERMS;
+        terms->from = ms_log_next_position(store->log);
+        atomic_store(&terms->on, true); /* looked at without the lock too */
+    }
     ms_log_unlock(store->log);
     if (!first)
         ms_free(ring);
@@ -95,7 +97,9 @@ static void refuse(struct ms_op *op, size_t index, uint64_t position) {
 }
 
 static uint64_t first_wanted(const struct ms_query_condition *query) {
-    return query->after_none ? 0 : query->after + 1;
+    if (query->after_none)
+        return 0;
+    return query->after < UINT64_MAX ? query->after + 1 : UINT64_MAX;
 }
 
 int ms_query_prepare(struct ms_op *op, struct ms_error *err) {
@@ -127,45 +131,47 @@ int ms_query_prepare(struct ms_op *op, struct ms_error *err) {
 
 /* ---- from Q on: the ring ---- */
 
-static bool has_term(const struct ms_query_term *run, size_t count, uint64_t term) {
-    for (size_t i = 0; i < count; i++)
-        if (run[i].term == term)
+/* A run is the ring's terms of one append: from `oldest` back to `newest`, counted backward from
+ * the ring's end. */
+struct run {
+    const struct ms_query_terms *terms;
+    size_t newest, oldest;
+};
+
+static const struct ms_query_term *term_at(const struct ms_query_terms *terms, size_t back) {
+    return &terms->ring[(terms->at + terms->capacity - back) % terms->capacity];
+}
+
+static bool has_term(const struct run *run, uint64_t term) {
+    for (size_t back = run->newest; back <= run->oldest; back++)
+        if (term_at(run->terms, back)->term == term)
             return true;
     return false;
 }
 
-static bool run_matches(const struct ms_query_condition *query, const struct ms_query_term *run,
-                        size_t count) {
-    bool type = query->type_count == 0;
-    for (size_t i = 0; i < query->type_count && !type; i++)
-        type = has_term(run, count, ms_index_term(MS_TERM_TYPE, query->types[i]));
-    for (size_t i = 0; i < query->tag_count && type; i++)
-        type = has_term(run, count, ms_index_term(MS_TERM_TAG, query->tags[i]));
-    return type;
+static bool run_matches(const struct run *run, const struct ms_query_condition *query) {
+    bool match = query->type_count == 0;
+    for (size_t i = 0; i < query->type_count && !match; i++)
+        match = has_term(run, ms_index_term(MS_TERM_TYPE, query->types[i]));
+    for (size_t i = 0; i < query->tag_count && match; i++)
+        match = has_term(run, ms_index_term(MS_TERM_TAG, query->tags[i]));
+    return match;
 }
-
-#define RUN_MAX 256u
 
 /* Newest first, while positions are at or behind `from`. */
 static bool search_ring(const struct ms_query_terms *terms, const struct ms_query_condition *query,
                         uint64_t from, uint64_t *ret_position) {
-    struct ms_query_term run[RUN_MAX];
-    size_t len = 0;
-    for (size_t back = 1; back <= terms->count + 1; back++) {
-        const struct ms_query_term *term =
-            &terms->ring[(terms->at + terms->capacity - back) % terms->capacity];
-        bool end = back == terms->count + 1 || term->position < from;
-        if (len > 0 && (end || term->position != run[0].position)) {
-            if (run_matches(query, run, len)) {
-                *ret_position = run[0].position;
-                return true;
-            }
-            len = 0;
+    struct run run = {.terms = terms, .newest = 1};
+    while (run.newest <= terms->count && term_at(terms, run.newest)->position >= from) {
+        uint64_t position = term_at(terms, run.newest)->position;
+        run.oldest = run.newest;
+        while (run.oldest < terms->count && term_at(terms, run.oldest + 1)->position == position)
+            run.oldest++;
+        if (run_matches(&run, query)) {
+            *ret_position = position;
+            return true;
         }
-        if (end)
-            return false;
-        if (len < RUN_MAX)
-            run[len++] = *term;
+        run.newest = run.oldest + 1;
     }
     return false;
 }
@@ -176,15 +182,19 @@ int ms_query_check(struct ms_op *op) {
         refuse(op, op->query_match_index, op->query_match_position);
         return MS_EQUERYCONDITION;
     }
-    if (op->query_from < terms->from)
+    op->query_behind =
+        op->query_from < terms->from; /* the ring begins later: when it is published */
+    if (op->query_behind)
         return MS_EAGAIN;
     for (size_t i = 0; i < op->query_count; i++) {
         const struct ms_query_condition *query = &op->queries[i];
         uint64_t from = first_wanted(query), position;
         from = from > op->query_from ? from : op->query_from;
         if (search_ring(terms, query, from, &position)) {
-            refuse(op, i, position);
-            return MS_EQUERYCONDITION;
+            /* An append with such terms is under way. The answer must wait for it anyway: then the
+             * events themselves decide. */
+            op->query_behind = position >= ms_log_end(op->store->log);
+            return MS_EAGAIN;
         }
     }
     return 0;

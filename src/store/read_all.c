@@ -93,7 +93,7 @@ static int deliver(struct all_reading *reading, const struct ms_read_event *even
     reading->next = read->backward ? position - 1 : position + 1;
     reading->at_end = read->backward && position == reading->from;
     reading->considered++;
-    if (ms_filter_matches(&read->filter, event, reading->events.topic->system) &&
+    if (ms_filter_matches(&read->filter, event, ms_topic_is_hidden(reading->events.topic)) &&
         in_time(reading, event)) {
         int rc = reading->visit(reading->context, event);
         if (rc < 0)
@@ -114,7 +114,7 @@ static bool entry_may_match(const struct all_reading *reading, const struct ms_l
     if (topic == NULL || topic->number != entry->header.topic)
         topic = ms_topics_at(reading->store, entry->header.topic);
     return topic == NULL || (!atomic_load(&topic->deleted) &&
-                             (!topic->system || reading->read->filter.include_system));
+                             (!ms_topic_is_hidden(topic) || reading->read->filter.include_system));
 }
 
 static int pass_over(struct all_reading *reading, const struct ms_log_entry *entry) {
@@ -273,11 +273,23 @@ static int read_positions(struct all_reading *reading, const uint64_t *positions
     return rc;
 }
 
+/* Postings name the first position of an entry: a read may begin in the middle of one. */
+static int entry_start(struct all_reading *reading, uint64_t position, uint64_t *ret_start,
+                       struct ms_error *err) {
+    struct ms_log_entry entry;
+    *ret_start = position;
+    ms_log_cursor_seek(&reading->cursor, position);
+    int rc = ms_log_cursor_next(&reading->cursor, &entry, err);
+    if (rc > 0 && entry.header.first_position < position)
+        *ret_start = entry.header.first_position;
+    return rc < 0 ? rc : 0;
+}
+
 static int index_forward(struct all_reading *reading, const struct selection *selection,
                          struct ms_error *err) {
     uint64_t positions[POSITIONS_PER_PAGE];
-    int rc = 0;
-    uint64_t from = reading->next;
+    uint64_t from = 0;
+    int rc = entry_start(reading, reading->next, &from, err);
     while (rc == 0 && !reading->stopped && reading->next < reading->end) {
         size_t count;
         rc = ms_index_term_scan(reading->store->index, selection->terms, selection->count, from,

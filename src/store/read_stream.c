@@ -129,7 +129,8 @@ static int read_place(struct stream_reading *reading, const struct ms_index_plac
         return 0; /* scavenged */
     if (reading->read->travel.kind == MS_AS_OF_POSITION && !reading->read->backward &&
         entry.header.first_position > reading->read->travel.position) {
-        reading->stopped = true;
+        reading->stopped = true; /* the prefix ends here, and with it the stream */
+        reading->next = reading->last + 1;
         return 0;
     }
     if (reading->read->backward)
@@ -208,6 +209,8 @@ int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *re
         rc = 0;
     if (rc == 0 && known)
         rc = ms_heads_resolve(store, &reading.ref.id, &reading.head, err);
+    if (read->stored)
+        reading.head.rules = MS_STREAM_RULES_NONE;
     if (rc == 0)
         place_reading(&reading);
     bool live = ms_head_state(reading.head.version, &reading.head.rules) == MS_STREAM_LIVE;

@@ -9,6 +9,8 @@
 static int snapshot_stream(struct ms_bytes stream, struct ms_buf *out, struct ms_error *err) {
     if (ms_name_reserved(stream) || ms_bytes_starts_with(stream, MS_BYTES_LITERAL("$$")))
         return ms_error_set(err, MS_ERESERVED, "streams beginning with '$' have no snapshots");
+    if (stream.len == 0)
+        return ms_error_set(err, MS_EINVAL, "the stream's name is empty");
     return ms_name_join(MS_BYTES_LITERAL("$snapshots"), stream, out);
 }
 

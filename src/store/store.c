@@ -21,6 +21,7 @@
 
 #define STORE_FORMAT 1
 #define FORMAT_FILE_MAX 4096u
+#define INDEX_FREE_BYTES_MIN ((uint64_t)16 << 20)
 
 void ms_store_options_init(struct ms_store_options *options) {
     *options = (struct ms_store_options){
@@ -187,15 +188,27 @@ static int open_log(struct ms_store *store, const char *shard, struct ms_error *
     return ms_log_open(&options, &store->log, err);
 }
 
+/* RocksDB can't be opened on a full disk. The log can, and readers are to go on: then the index is
+ * folded anew in memory, for this run. */
+static bool disk_is_full(struct ms_store *store) {
+    uint64_t free_bytes, total;
+    if (ms_vfs_free_space(store->env->vfs, store->dir, &free_bytes, &total, NULL) != 0 ||
+        free_bytes >= INDEX_FREE_BYTES_MIN)
+        return false;
+    log_warning(store, "the disk is full: the index is kept in memory until the next start");
+    return true;
+}
+
 static int open_index(struct ms_store *store, const char *shard, struct ms_error *err) {
     const struct ms_store_options *o = &store->options;
     char dir[MS_PATH_MAX];
     int rc = ms_path_join(dir, shard, "index");
     if (rc != 0)
         return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
+    bool in_memory = o->index_in_memory || o->read_only || disk_is_full(store);
     struct ms_index_options options = {
         .env = store->env,
-        .dir = o->index_in_memory || o->read_only ? NULL : dir,
+        .dir = in_memory ? NULL : dir,
         .store_uuid = store->uuid,
         .overlay_entries_max = o->index_overlay_entries_max,
         .block_cache_bytes = o->index_cache_bytes,

@@ -194,6 +194,7 @@ struct ms_stream_read {
     int64_t from;  /* version, inclusive; ignored with from_end */
     size_t limit;  /* events; 0 = only the answer's head */
     struct ms_time_travel travel;
+    bool stored; /* also what deletes, truncation and rules hide, while it is stored */
 };
 struct ms_stream_read_result {
     enum ms_stream_state state;
@@ -219,7 +220,7 @@ struct ms_filter {
     const struct ms_bytes *tags; /* all of */
     size_t tag_count;
     struct ms_bytes correlation_id; /* also the event whose own id it is */
-    bool include_system;            /* events of topics beginning with '$' */
+    bool include_system;            /* the system's own events; "$streams" are users' */
 };
 struct ms_all_read {
     bool backward;

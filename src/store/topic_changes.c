@@ -107,7 +107,7 @@ static int submit_change(struct ms_store *store, const struct change *change,
 
 static uint32_t live_user_topics(struct ms_store *store) {
     pthread_rwlock_rdlock(&store->topics.lock);
-    uint32_t live = (uint32_t)store->topics.live;
+    uint32_t live = (uint32_t)(store->topics.live - store->topics.live_system);
     pthread_rwlock_unlock(&store->topics.lock);
     return live;
 }
@@ -201,6 +201,9 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
     if (settings->partitions == 0 || settings->partitions > MS_TOPIC_PARTITIONS_MAX)
         return ms_error_set(err, MS_EINVAL, "partitions must be 1 to %u, not %u",
                             MS_TOPIC_PARTITIONS_MAX, (unsigned)settings->partitions);
+    if ((unsigned)settings->compression > MS_CODEC_ZSTD)
+        return ms_error_set(err, MS_EINVAL, "there is no compression %d",
+                            (int)settings->compression);
     if (topic != NULL && settings->partitions < topic->settings.partitions)
         return ms_error_set(err, MS_EINVAL,
                             "topic '%s' has %u partitions; they can only become more", topic->name,

@@ -141,6 +141,7 @@ int ms_topics_init(struct ms_store *store) {
     int rc = rehash_names(topics, BY_NAME_INITIAL);
     for (size_t i = 0; rc == 0 && i < sizeof system_topics / sizeof system_topics[0]; i++)
         rc = add_system_topic(store, system_topics[i].number, system_topics[i].name);
+    topics->live_system = topics->live;
     return rc;
 }
 

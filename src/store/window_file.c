@@ -1,6 +1,6 @@
 /*
- * The idempotence window (repeat.c) over a clean stop. Derived: without the file, or with one that does
- * not fit, the window is rebuilt from the log.
+ * The idempotence window (repeat.c) over a clean stop. Derived: without the file, or with one that
+ * does not fit, the window is rebuilt from the log.
  *
  *     0    8 "MSTMWIN1"       8   16 log uuid         24    8 end position of the log
  *    32    8 count           40   16 each: hash (8), version (8), oldest first

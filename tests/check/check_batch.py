@@ -12,8 +12,8 @@ def check(world):
 
 
 def groups(world):
-    """The appends by the ids they add: resends of one append are one group. A probe mixes ids that are
-    there with others on purpose."""
+    """The appends by the ids they add: resends of one append are one group. A probe mixes ids
+    that are there with others on purpose."""
     by_ids = collections.defaultdict(list)
     for op in world.ops:
         ids = tuple((stream, event[0]) for _, stream, event in op.events())
@@ -54,8 +54,8 @@ def batches(world):
 
 
 def partly_read(world, ends):
-    """A stream's head, told to a reader or in a refusal, or the end of everything, in the middle of an
-    append."""
+    """A stream's head, told to a reader or in a refusal, or the end of everything, in the middle
+    of an append."""
     found = []
     for op in world.ops:
         if op.result == "unknown":
@@ -71,8 +71,9 @@ def partly_read(world, ends):
         else:
             continue
         if inside is not None:
-            found.append(Finding("G2", "partly-visible", "%s ended at position %d, within an append "
-                                 "that ends at %d" % (op.name(), inside, ends[inside])))
+            found.append(Finding("G2", "partly-visible", "%s ended at position %d, within an "
+                                 "append that ends at %d" % (op.name(), inside,
+                                                             ends.get(inside, inside))))
     return found
 
 
@@ -115,8 +116,9 @@ def partly_known(world, ends):
             continue
         state = world.log.timeline(op.args["stream"]).at(known[count - 1])
         if state.kind == "live" and op.answer["head"] < state.version:
-            found.append(Finding("G2", "partly-visible", "%s: head %d, but an append known before it "
-                                 "began made it %d" % (op.name(), op.answer["head"], state.version)))
+            found.append(Finding("G2", "partly-visible", "%s: head %d, but an append known "
+                                 "before it began made it %d" % (
+                                     op.name(), op.answer["head"], state.version)))
     return found
 
 
@@ -132,7 +134,7 @@ def partly_subscribed(world, ends):
             if op.args.get("stream"):
                 whole = head_inside(world, ends, stream, version) is None
             if not whole:
-                found.append(Finding("G2", "partly-visible", "%s had caught up at position %d, within "
-                                     "an append that ends at %d" % (op.name(), position,
-                                                                    ends[position])))
+                found.append(Finding("G2", "partly-visible", "%s had caught up at position %d, "
+                                     "within an append that ends at %d" % (
+                                         op.name(), position, ends.get(position, -1))))
     return found

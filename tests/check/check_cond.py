@@ -6,7 +6,8 @@ The log is that order, so nothing has to be searched. Of the rules in README.md 
      condition; an exact version r put the first event at r + 1
   e  a refusal names a state that the stream had at some point between request and answer, and that
      did not satisfy the condition
-  g  a read is a contiguous slice of what was there at one such point, nothing known before it missing
+  g  a read is a contiguous slice of what was there at one such point, and lacks nothing that was
+     known before it
 
 and check_log has a, b, d and f.
 """
@@ -46,8 +47,8 @@ def appended(world, op):
                                                  state.kind, state.version)))
         if op.result == "ok" and part["events"] and op.answer["results"][index][0] != \
                 state.version + 1:
-            found.append(Finding("G3", "wrong-version", "%s was told version %d of %s, which was at "
-                                 "%d" % (op.name(), op.answer["results"][index][0],
+            found.append(Finding("G3", "wrong-version", "%s was told version %d of %s, which was "
+                                 "at %d" % (op.name(), op.answer["results"][index][0],
                                          part["stream"], state.version)))
     for query in op.args.get("queries", ()):
         event = first_match(world, query, position - 1)
@@ -119,8 +120,8 @@ def query_refused(world, op):
     _, high = world.window(op)
     if event and matches(event, query) and after < position <= high:
         return []
-    return [Finding("G3", "refusal-unfounded", "%s was refused for position %d, which does not match "
-                    "%s" % (op.name(), position, query))]
+    return [Finding("G3", "refusal-unfounded", "%s was refused for position %d, which does not "
+                    "match %s" % (op.name(), position, query))]
 
 
 def changed(world, op):
@@ -171,8 +172,8 @@ def stream_was_read(world, op):
             trouble = compare_slice(world, op, state)
             if not trouble:
                 return []
-    return [Finding("G3", trouble, "%s of %s from %s limit %s: head %d, versions %s; it had heads %s"
-                    % (op.name(), op.args["stream"], op.args.get("from"), op.args.get("limit"),
+    return [Finding("G3", trouble, "%s of %s from %s limit %s: head %d, versions %s; it had heads "
+                    "%s" % (op.name(), op.args["stream"], op.args.get("from"), op.args.get("limit"),
                        op.answer["head"], [event[2] for event in op.answer["events"]][:20],
                        [state.version for state in told][:10]))]
 

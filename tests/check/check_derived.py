@@ -1,8 +1,8 @@
 """G12 derived is derived: with every index deleted the server gives the same answers, and they are
 what the log says.
 
-Answers are {question: answer}, both text or JSON values. tests/crash/server.py asks; a question is the
-method and target of the request, an answer its status and body.
+Answers are {question: answer}, both text or JSON values. tests/crash/server.py asks; a question
+is the method and target of the request, an answer its status and body.
 """
 from history import Finding, matches
 
@@ -31,8 +31,8 @@ def first_difference(old, new):
 
 
 def check_streams(log, streams):
-    """Reads of whole streams, {name: [(version, position, id)…] or a kind of absence}, against a fold
-    of the log."""
+    """Reads of whole streams, {name: [(version, position, id)…] or a kind of absence}, against a
+    fold of the log."""
     found = []
     for name, answer in sorted(streams.items()):
         state = log.timeline(name).at(log.last)

@@ -1,11 +1,12 @@
-"""G13 honest failure: after damage, a full disk or a failed sync there is a refusal or a stop with a
-clear message, or the right answer; never a wrong one, and nothing is deleted.
+"""G13 honest failure: after damage, a full disk or a failed sync there is a refusal or a stop
+with a clear message, or the right answer; never a wrong one, and nothing is deleted.
 
 A trial is what somebody did to a server, and what came of it:
 
     fault         for people
-    must          what has to happen, any of: "refuse" (does not start), "serve" (starts and answers),
-                  "stop" (was serving, ends by itself), "507" (refuses appends, goes on reading)
+    must          what has to happen, any of: "refuse" (does not start), "serve" (starts and
+                  answers), "stop" (was serving, ends by itself), "507" (refuses appends, goes on
+                  reading)
     exit          status of the process, None while it runs; negative for a signal
     said          what it printed
     names         texts that a refusal must contain: segment, offset

@@ -1,5 +1,5 @@
-"""G1 durable, G4 order, G5 no invention: what was acknowledged is in the log, once, unchanged, in an
-order that agrees with real time, and nothing else is.
+"""G1 durable, G4 order, G5 no invention: what was acknowledged is in the log, once, unchanged, in
+an order that agrees with real time, and nothing else is.
 
 Rules a, b, d and f of the linearizability check (README.md); check_cond has c, e and g.
 """
@@ -40,7 +40,8 @@ def when_lost(world, op):
 
 
 def acknowledged_is_there(world):
-    """(b) Every event of an acknowledged append is in the log at the version and position answered."""
+    """(b) Every event of an acknowledged append is in the log at the version and position
+    answered."""
     found, log = [], world.log
     for op in world.ops:
         if not (op.appends and op.fresh):
@@ -113,8 +114,8 @@ def system_is_asked_for(world):
             there_are[event.stream[2:]] += 1
         elif event.type == "$streamDeleted":
             there_are[event.stream] += 1
-    return [Finding("G5", "invented", "stream %s has %d deletes and metadata changes, %d were asked "
-                    "for" % (stream, count, asked[stream]))
+    return [Finding("G5", "invented", "stream %s has %d deletes and metadata changes, %d were "
+                    "asked for" % (stream, count, asked[stream]))
             for stream, count in there_are.items() if count > asked[stream]] + lost_system(world)
 
 

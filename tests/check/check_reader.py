@@ -1,7 +1,8 @@
 """G7 readers: a subscription sees every matching event, in order, once, and gets to the end.
 
 A subscription has a name (`sub`) and goes on over connections and restarts of the server: each one
-begins behind the last event of the one before it. Long polls that follow `next` are subscriptions too.
+begins behind the last event of the one before it. Long polls that follow `next` are subscriptions
+too.
 """
 import collections
 
@@ -48,7 +49,8 @@ def wanted_keys(world, ops):
 
 
 def gaps(world, name, ops, seen, keys):
-    """Between where it began and the last event it saw nothing is missing, and nothing is foreign."""
+    """Between where it began and the last event it saw nothing is missing, and nothing is
+    foreign."""
     wanted = wanted_keys(world, ops)
     first = ops[0].args.get("from") or 0
     last, there = max(keys, default=-1), set(keys)

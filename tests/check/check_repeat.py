@@ -69,8 +69,9 @@ def repeats_something(world, op):
         for offset, wanted in enumerate(part["events"]):
             event = stream.get(first + offset)
             if event is None or (event.id, event.digest) != (wanted[0], wanted[1]):
-                found.append(Finding("G6", "repeats-nothing", "%s: event %s is not at version %d of "
-                                     "%s" % (op.name(), wanted[0], first + offset, part["stream"])))
+                found.append(Finding("G6", "repeats-nothing", "%s: event %s is not at version %d "
+                                     "of %s" % (op.name(), wanted[0], first + offset,
+                                                part["stream"])))
     return found
 
 
@@ -85,8 +86,8 @@ def conflict_is_real(world, op):
                 known += 1
                 same += event.digest == wanted[1]
     if known == 0 or (len(op.parts) == 1 and same == count):
-        return [Finding("G6", "conflict-unfounded", "%s: %d of its %d ids are there, %d with the same "
-                        "data" % (op.name(), known, count, same))]
+        return [Finding("G6", "conflict-unfounded", "%s: %d of its %d ids are there, %d with the "
+                        "same data" % (op.name(), known, count, same))]
     return []
 
 

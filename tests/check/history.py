@@ -4,26 +4,29 @@ A history is JSON lines, written by whoever drove the server (tests/crash/driver
 
     {"e":"invoke",  "process":"3.1","op":7,"t":NS,"kind":KIND, …arguments…}
     {"e":"complete","process":"3.1","op":7,"t":NS,"result":"ok|fail|unknown", …answer…}
-    {"e":"seen",    "process":"3.9","op":1,"t":NS,"id":SSE_ID,"event":[POSITION,STREAM,VERSION,ID,DIGEST]}
+    {"e":"seen",    "process":"3.9","op":1,"t":NS,"id":SSE_ID,"event":EVENT}
     {"e":"caught_up","process":"3.9","op":1,"t":NS}
     {"e":"note","t":NS,"what":"kill"}
 
   kind           arguments                                        answer when ok
-  append, multi  parts: [{stream, expected, events}], queries     results: [[first_version, version]…],
-                                                                  position, repeated
+  append, multi  parts: [{stream, expected, events}],             results: [[first, version]…],
+                 queries                                          position, repeated
   delete         stream, expected, tombstone                      position
   put_metadata   stream, expected, by                             version, position
   read_stream    stream, from, limit, backward                    events, head, more, position
   read_all       from, limit, backward, filter, sub               events, more, position
   subscribe      sub, stream | null, from, filter                 (seen lines)
 
-  expected   "any" | "none" | "exists" | version          events of an append: [ID, DIGEST, TYPE, [TAG…]]
-  from       null means the beginning (backward: the end)  events of a read: [POSITION, STREAM, VERSION, ID, DIGEST]
+  expected   "any" | "none" | "exists" | version
+  from       null means the beginning (backward: the end)
+  events     of an append [ID, DIGEST, TYPE, [TAG…]], of a read EVENTs:
+             [POSITION, STREAM, VERSION, ID, DIGEST]
   queries    [{types, tags, after}]                        fail: status, problem, and what it names
 
-`t` is CLOCK_MONOTONIC in nanoseconds. An operation without a completion ended as unknown. An unknown
-process is never used again, so that nothing can be said to have happened after it. A log is JSON lines
-too, one event each, as the server tells all of them ("system" events, topics that begin with $, included).
+`t` is CLOCK_MONOTONIC in nanoseconds. An operation without a completion ended as unknown. An
+unknown process is never used again, so that nothing can be said to have happened after it. A log
+is JSON lines too, one event each, as the server tells all of them ("system" events, topics that
+begin with $, included).
 """
 import bisect
 import collections
@@ -238,7 +241,8 @@ class World:
     lo(t)  the last position that somebody knew of before t: whatever begins at t must include it
     hi(t)  the last position that can have been there at t: all behind it was not asked for yet
 
-    `ops`: the operations to be checked, all by default. What is known comes from all of them anyway.
+    `ops`: the operations to be checked, all by default. What is known comes from all of them
+    anyway.
     """
 
     def __init__(self, history, log, ops=None):
@@ -268,7 +272,8 @@ class World:
                     self.owners[event.position] = able[0]
 
     def match_positions(self):
-        """Deletes and metadata are events of the server's making, known by the answered position."""
+        """Deletes and metadata are events of the server's making, known by the answered
+        position."""
         for op in self.history.ops:
             if op.kind in ("delete", "put_metadata") and op.result == "ok":
                 position = op.answer["position"]
@@ -293,7 +298,8 @@ class World:
             yield when, event[0]
 
     def versions_told(self, op):
-        """(stream, version) pairs that an answer names as being there: heads, and refusals' actual."""
+        """(stream, version) pairs that an answer names as being there: heads, and refusals'
+        actual."""
         if op.kind == "read_stream" and op.result == "ok":
             yield op.args["stream"], op.answer["head"]
         elif op.appends and op.result == "fail" and op.answer.get("actual") is not None:

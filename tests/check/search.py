@@ -1,10 +1,10 @@
-"""A small search for a linearization (after Wing and Gong, and Porcupine): slow, for tiny histories, and
-independent of the fast checkers, which it is there to check.
+"""A small search for a linearization (after Wing and Gong, and Porcupine): slow, for tiny
+histories, and independent of the fast checkers, which it is there to check.
 
-It looks for an order of the operations that respects real time and explains every answer by a simple
-model: a list of events. The log is taken as the answer of a last read of everything, so that the order
-of appends is given, as it is for check_log and check_cond. Operations without an answer may have
-happened at any time after they began, or not at all.
+It looks for an order of the operations that respects real time and explains every answer by a
+simple model: a list of events. The log is taken as the answer of a last read of everything, so
+that the order of appends is given, as it is for check_log and check_cond. Operations without an
+answer may have happened at any time after they began, or not at all.
 """
 INFINITE = float("inf")
 

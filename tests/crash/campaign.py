@@ -1,8 +1,9 @@
-"""What every scenario shares: a place on a real disk, a server with its history over many rounds, counts.
+"""What every scenario shares: a place on a real disk, a server with its history over many rounds,
+counts.
 
-A campaign is one data directory with everything that was ever asked of it. Its rounds follow each other on
-the same directory, so that damage would accumulate; each one ends with a verification that starts with
-the first read after recovery.
+A campaign is one data directory with everything that was ever asked of it. Its rounds follow each
+other on the same directory, so that damage would accumulate; each one ends with a verification
+that starts with the first read after recovery.
 """
 import json
 import os
@@ -157,8 +158,8 @@ class Campaign:
         return self.mirror.trouble
 
     def verify(self, everything=False):
-        """Reads back and checks: the last round by all checkers, all rounds by check_log; at the end
-        all by all. Problems that were not reported before."""
+        """Reads back and checks: the last round by all checkers, all rounds by check_log; at the
+        end all by all. Problems that were not reported before."""
         problems = self.read_back(everything)
         log = Log(self.mirror.events)
         known = len(self.history.ops)
@@ -201,8 +202,8 @@ class Campaign:
     def recovery_summary(self):
         starts = sorted(start for _, start, _, _ in self.recoveries)
         own = sorted(recovery for _, _, recovery, _ in self.recoveries)
-        return "%d starts, largest log %.1f MiB; serving after %.0f ms (median), %.0f ms (worst); " \
-            "recovery itself %d ms, %d ms; %d torn tails" % (
+        return "%d starts, largest log %.1f MiB; serving after %.0f ms (median), %.0f ms " \
+            "(worst); recovery itself %d ms, %d ms; %d torn tails" % (
                 len(starts), max(b for b, _, _, _ in self.recoveries) / (1 << 20),
                 starts[len(starts) // 2], starts[-1], own[len(own) // 2], own[-1],
                 sum(torn for _, _, _, torn in self.recoveries))

@@ -3,10 +3,10 @@
 
     tests/crash/corrupt.py flip FILE OFFSET [BIT]       one bit
     tests/crash/corrupt.py zero FILE OFFSET LENGTH      zeros, as after a lost write
-    tests/crash/corrupt.py copy FILE FROM TO LENGTH     another place's bytes, as after a misdirected write
+    tests/crash/corrupt.py copy FILE FROM TO LENGTH     another place's bytes: a misdirected write
     tests/crash/corrupt.py truncate FILE LENGTH
     tests/crash/corrupt.py delete FILE
-    tests/crash/corrupt.py blocks FILE                  lists the blocks (offset, length, entries, flags)
+    tests/crash/corrupt.py blocks FILE                  lists the blocks
 """
 import os
 import struct

@@ -1,8 +1,9 @@
-"""G13: damage of every kind in every place, then a start. Either it is refused with a message that names
-segment and offset, or what is answered is right; nothing is deleted.
+"""G13: damage of every kind in every place, then a start. Either it is refused with a message
+that names segment and offset, or what is answered is right; nothing is deleted.
 
-One data directory with several segments is made once; each trial works on a copy of it. A read of damaged
-events is refused too (500, `corrupt`, naming the place), and what is around them is answered.
+One data directory with several segments is made once; each trial works on a copy of it. A read of
+damaged events is refused too (500, `corrupt`, naming the place), and what is around them is
+answered.
 """
 import hashlib
 import json
@@ -146,10 +147,12 @@ def plan(campaign, rng, quick):
     active = rng.choice(last_blocks[:-1])
     final = last_blocks[-1]
     size = os.path.getsize(sealed)
+    # Where, as bytes: a batch begins 176 bytes into its block.
     plans = [
-        ("bit in a sealed segment's payload", on(sealed, corrupt.flip, inner[0] + 250), either, sealed),
-        ("bit in an active segment's payload", on(newest, corrupt.flip, active[0] + 250), either,
-         newest),
+        ("bit in a sealed segment's payload", on(sealed, corrupt.flip, inner[0] + 250),
+         either, sealed),
+        ("bit in an active segment's payload", on(newest, corrupt.flip, active[0] + 250),
+         either, newest),
         ("bit in an active segment's block header", on(newest, corrupt.flip, active[0] + 90, 3),
          ["refuse"], newest),
         ("bit in the last block before a clean stop", on(newest, corrupt.flip, final[0] + 250),
@@ -162,19 +165,20 @@ def plan(campaign, rng, quick):
         return plans
     more = rng.choice(blocks[1:-1])
     return plans + [
-        ("bit in a sealed segment's block header", on(sealed, corrupt.flip, more[0] + 60, 2), either,
-         sealed),
-        ("bit in a sealed segment's entry header", on(sealed, corrupt.flip, more[0] + 140, 2), either,
-         sealed),
+        ("bit in a sealed segment's block header", on(sealed, corrupt.flip, more[0] + 60, 2),
+         either, sealed),
+        ("bit in a sealed segment's entry header", on(sealed, corrupt.flip, more[0] + 140, 2),
+         either, sealed),
         ("bit in a sealed segment's first block", on(sealed, corrupt.flip, 20), either, sealed),
         ("bit in a sealed segment's trailer", on(sealed, corrupt.flip, size - 20), either, sealed),
         ("bit in a sealed segment's footer", on(sealed, corrupt.flip, size - 200), either, sealed),
         ("zeros in a sealed segment", on(sealed, corrupt.zero, more[0], 4096), either, sealed),
-        ("zeros in an active segment", on(newest, corrupt.zero, active[0], 4096), ["refuse"], newest),
+        ("zeros in an active segment", on(newest, corrupt.zero, active[0], 4096),
+         ["refuse"], newest),
         ("another block's bytes in an active segment",
          on(newest, corrupt.copy, last_blocks[0][0], active[0], 4096), ["refuse"], newest),
-        ("sealed segment cut in the middle", on(sealed, corrupt.truncate, inner[0] + 100), ["refuse"],
-         sealed),
+        ("sealed segment cut in the middle", on(sealed, corrupt.truncate, inner[0] + 100),
+         ["refuse"], sealed),
         ("active segment cut in the middle", on(newest, corrupt.truncate, active[0] + 100),
          ["refuse"], newest),
         ("active segment cut at a block", on(newest, corrupt.truncate, active[0]), ["refuse"],

@@ -1,8 +1,8 @@
 """Events that can be made again from their ids, and read back byte for byte.
 
-What an event is follows from its id and a variant alone, so that a resend after a crash needs nothing
-but the id. The digest covers type, tags, content type and the exact bytes of data: checkers compare
-digests, never parsed values.
+What an event is follows from its id and a variant alone, so that a resend after a crash needs
+nothing but the id. The digest covers type, tags, content type and the exact bytes of data:
+checkers compare digests, never parsed values.
 """
 import base64
 import hashlib
@@ -41,7 +41,7 @@ class Maker:
         self.seed, self.largest = seed, largest
 
     def make(self, event_id, variant=0):
-        """(JSON text of the event, [id, digest, type, tags])."""
+        """(JSON text of the event, [id, digest, type, tags]). Another variant has other data."""
         rng = random.Random("%s/%s/%d" % (self.seed, event_id, variant))
         event_type = rng.choice(TYPES)
         tags = sorted(rng.sample(TAGS, rng.choice((0, 0, 1, 2))))
@@ -51,6 +51,11 @@ class Maker:
         if rng.random() < 0.3:
             head["correlation_id"] = "c-%d" % rng.randrange(50)
         data, content_type, text = self.make_data(rng, head)
+        if variant:  # no event's first variant looks like this
+            head.pop("data_base64", None)
+            head.pop("content_type", None)
+            data = text = b'{"variant":%d}' % variant
+            content_type = "application/json"
         body = json.dumps(head, ensure_ascii=False).encode()
         if text is not None:
             body = body[:-1] + b',"data":' + text + b"}"
@@ -75,8 +80,8 @@ class Maker:
 
 
 def read_line(line):
-    """One line of application/x-ndjson, or of an event stream: (event, data, digest). The data is taken
-    out as it stands, since no JSON library keeps the bytes; it is the last member."""
+    """One line of application/x-ndjson, or of an event stream: (event, data, digest). The data is
+    taken out as it stands, since no JSON library keeps the bytes; it is the last member."""
     envelope, data = line, None
     at = line.find(b',"data":')  # within a string the quotes would be escaped
     if at >= 0:

@@ -1,5 +1,5 @@
-"""kill -9 under load, again and again on one directory: while writing, while recovering, with a slow disk;
-SIGTERM under load; SIGSTOP for a while."""
+"""kill -9 under load, again and again on one directory: while writing, while recovering, with a
+slow disk; SIGTERM under load; SIGSTOP for a while."""
 import os
 import signal
 import time
@@ -7,7 +7,7 @@ import time
 import campaign as campaigns
 import derived
 
-# A disk that takes its time keeps much in flight: what is acknowledged before it is written gets lost.
+# A disk that takes its time keeps much in flight: what is acknowledged too early gets lost.
 SLOW_DISK = ("strace", "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf",
              "-e", "trace=pwritev,fdatasync", "-e", "inject=pwritev,fdatasync:delay_enter=%d")
 
@@ -53,7 +53,9 @@ def graceful(campaign):
     status = campaign.server.stop()
     took = time.monotonic() - began
     campaign.end_driver()
-    problems = [] if status == 0 else ["exit status %s: %s" % (status, campaign.server.said()[-500:])]
+    problems = []
+    if status != 0:
+        problems.append("exit status %s: %s" % (status, campaign.server.said()[-500:]))
     if took > 5:
         problems.append("took %.1f s" % took)
     campaign.start()
@@ -82,7 +84,7 @@ def run(counts, place, rounds):
         counts.case("SIGTERM under load", problems, "stopped after %.0f ms" % (took * 1000))
         counts.case("everything, read back and checked", campaign.settle(), "%d operations, %s" % (
             len(campaign.history.ops), campaign.recovery_summary()))
-    except Exception as error:  # an ended server or driver is one failed case, not the end of the run
+    except Exception as error:  # an ended server or driver is one failed case, not the end
         counts.case("kill -9, after round %d" % campaign.round, ["%s: %s" % (
             type(error).__name__, error), campaign.server.said()[-1500:]])
     finally:

@@ -1,7 +1,7 @@
 """A server under test: started, asked, killed; and the log it tells, for the checkers.
 
-Processes are stopped by the id they were started with. Everything is on loopback, on a port that the
-system picked.
+Processes are stopped by the id they were started with. Everything is on loopback, on a port that
+the system picked.
 """
 import http.client
 import json

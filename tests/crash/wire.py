@@ -1,7 +1,7 @@
 """HTTP/1.1 for the load driver: pipelined requests on one connection, and event streams.
 
-Written for this purpose and nothing else: fast enough that the server is what is measured, and exact
-about the one thing that matters here, whether a request can have reached the server.
+Written for this purpose and nothing else: fast enough that the server is what is measured, and
+exact about the one thing that matters here, whether a request can have reached the server.
 """
 import asyncio
 import socket

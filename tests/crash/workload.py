@@ -1,13 +1,12 @@
 """What the load driver asks for: operations chosen at random, and what their answers mean.
 
-An append is kept as a plan, {"kind", "parts": [{"stream", "expected", "ids"}], "queries"}: enough to make
-the same request again, in another round too. Streams by what happens to them:
+An append is kept as a plan, {"kind", "parts": [{"stream", "expected", "ids"}], "queries"}: enough
+to make the same request again, in another round too. Streams by what happens to them:
 
     hot-N   few, always contended         acct-N  more           "plain ü"  a name without a topic
     once-…  made with the condition none  del-N   deleted, reopened, truncated   tomb-…  tombstoned
 """
 import json
-import os
 import urllib.parse
 
 import events
@@ -140,7 +139,7 @@ class Workload:
         if kind < 16:
             return "del-%d" % rng.randrange(6)
         if kind == 16:
-            return "plain-1" if os.environ.get("WITHOUT_PLAIN") else "plain ü"
+            return "plain ü"
         if kind == 17:
             return "tomb-%d" % rng.randrange(40)
         return "once-%s-%d" % (self.prefix, rng.randrange(10_000))
@@ -196,18 +195,14 @@ class Workload:
         if not source:
             return self.append()
         plan = self.rng.choice(source)
-        if os.environ.get("WITHOUT_PLAIN") and any(
-                part["stream"].startswith("del-") for part in plan["parts"]):
-            return self.append()
         if source is self.unknown and self.rng.random() < 0.5:
             source.remove(plan)
         return self.request_of(plan, resend=True)
 
     def probe(self):
         """Ids that are there, with other data or with new ids among them: a conflict of ids."""
-        plans = [plan for plan in self.recent if plan["kind"] == "append" and plan["parts"][0]["ids"]
-                 and not (os.environ.get("WITHOUT_PLAIN") and
-                          plan["parts"][0]["stream"].startswith("del-"))]
+        plans = [plan for plan in self.recent
+                 if plan["kind"] == "append" and plan["parts"][0]["ids"]]
         if not plans:
             return self.append()
         old = self.rng.choice(plans)

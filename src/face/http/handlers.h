@@ -37,5 +37,9 @@ void ms_http_health_start(struct ms_http_request *request);
 void ms_http_ready_start(struct ms_http_request *request);
 void ms_http_metrics_start(struct ms_http_request *request);
 void ms_http_info_start(struct ms_http_request *request);
+/* admin.c */
+void ms_http_backup_start(struct ms_http_request *request);
+void ms_http_scavenge_start(struct ms_http_request *request);
+void ms_http_scavenge_status_start(struct ms_http_request *request);
 /* openapi.c */
 void ms_http_openapi_start(struct ms_http_request *request);

@@ -20,6 +20,7 @@
  *   reads.c         pages of events                 longpoll.c    ?wait=
  *   sse.c           subscriptions                   topics.c      topics and lists
  *   system.c        health, info, metrics           http_metrics.c, log_entry.c
+ *   admin.c         backup, scavenge
  *
  * Threads: everything here from any thread, one call at a time per object. Callbacks come from the
  * loops' threads and must not block.

@@ -219,7 +219,6 @@ static int make_events(struct ms_http_loop *loop) {
     if (!settings)
         return MS_ENOMEM;
     event_config_set_flag(settings, EVENT_BASE_FLAG_NOLOCK); /* one thread */
-    event_config_set_flag(settings, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
     loop->base = event_base_new_with_config(settings);
     event_config_free(settings);
     if (!loop->base)

@@ -76,6 +76,19 @@ static const struct {
          "\"stream\":" TEXT ",\"version\":" NUMBER
          ",\"first_position\":" NUMBER) "},"
                                         "\"next\":{\"type\":[\"integer\",\"null\"]}")},
+    {"BackupRequest", "application/json",
+     "{\"type\":\"object\",\"required\":[\"dir\"],\"properties\":{\"dir\":" TEXT "}}"},
+    {"Backup", "application/json",
+     OBJECT("\"dir\":" TEXT ",\"end\":" NUMBER ",\"files\":" NUMBER ",\"linked\":" NUMBER
+            ",\"bytes\":" NUMBER)},
+    {"ScavengeRequest", "application/json",
+     OBJECT("\"all\":" FLAG ",\"bytes_per_second\":" NUMBER)},
+    {"Scavenge", "application/json",
+     OBJECT("\"running\":" FLAG ",\"segments_done\":" NUMBER ",\"segments\":" NUMBER
+            ",\"last\":{\"type\":[\"object\",\"null\"],\"properties\":{\"started_at\":" TEXT
+            ",\"finished_at\":" TEXT ",\"error\":{\"type\":[\"string\",\"null\"]},"
+            "\"segments\":" NUMBER ",\"rewritten\":" NUMBER ",\"bytes_before\":" NUMBER
+            ",\"bytes_after\":" NUMBER ",\"events_removed\":" NUMBER "}}")},
     {"Health", "application/json",
      OBJECT("\"status\":" TEXT ",\"failed\":" FLAG ",\"refusing_appends\":" FLAG)},
     {"Info", "application/json",
@@ -195,6 +208,10 @@ static int write_request_body(struct ms_buf *out, const struct ms_http_route *ro
         code = write_content(out, "application/json", "AppendMulti");
     else if (code == 0 && strcmp(route->name, "putTopic") == 0)
         code = write_content(out, "application/json", "TopicSettings");
+    else if (code == 0 && strcmp(route->name, "backup") == 0)
+        code = write_content(out, "application/json", "BackupRequest");
+    else if (code == 0 && strcmp(route->name, "startScavenge") == 0)
+        code = write_content(out, "application/json", "ScavengeRequest");
     else if (code == 0)
         code = write_content(out, "application/json", "Metadata");
     return code == 0 ? ms_buf_append_cstr(out, "}}") : code;

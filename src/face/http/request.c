@@ -164,14 +164,20 @@ void ms_http_request_hand_back(struct ms_http_request *request) {
     ms_http_mailbox_push(&request->loop->mailbox, &request->mail);
 }
 
-void ms_http_request_submit(struct ms_http_request *request,
-                            void (*run)(struct ms_http_request *request),
-                            void (*resume)(struct ms_http_request *request)) {
+void ms_http_request_submit_to(struct ms_http_request *request, struct ms_http_readers *readers,
+                               void (*run)(struct ms_http_request *request),
+                               void (*resume)(struct ms_http_request *request)) {
     if (!request->config)
         request->config = ms_http_config_ref(request->loop->config);
     request->run = run;
     ms_http_request_handed_over(request, resume);
-    ms_http_readers_push(&request->loop->http->readers, request);
+    ms_http_readers_push(readers, request);
+}
+
+void ms_http_request_submit(struct ms_http_request *request,
+                            void (*run)(struct ms_http_request *request),
+                            void (*resume)(struct ms_http_request *request)) {
+    ms_http_request_submit_to(request, &request->loop->http->readers, run, resume);
 }
 
 void ms_http_request_arm(struct ms_http_request *request,

@@ -145,6 +145,11 @@ void ms_http_request_list_free(struct ms_http_request *first);
 void ms_http_request_submit(struct ms_http_request *request,
                             void (*run)(struct ms_http_request *request),
                             void (*resume)(struct ms_http_request *request));
+/* The same with a pool of their own for jobs that take long. */
+struct ms_http_readers;
+void ms_http_request_submit_to(struct ms_http_request *request, struct ms_http_readers *readers,
+                               void (*run)(struct ms_http_request *request),
+                               void (*resume)(struct ms_http_request *request));
 /* The request now waits for its mail. Every hand-over to another thread is announced by this before
  * it is made. */
 void ms_http_request_handed_over(struct ms_http_request *request,

@@ -163,6 +163,7 @@ static void destroy(struct ms_http *http) {
     for (unsigned i = 0; i < http->loop_count; i++)
         ms_http_loop_deinit(&http->loops[i]);
     ms_http_readers_stop(&http->readers);
+    ms_http_admin_deinit(&http->admin);
     ms_free(http->loops);
     ms_free(http);
 }
@@ -228,6 +229,7 @@ int ms_http_start(struct ms_store *store, const struct ms_http_options *options,
     http->env = config->options.env;
     http->store = store;
     http->started_us = ms_clock_monotonic_us(http->env->clock);
+    ms_http_admin_init(&http->admin, store, http->env->clock);
     atomic_store(&http->ready, true);
     code = resolve(options->listen, http->host, &address, err);
     if (code == 0) {
@@ -271,6 +273,7 @@ void ms_http_set_ready(struct ms_http *http, bool ready) {
 void ms_http_stop(struct ms_http *http, int64_t drain_ms) {
     if (!http)
         return;
+    ms_http_admin_stop(&http->admin);
     stop_loops(http, http->loop_count, drain_ms);
     destroy(http);
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "face/http/admin.h"
 #include "face/http/http.h"
 #include "face/http/readers.h"
 
@@ -14,6 +15,7 @@ struct ms_http {
     struct ms_http_loop *loops;
     unsigned loop_count;
     struct ms_http_readers readers;
+    struct ms_http_admin admin;
     atomic_bool ready;
     atomic_uint connections;
     atomic_size_t inflight_bytes; /* bodies being received and answers being sent */

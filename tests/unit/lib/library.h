@@ -1,5 +1,6 @@
-/* What the tests of the public library share: a store in a scratch directory, or on simulated files,
- * and short ways to append to it. Calls must succeed unless a test looks at the code itself. */
+/* What the tests of the public library share: a store in a scratch directory, or on simulated
+ * files, and short ways to append to it. Calls must succeed unless a test looks at the code itself.
+ * */
 #pragma once
 
 #include <setjmp.h>

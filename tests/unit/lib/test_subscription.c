@@ -51,11 +51,10 @@ static void on_end(void *context, int code, const struct mainstem_error *error) 
     changed(subscriber);
 }
 
-static struct subscriber subscriber_of(struct library *library) {
-    struct subscriber subscriber = {.library = library};
-    pthread_mutex_init(&subscriber.lock, NULL);
-    pthread_cond_init(&subscriber.changed, NULL);
-    return subscriber;
+static void subscriber_init(struct subscriber *subscriber, struct library *library) {
+    *subscriber = (struct subscriber){.library = library};
+    pthread_mutex_init(&subscriber->lock, NULL);
+    pthread_cond_init(&subscriber->changed, NULL);
 }
 
 static struct mainstem_subscription_options options_of(struct subscriber *subscriber,
@@ -89,7 +88,8 @@ static void wait_until(struct subscriber *subscriber, const int *what, int value
 
 static void old_events_come_first_and_new_ones_follow(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_subscription_options options = options_of(&subscriber, "a-1");
     for (int i = 0; i < 200; i++)
         append_one(library, "a-1", "x", "{}");
@@ -107,7 +107,8 @@ static void old_events_come_first_and_new_ones_follow(void **state) {
 
 static void all_events_from_a_position_with_a_filter(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_filter filter = {.struct_size = sizeof filter, .topic = mainstem_text("a")};
     struct mainstem_subscription_options options = options_of(&subscriber, NULL);
     struct mainstem_info info = {.struct_size = sizeof info};
@@ -128,7 +129,9 @@ static void all_events_from_a_position_with_a_filter(void **state) {
 
 static void from_the_end_only_what_is_new(void **state) {
     struct library *library = *state;
-    struct subscriber stream = subscriber_of(library), all = subscriber_of(library);
+    struct subscriber stream, all;
+    subscriber_init(&stream, library);
+    subscriber_init(&all, library);
     struct mainstem_subscription_options options = options_of(&stream, "a-1");
     append_one(library, "a-1", "x", "{}");
     options.from = MAINSTEM_END;
@@ -147,7 +150,8 @@ static void from_the_end_only_what_is_new(void **state) {
 
 static void a_stream_that_is_not_there_yet_is_waited_for(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_subscription_options options = options_of(&subscriber, "later-1");
     struct mainstem_subscription *subscription = subscribe(&subscriber, &options);
     wait_until(&subscriber, &subscriber.live_calls, 1);
@@ -160,7 +164,8 @@ static void a_stream_that_is_not_there_yet_is_waited_for(void **state) {
 
 static void the_subscriber_may_end_it(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_subscription_options options = options_of(&subscriber, "a-1");
     subscriber.stop_at = 3;
     subscriber.stop_code = 42;
@@ -176,7 +181,8 @@ static void the_subscriber_may_end_it(void **state) {
 
 static void a_tombstone_ends_it(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_subscription_options options = options_of(&subscriber, "a-1");
     append_one(library, "a-1", "x", "{}");
     struct mainstem_subscription *subscription = subscribe(&subscriber, &options);
@@ -189,7 +195,8 @@ static void a_tombstone_ends_it(void **state) {
 
 static void freeing_waits_for_the_callback_and_none_follows(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_subscription_options options = options_of(&subscriber, "a-1");
     subscriber.slow = true;
     for (int i = 0; i < 1000; i++) {
@@ -210,7 +217,8 @@ static void freeing_waits_for_the_callback_and_none_follows(void **state) {
 
 static void callbacks_may_append(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_filter filter = {.struct_size = sizeof filter, .topic = mainstem_text("a")};
     struct mainstem_subscription_options options = options_of(&subscriber, NULL);
     struct mainstem_stream_info info = {.struct_size = sizeof info};
@@ -227,7 +235,8 @@ static void callbacks_may_append(void **state) {
 
 static void a_store_that_stops_ends_it(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_subscription_options options = options_of(&subscriber, NULL);
     struct mainstem_event event = event_of("x", "{}");
     struct mainstem_subscription *subscription = subscribe(&subscriber, &options);
@@ -245,7 +254,8 @@ static void a_store_that_stops_ends_it(void **state) {
 
 static void malformed_subscriptions_are_refused(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_filter filter = {.struct_size = sizeof filter};
     struct mainstem_subscription_options options = options_of(&subscriber, "a-1");
     struct mainstem_subscription *subscription = NULL;
@@ -268,7 +278,8 @@ static void malformed_subscriptions_are_refused(void **state) {
 
 static void every_failed_allocation_is_told(void **state) {
     struct library *library = *state;
-    struct subscriber subscriber = subscriber_of(library);
+    struct subscriber subscriber;
+    subscriber_init(&subscriber, library);
     struct mainstem_bytes type = mainstem_text("x");
     struct mainstem_filter filter = {.struct_size = sizeof filter, .types = &type, .type_count = 1};
     struct mainstem_subscription_options options = options_of(&subscriber, NULL);

@@ -400,7 +400,8 @@ static void answers_are_unknown_when_what_they_read_is(void **state) {
     check_poisoned(w, 1);
 }
 
-/* Room was admitted, then nothing put (a conflict turned up): an answer must not hang on that block. */
+/* Room was admitted, then nothing put (a conflict turned up): an answer must not hang on that
+ * block. */
 static void answers_do_not_wait_for_a_block_without_entries(void **state) {
     struct log_world *w = *state;
     struct reader_ticket reader;
@@ -421,7 +422,8 @@ static void answers_do_not_wait_for_a_block_without_entries(void **state) {
     assert_good(w);
 }
 
-/* Durable is not yet visible: an answer that says what it read must not leave before readers see it. */
+/* Durable is not yet visible: an answer that says what it read must not leave before readers see
+ * it. */
 static struct reader_ticket publish_reader;
 static bool publish_waits;
 

@@ -1,6 +1,7 @@
-/* Power cuts, simulated: at every mutating operation of a script, with every kind of loss, and again on
- * what was left. After each: all that was acknowledged is there, appends are whole or absent (G1, G2),
- * positions are dense (G4), nothing was invented (G5), and what was read once stays.
+/* Power cuts, simulated: at every mutating operation of a script, with every kind of loss, and
+ * again on what was left. After each: all that was acknowledged is there, appends are whole or
+ * absent (G1, G2), positions are dense (G4), nothing was invented (G5), and what was read once
+ * stays.
  *
  *   MS_SIM_SEEDS   seeds of the long random scripts (default 12)
  */

@@ -1,5 +1,5 @@
-/* The log with its threads: writers, readers, rolling and sealing at the same time. Also run under the
- * thread sanitizer.
+/* The log with its threads: writers, readers, rolling and sealing at the same time. Also run under
+ * the thread sanitizer.
  *
  *   MS_THREAD_ROUNDS   appends of each writer (default 150)
  */

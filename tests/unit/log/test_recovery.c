@@ -1,5 +1,5 @@
-/* Recovery: a test for each row of the decision table in recovery.h, on logs that were really written,
- * and that no damage to what was acknowledged goes unnoticed. */
+/* Recovery: a test for each row of the decision table in recovery.h, on logs that were really
+ * written, and that no damage to what was acknowledged goes unnoticed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

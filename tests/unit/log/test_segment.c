@@ -82,7 +82,8 @@ static void full_array_leaves_anchors_out(void **state) {
     ms_segment_unref(segment);
 }
 
-/* A sealed first segment, and what its footer is worth when it is changed and its sums corrected. */
+/* A sealed first segment, and what its footer is worth when it is changed and its sums corrected.
+ * */
 struct sealed {
     struct log_world w;
     char path[64];
@@ -162,7 +163,8 @@ static void footer_has_the_layout_of_the_table(void **state) {
     unseal(&s);
 }
 
-/* Someone else's idea of a footer: the fields that the code follows, each with values out of range. */
+/* Someone else's idea of a footer: the fields that the code follows, each with values out of range.
+ * */
 static void senseless_footers_are_not_followed(void **state) {
     (void)state;
     static const struct {

@@ -1,5 +1,5 @@
-/* Conditions of appends: every kind against every state that a stream can be in, deletes and what comes
- * after them, and appends to several streams at once. */
+/* Conditions of appends: every kind against every state that a stream can be in, deletes and what
+ * comes after them, and appends to several streams at once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,7 +28,7 @@ static int teardown(void **state) {
 
 enum stream_kind { NEVER, EVENTS_3, SOFT_DELETED, REOPENED, TOMBSTONED, METADATA_ONLY, KINDS };
 static const char *const kind_names[] = {"never existed", "three events", "soft deleted",
-                                         "reopened", "tombstoned", "only metadata"};
+                                         "reopened",      "tombstoned",   "only metadata"};
 
 static void make_stream(struct store_world *w, enum stream_kind kind, const char *name) {
     if (kind == METADATA_ONLY)
@@ -99,21 +99,23 @@ static void check_row(const struct row *row, const struct store_answer *answer, 
                       const char *what) {
     int64_t version = answer->code == 0 ? answer->parts[0].first_version : answer->actual_version;
     int64_t wanted = row->code == 0 && count == 0 ? row->version - 1 : row->version;
-    bool state = answer->code == 0 || (answer->actual_state == row->state && answer->failed_part == 0 &&
-                                       answer->expected.kind == row->condition.kind &&
-                                       answer->expected.version == row->condition.version);
+    bool state =
+        answer->code == 0 || (answer->actual_state == row->state && answer->failed_part == 0 &&
+                              answer->expected.kind == row->condition.kind &&
+                              answer->expected.version == row->condition.version);
     if (answer->code != row->code || version != wanted || !state)
-        fail_msg("%s, %s, condition %d %lld, %zu events: %s, version %lld, state %d; wanted %s, %lld",
-                 what, kind_names[row->kind], (int)row->condition.kind,
-                 (long long)row->condition.version, count, ms_error_name(answer->code),
-                 (long long)version, (int)answer->actual_state, ms_error_name(row->code),
-                 (long long)wanted);
+        fail_msg(
+            "%s, %s, condition %d %lld, %zu events: %s, version %lld, state %d; wanted %s, %lld",
+            what, kind_names[row->kind], (int)row->condition.kind,
+            (long long)row->condition.version, count, ms_error_name(answer->code),
+            (long long)version, (int)answer->actual_state, ms_error_name(row->code),
+            (long long)wanted);
     if (row->code != 0 && answer->error.message[0] == 0)
         fail_msg("a refusal without a sentence");
 }
 
-/* Every row with no event (only a check), one and two, on a stream of its own; with the head in memory,
- * and after a start, when it has to be looked up. */
+/* Every row with no event (only a check), one and two, on a stream of its own; with the head in
+ * memory, and after a start, when it has to be looked up. */
 static void condition_table(struct store_world *w, bool reopen, const char *topic) {
     char name[64];
     size_t count_rows = sizeof rows / sizeof rows[0];
@@ -220,10 +222,12 @@ static void refusals_wait_for_the_deletion_they_have_seen(void **state) {
     struct store_answer deletion = {0}, refusal;
     assert_int_equal(store_append(w, "o-1", NONE, "a").code, 0);
     assert_int_equal(ms_store_delete_stream(w->store, MS_BYTES_LITERAL("o-1"), ANY, false,
-                                            store_answer_take, &deletion, NULL), 0);
+                                            store_answer_take, &deletion, NULL),
+                     0);
     store_submit(w, "o-1", EXISTS, "b", &refusal);
     assert_int_equal(deletion.calls, 0);
-    assert_int_equal(refusal.calls, 0); /* the deletion may still be lost: "deleted" is not said yet */
+    assert_int_equal(refusal.calls,
+                     0); /* the deletion may still be lost: "deleted" is not said yet */
     ms_store_run(w->store);
     assert_int_equal(deletion.code, 0);
     assert_int_equal(refusal.code, MS_ECONFLICT);
@@ -248,14 +252,17 @@ static void refusal_is_unknown_when_the_append_it_has_seen_is(void **state) {
 
 /* ---- several streams at once ---- */
 
-static struct store_answer append_to(struct store_world *w, struct ms_append_part *parts, size_t count) {
+static struct store_answer append_to(struct store_world *w, struct ms_append_part *parts,
+                                     size_t count) {
     struct ms_append_request request = {.parts = parts, .part_count = count};
     return store_request(w, &request);
 }
 
 static struct ms_event event_of(const char *id) {
-    return (struct ms_event){.id = ms_bytes_cstr(id), .type = MS_BYTES_LITERAL("happened"),
-                             .timestamp_ms = MS_TIMESTAMP_NONE, .data = MS_BYTES_LITERAL("1")};
+    return (struct ms_event){.id = ms_bytes_cstr(id),
+                             .type = MS_BYTES_LITERAL("happened"),
+                             .timestamp_ms = MS_TIMESTAMP_NONE,
+                             .data = MS_BYTES_LITERAL("1")};
 }
 
 static void several_streams_are_appended_to_together_or_not_at_all(void **state) {

@@ -10,7 +10,8 @@
 
 #define NAME_MAX_BYTES 512u
 
-static int split(struct ms_bytes text, struct ms_arena *arena, struct ms_bytes *topic, struct ms_bytes *key) {
+static int split(struct ms_bytes text, struct ms_arena *arena, struct ms_bytes *topic,
+                 struct ms_bytes *key) {
     return ms_name_split(text, NAME_MAX_BYTES, arena, topic, key, NULL);
 }
 
@@ -48,8 +49,8 @@ static void names_split_as_the_table_says(void **state) {
         ms_arena_init(&arena, 65536);
         assert_int_equal(split(ms_bytes_cstr(rows[i].text), &arena, &topic, &key), 0);
         if (!ms_bytes_equal_cstr(topic, rows[i].topic) || !ms_bytes_equal_cstr(key, rows[i].key))
-            fail_msg("%s: topic %.*s, key %.*s", rows[i].text, (int)topic.len, topic.data, (int)key.len,
-                     key.data);
+            fail_msg("%s: topic %.*s, key %.*s", rows[i].text, (int)topic.len, topic.data,
+                     (int)key.len, key.data);
         ms_arena_deinit(&arena);
     }
 }
@@ -59,15 +60,16 @@ static void unusable_names_are_refused(void **state) {
     char name_long[NAME_MAX_BYTES + 2];
     struct ms_arena arena;
     struct ms_bytes topic, key;
-    static const char *const names[] = {"", "a\x01-b", "a-\x7f", "a-\n", "\xff", "a-\xc3", "a-\xc2\x80",
-                                        "a-\xed\xa0\x80"};
+    static const char *const names[] = {"",     "a\x01-b", "a-\x7f",     "a-\n",
+                                        "\xff", "a-\xc3",  "a-\xc2\x80", "a-\xed\xa0\x80"};
     ms_arena_init(&arena, 65536);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         assert_int_equal(split(ms_bytes_cstr(names[i]), &arena, &topic, &key), MS_EINVAL);
     assert_int_equal(split(ms_bytes_of("a\0b", 3), &arena, &topic, &key), MS_EINVAL);
     memset(name_long, 'a', sizeof name_long);
     assert_int_equal(split(ms_bytes_of(name_long, NAME_MAX_BYTES), &arena, &topic, &key), 0);
-    assert_int_equal(split(ms_bytes_of(name_long, NAME_MAX_BYTES + 1), &arena, &topic, &key), MS_EINVAL);
+    assert_int_equal(split(ms_bytes_of(name_long, NAME_MAX_BYTES + 1), &arena, &topic, &key),
+                     MS_EINVAL);
     ms_arena_deinit(&arena);
 }
 
@@ -117,7 +119,7 @@ static void any_key_of_a_topic_survives_the_text_form(void **state) {
         size_t len = (size_t)ms_random_below(&random.random, sizeof key);
         ms_random_fill(&random.random, key, sizeof key);
         for (size_t k = 0; k < len && i % 2 == 0; k++)
-            key[k] = (uint8_t)"%2-\xc3\xa9\x01$ abc%"[key[k] % 13];
+            key[k] = (uint8_t) "%2-\xc3\xa9\x01$ abc%"[key[k] % 13];
         check_round_trip("order", ms_bytes_of(key, len));
     }
     check_round_trip("$streams", MS_BYTES_LITERAL("cart"));
@@ -128,10 +130,17 @@ static void any_key_of_a_topic_survives_the_text_form(void **state) {
 
 static void reserved_names(void **state) {
     (void)state;
-    static const char *const reserved[] = {"$streams", "$a", "$", "$topics-x", "__consumer_offsets",
-                                           "__consumer_offsets-1", "_schemas", "_schemas-x",
+    static const char *const reserved[] = {"$streams",
+                                           "$a",
+                                           "$",
+                                           "$topics-x",
+                                           "__consumer_offsets",
+                                           "__consumer_offsets-1",
+                                           "_schemas",
+                                           "_schemas-x",
                                            "__transaction_state"};
-    static const char *const free_names[] = {"order", "order-$", "_schemasx", "__consumer", "$$order-1", ""};
+    static const char *const free_names[] = {"order",      "order-$",   "_schemasx",
+                                             "__consumer", "$$order-1", ""};
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
         assert_true(ms_name_reserved(ms_bytes_cstr(reserved[i])));
     for (size_t i = 0; i < sizeof free_names / sizeof free_names[0]; i++)

@@ -2,9 +2,9 @@
  * A log in a simulated world, driven by hand (no threads), and what it must hold.
  *
  * An append here is one ticket with one or more entries; each record's value is a text made of the
- * append's number, so that whoever reads can tell what it should be. The world remembers every append
- * and how it was answered, and log_world_check compares: acknowledged appends are there, refused ones
- * are not, one whose outcome is unknown is there whole or not at all.
+ * append's number, so that whoever reads can tell what it should be. The world remembers every
+ * append and how it was answered, and log_world_check compares: acknowledged appends are there,
+ * refused ones are not, one whose outcome is unknown is there whole or not at all.
  */
 #pragma once
 

@@ -49,7 +49,8 @@ int store_world_open(struct store_world *w);
 int store_world_close(struct store_world *w);
 /* Both, expecting success. */
 void store_world_reopen(struct store_world *w);
-/* Real worlds: the index directory is removed; simulated ones never have one. Closed stores only. */
+/* Real worlds: the index directory is removed; simulated ones never have one. Closed stores only.
+ * */
 void store_world_drop_index(struct store_world *w);
 
 #define ANY ((struct ms_condition){MS_EXPECT_ANY, 0})
@@ -65,8 +66,8 @@ struct store_answer store_request(struct store_world *w, const struct ms_append_
 /* One event per id ("a b c"; "" = none): type "happened", data "data of <id>". */
 struct store_answer store_append(struct store_world *w, const char *stream,
                                  struct ms_condition condition, const char *ids);
-/* Without waiting: in a simulated world nothing is durable before ms_store_run. The answer must live
- * until then. */
+/* Without waiting: in a simulated world nothing is durable before ms_store_run. The answer must
+ * live until then. */
 void store_submit(struct store_world *w, const char *stream, struct ms_condition condition,
                   const char *ids, struct store_answer *answer);
 /* One event of a type with tags (NULL none). */

@@ -1,5 +1,5 @@
-/* A world for tests in which nothing happens by itself: simulated files, a clock that moves when told
- * to, seeded randomness. One thread per world unless a test says otherwise. */
+/* A world for tests in which nothing happens by itself: simulated files, a clock that moves when
+ * told to, seeded randomness. One thread per world unless a test says otherwise. */
 #pragma once
 
 #include "os/env.h"
