@@ -3,10 +3,11 @@
  * One thread, plain sockets and epoll, one request in flight per connection.
  *
  *     bench-http --port N [--connections N] [--secs S] [--warm S] [--streams N] [--event-bytes N]
- *                [--server-pid N]
+ *                [--server-pid N] [--topic T]
  *
- * Streams are split among the connections (stream % connections), so that no two appends meet; the
- * version expected is the one that the answer before told. Prints one line of JSON (measure.h).
+ * The streams are those of a topic ("order") and must not be there yet. They are split among the
+ * connections (stream % connections), so that no two appends meet; the version expected is the one
+ * that the answer before told. Prints one line of JSON (measure.h).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -40,6 +41,7 @@ struct connection {
 
 struct http_bench {
     uint16_t port;
+    const char *topic;
     uint64_t connection_count, streams, event_bytes, server_pid;
     double secs, warm;
     struct connection *connections;
@@ -69,9 +71,9 @@ static void make_request(struct http_bench *bench, struct connection *connection
     size_t body_len = sizeof BODY_BEGIN - 1 + bench->payloads.size + 1;
     int head =
         snprintf(connection->request, REQUEST_BYTES,
-                 "POST /v1/streams/order-%u HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
+                 "POST /v1/streams/%s-%u HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n"
                  "Content-Type: application/json\r\nContent-Length: %zu\r\n%.*s\r\n" BODY_BEGIN,
-                 connection->stream, bench->port, body_len, condition_len, condition);
+                 bench->topic, connection->stream, bench->port, body_len, condition_len, condition);
     size_t at = (size_t)head;
     if (at + bench->payloads.size + 1 > REQUEST_BYTES)
         bench_die("events are too large for this client");
@@ -223,6 +225,10 @@ static void run(struct http_bench *bench) {
 }
 
 static void take_option(struct http_bench *bench, const char *option, const char *text) {
+    if (strcmp(option, "--topic") == 0 && text != NULL) {
+        bench->topic = text;
+        return;
+    }
     uint64_t value = bench_number(option, text);
     if (strcmp(option, "--port") == 0)
         bench->port = (uint16_t)value;
@@ -243,7 +249,8 @@ static void take_option(struct http_bench *bench, const char *option, const char
 }
 
 int main(int argc, char **argv) {
-    struct http_bench bench = {.connection_count = 64,
+    struct http_bench bench = {.topic = "order",
+                               .connection_count = 64,
                                .secs = 5,
                                .warm = 1,
                                .streams = 100000,

@@ -35,6 +35,7 @@ extern char **environ;
 #define PATH_BYTES 4096
 #define POINTS 10
 #define FILL_BATCH 5
+#define FILL_INFLIGHT 512
 
 struct bench {
     const char *parent;
@@ -107,7 +108,9 @@ static struct bench_result result_of(const char *workload, const char *config) {
 }
 
 static void fill(struct bench *bench, size_t batch, uint64_t rounds) {
-    struct load_run run = {.inflight = 64, .batch = batch, .sequential = true, .rounds = rounds};
+    size_t inflight = bench->streams / 4 < FILL_INFLIGHT ? bench->streams / 4 : FILL_INFLIGHT;
+    struct load_run run = {
+        .inflight = inflight, .batch = batch, .sequential = true, .rounds = rounds};
     struct bench_result result = result_of("", "");
     load_append(&bench->load, &run, &result);
     bench_samples_free(&bench->load.samples);

@@ -71,10 +71,11 @@ static int flush_block(struct ms_segment_writer *w, struct ms_error *err) {
 
 /* ---- frames ---- */
 
+/* An anchor at a block says what the block's header says. */
 static void note_anchor(struct ms_segment_writer *w, size_t at) {
     bool first = w->block_entries == 0;
     w->anchors[w->anchor_count++] = (struct ms_anchor_place){
-        .position = w->content_position,
+        .position = first && !w->any_block ? w->segment->first_position : w->content_position,
         .offset = first ? 0 : at,
         .commit_time_ms = w->content_time_ms,
         .epoch = w->owner.epoch,

@@ -93,6 +93,8 @@ static int secure_space(struct ms_log *log, uint64_t need, bool reserved, bool *
         ms_sequencer_seal_open(log);
         if ((log->closing && !log->marking) || atomic_load(&log->failed))
             return ms_error_set(err, MS_ECLOSED, "the log has stopped");
+        if (log->options.read_only)
+            return ms_error_set(err, MS_ECLOSED, "the log is open for reading only");
         bool spare_ready = log->spare != NULL && log->spare->ready_bytes >= need;
         if (room_in(log->active, log->active_offset, reserved, spare_ready) >= need)
             return 0;

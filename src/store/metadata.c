@@ -130,7 +130,7 @@ static int fold_metadata_record(struct ms_store *store, const struct ms_record *
 }
 
 int ms_rules_fold(struct ms_store *store, const struct ms_log_entry *entry, struct ms_error *err) {
-    uint64_t next = entry->header.first_position + entry->record_count;
+    uint64_t next = entry->header.first_position; /* the entry itself is folded after it */
     if (entry->header.flags & MS_ENTRY_TOMBSTONE) {
         struct ms_stream_id id;
         struct ms_head head;

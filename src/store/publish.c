@@ -9,6 +9,8 @@
 
 #define REPLAY_BATCH 4096u
 #define FACTS_MAX 256u
+#define FACTS_PER_APPEND 2u /* an offset and an effect */
+#define APPLY_ATTEMPTS 3
 
 /* ---- live ---- */
 
@@ -44,15 +46,28 @@ static void fold_failed(struct ms_store *store, int rc) {
     ms_log_fail(store->log, &error);
 }
 
-static void fold_flush(struct fold *fold) {
+static int fold_flush(struct fold *fold) {
     struct ms_store *store = fold->store;
-    int rc = ms_index_apply(store->index, store->publish_appends, fold->appends, fold->facts,
+    int rc = MS_ENOMEM; /* then a part may be folded, and the same call completes it */
+    for (int attempt = 0; attempt < APPLY_ATTEMPTS && rc == MS_ENOMEM; attempt++)
+        rc = ms_index_apply(store->index, store->publish_appends, fold->appends, fold->facts,
                             fold->fact_count, fold->next_position);
-    if (rc == MS_ENOMEM || rc == MS_EINVAL)
-        fold_failed(store, rc);
-    else if (rc != 0) /* folded; only the flush behind it failed, and is tried again */
-        ms_counter_add(&store->metrics.index_flush_failures, 1);
     fold->appends = fold->fact_count = 0;
+    if (rc == MS_ENOMEM || rc == MS_EINVAL)
+        return rc;
+    if (rc != 0) /* folded; only the flush behind it failed, and is tried again */
+        ms_counter_add(&store->metrics.index_flush_failures, 1);
+    return 0;
+}
+
+/* An append and the facts that follow from it go to the index in one step: what is flushed with the
+ * append's position must be complete. */
+static int fold_room(struct fold *fold) {
+    bool room = fold->fact_count + FACTS_PER_APPEND <= FACTS_MAX;
+    int rc = room ? 0 : fold_flush(fold);
+    if (rc == 0 && !fold_reserve(fold->store, fold->appends + 1))
+        rc = MS_ENOMEM;
+    return rc;
 }
 
 /* Where a partition stands, so that a start needs not read the log for it. The newest value of a
@@ -65,10 +80,7 @@ static void fold_offset(struct fold *fold, uint32_t topic, uint16_t partition,
         if (fold->offset_keys[i] == key)
             slot = i;
     if (slot == fold->fact_count) {
-        if (slot == FACTS_MAX) {
-            fold_flush(fold);
-            slot = 0;
-        }
+        MS_ASSERT(slot < FACTS_MAX);
         fold->fact_count = slot + 1;
         size_t len = ms_offset_fact_name(topic, partition, fold->names[slot]);
         fold->facts[slot] = (struct ms_index_fact){
@@ -81,16 +93,16 @@ static void fold_offset(struct fold *fold, uint32_t topic, uint16_t partition,
 }
 
 static void fold_fact(struct fold *fold, struct ms_bytes name, struct ms_bytes value) {
-    if (fold->fact_count == FACTS_MAX)
-        fold_flush(fold);
+    MS_ASSERT(fold->fact_count < FACTS_MAX);
     fold->facts[fold->fact_count] = (struct ms_index_fact){.name = name, .value = value};
     fold->offset_keys[fold->fact_count++] = 0;
 }
 
 static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t commit_time_ms) {
     struct ms_store *store = fold->store;
-    if (!fold_reserve(store, fold->appends + 1)) {
-        fold_failed(store, MS_ENOMEM);
+    int rc = fold_room(fold);
+    if (rc != 0) {
+        fold_failed(store, rc);
         return;
     }
     store->publish_appends[fold->appends++] = (struct ms_index_append){
@@ -108,7 +120,16 @@ static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t 
     };
     fold->next_position = part->position + part->count;
     fold_offset(fold, part->ref.topic->number, part->partition, part->first_offset + part->count);
-    ms_waiters_note(&store->waiters, &part->ref.id);
+}
+
+/* After the index knows: whoever arms from now on finds the events by looking. */
+static void note_waiters(struct ms_store *store, struct ms_log_ticket *tickets) {
+    for (struct ms_log_ticket *ticket = tickets; ticket != NULL; ticket = ticket->next) {
+        const struct ms_op *op = (struct ms_op *)ticket;
+        for (size_t i = 0; op->outcome == MS_OP_APPENDED && i < op->part_count; i++)
+            if (op->parts[i].count > 0)
+                ms_waiters_note(&store->waiters, &op->parts[i].ref.id);
+    }
 }
 
 void ms_publish(void *context, struct ms_log_ticket *tickets) {
@@ -127,8 +148,10 @@ void ms_publish(void *context, struct ms_log_ticket *tickets) {
         if (op->effect.kind != MS_EFFECT_NONE)
             fold_fact(&fold, op->effect.name, op->effect.value);
     }
-    if (fold.appends > 0)
-        fold_flush(&fold);
+    int rc = fold.appends > 0 ? fold_flush(&fold) : 0;
+    if (rc != 0)
+        fold_failed(store, rc);
+    note_waiters(store, tickets);
 }
 
 void ms_published(void *context, uint64_t end) {
@@ -157,9 +180,11 @@ static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
                             (unsigned long long)header->first_position);
     const uint64_t *terms;
     size_t term_count;
-    int rc = ms_batch_terms(entry->batch, topic, &replay->arena, &terms, &term_count);
-    if (rc != 0 || !fold_reserve(store, fold->appends + 1))
-        return ms_error_set(err, rc != 0 ? rc : MS_ENOMEM, "position %llu can't be indexed",
+    int rc = fold_room(fold);
+    if (rc == 0)
+        rc = ms_batch_terms(entry->batch, topic, &replay->arena, &terms, &term_count);
+    if (rc != 0)
+        return ms_error_set(err, rc, "position %llu can't be indexed",
                             (unsigned long long)header->first_position);
     struct ms_index_append *append = &store->publish_appends[fold->appends++];
     *append = (struct ms_index_append){
@@ -182,7 +207,14 @@ static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
     return 0;
 }
 
-/* Entries that change what later ones mean are folded one by one. */
+static int replay_flush(struct replay *replay, struct ms_error *err) {
+    int rc = replay->fold.appends > 0 ? fold_flush(&replay->fold) : 0;
+    ms_arena_reset(&replay->arena);
+    return rc != 0 ? ms_error_set(err, rc, "the log can't be indexed: %s", ms_error_text(rc)) : 0;
+}
+
+/* Entries that change what later ones mean. The facts reach the index before the entry itself: after
+ * a crash in between both are folded again. */
 static int replay_effect(struct replay *replay, const struct ms_log_entry *entry,
                          struct ms_error *err) {
     struct ms_store *store = replay->store;
@@ -190,11 +222,10 @@ static int replay_effect(struct replay *replay, const struct ms_log_entry *entry
     bool rules = topic == MS_TOPIC_METADATA || (entry->header.flags & MS_ENTRY_TOMBSTONE) != 0;
     if (!rules && topic != MS_TOPIC_TOPICS)
         return 0;
-    fold_flush(&replay->fold);
-    ms_arena_reset(&replay->arena);
-    if (rules)
-        return ms_rules_fold(store, entry, err);
-    return ms_topics_fold_entry(store, entry, err);
+    int rc = replay_flush(replay, err);
+    if (rc != 0)
+        return rc;
+    return rules ? ms_rules_fold(store, entry, err) : ms_topics_fold_entry(store, entry, err);
 }
 
 static void report(struct ms_store *store, uint64_t done, uint64_t total) {
@@ -214,19 +245,18 @@ int ms_replay(struct ms_store *store, struct ms_error *err) {
     ms_log_cursor_init(&cursor, store->log, from);
     int rc;
     while ((rc = ms_log_cursor_next(&cursor, &entry, err)) > 0) {
-        rc = replay_entry(replay, &entry, err);
+        rc = replay_effect(replay, &entry, err);
         if (rc == 0)
-            rc = replay_effect(replay, &entry, err);
-        if (rc != 0)
-            break;
-        if (replay->fold.appends >= REPLAY_BATCH) {
-            fold_flush(&replay->fold);
-            ms_arena_reset(&replay->arena);
+            rc = replay_entry(replay, &entry, err);
+        if (rc == 0 && replay->fold.appends >= REPLAY_BATCH) {
+            rc = replay_flush(replay, err);
             report(store, entry.header.first_position - from, end - from);
         }
+        if (rc != 0)
+            break;
     }
-    if (rc == 0 && replay->fold.appends > 0)
-        fold_flush(&replay->fold);
+    if (rc == 0)
+        rc = replay_flush(replay, err);
     ms_log_cursor_deinit(&cursor);
     ms_arena_deinit(&replay->arena);
     ms_free(replay);

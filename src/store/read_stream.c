@@ -152,8 +152,10 @@ static int read_places(struct stream_reading *reading, struct ms_error *err) {
             rc = read_place(reading, &places[i], err);
             /* Whatever was passed over in this append, go on behind it. */
             int64_t last = places[i].last_version;
-            if (rc == 0 && !reading->stopped && !backward && reading->next <= last)
-                reading->next = last + 1;
+            /* What was appended since the head was looked up was not delivered: it is still ahead. */
+            int64_t seen = last < reading->last ? last : reading->last;
+            if (rc == 0 && !reading->stopped && !backward && reading->next <= seen)
+                reading->next = seen + 1;
             if (rc == 0 && !reading->stopped && backward &&
                 reading->next > last - (int64_t)places[i].record_count)
                 reading->next = last - (int64_t)places[i].record_count;

@@ -30,7 +30,8 @@ static int bad_manifest(const struct restore *r, const char *what, struct ms_err
 static int text_member(struct restore *r, struct ms_json_value object, const char *name,
                        struct ms_bytes *ret_text, struct ms_error *err) {
     struct ms_json_value value;
-    if (!ms_json_get(object, name, &value) || value.type != MS_JSON_STRING ||
+    if (object.type != MS_JSON_OBJECT || !ms_json_get(object, name, &value) ||
+        value.type != MS_JSON_STRING ||
         ms_json_string(value, &r->arena, ret_text) != 0)
         return bad_manifest(r, name, err);
     return 0;
@@ -40,7 +41,8 @@ static int number_member(struct restore *r, struct ms_json_value object, const c
                          uint64_t *ret_number, struct ms_error *err) {
     struct ms_json_value value;
     int64_t number;
-    if (!ms_json_get(object, name, &value) || ms_json_i64(value, &number) != 0 || number < 0)
+    if (object.type != MS_JSON_OBJECT || !ms_json_get(object, name, &value) ||
+        ms_json_i64(value, &number) != 0 || number < 0)
         return bad_manifest(r, name, err);
     *ret_number = (uint64_t)number;
     return 0;

@@ -58,7 +58,8 @@ static int parse_format(const char *path, struct ms_bytes content, struct ms_uui
                         struct ms_uuid *ret_log_uuid, struct ms_error *err) {
     char text[FORMAT_FILE_MAX + 1], store[64], log[64];
     int format = 0;
-    memcpy(text, content.data, content.len);
+    if (content.len > 0)
+        memcpy(text, content.data, content.len);
     text[content.len] = 0;
     int found = sscanf(text, "mainstem %d\nstore %63s\nlog %63s\n", &format, store, log);
     if (found >= 1 && format > STORE_FORMAT)

@@ -84,6 +84,8 @@ static int change_op(struct ms_store *store, const struct change *change, struct
 /* Sequences a change and takes it over into the table. `done` may be NULL: nobody waits. */
 static int submit_change(struct ms_store *store, const struct change *change,
                          ms_append_done_fn *done, void *context, struct ms_error *err) {
+    if (store->options.read_only)
+        return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
     struct ms_buf json;
     struct ms_op *op = NULL;
     ms_buf_init(&json, DESCRIPTION_MAX);

@@ -339,7 +339,7 @@ int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entr
                 .value = record.value,
             };
             rc = ms_index_apply(store->index, NULL, 0, &fact, 1,
-                                entry->header.first_position + entry->record_count);
+                                entry->header.first_position);
         }
     }
     ms_batch_reader_deinit(&batch);

@@ -8,7 +8,7 @@ from history import Finding
 def check(world):
     found = []
     for ops in sent(world).values():
-        found += one_answer(ops) + recognised(ops)
+        found += one_answer(ops) + recognised(world, ops)
     for op in world.ops:
         if op.appends and op.result == "ok" and op.answer.get("repeated"):
             found += repeats_something(world, op)
@@ -49,16 +49,24 @@ def one_answer(ops):
     return found
 
 
-def recognised(ops):
-    """What is sent after the first acknowledgement is recognised, unless the stream is gone."""
-    acknowledged = [op.t_complete for op in ops if op.result == "ok"]
+def recognised(world, ops):
+    """What is sent after the first acknowledgement is recognised, unless a stream was deleted since:
+    then its condition may be refused (but the events are not added again)."""
+    acknowledged = [op for op in ops if op.result == "ok"]
     if not acknowledged:
         return []
-    first = min(acknowledged)
+    first = min(acknowledged, key=lambda op: op.t_complete)
     return [Finding("G6", "not-recognised", "%s: %s" % (op.name(), op.answer.get("problem")))
-            for op in ops if op.t_invoke > first and op.result == "fail" and
+            for op in ops if op.t_invoke > first.t_complete and op.result == "fail" and
             op.answer.get("problem") in ("wrong-expected-version", "event-id-conflict",
-                                         "query-condition-failed")]
+                                         "query-condition-failed") and
+            not deleted_since(world, op, first.answer["position"])]
+
+
+def deleted_since(world, op, position):
+    _, high = world.window(op)
+    return any(state.kind in ("deleted", "tombstoned") for part in op.parts
+               for state in world.log.timeline(part["stream"]).between(position, high))
 
 
 def repeats_something(world, op):

@@ -342,6 +342,12 @@ class CheckRepeat(Checks):
         self.found(check_repeat, story.conflict((2, 3), "s", ["a"], "none", 0), "G6",
                    "not-recognised")
 
+    def test_refused_after_a_delete_passes(self):
+        story = Story().log("s", "a").log("$$s", "m", data=TB_DELETED)
+        story.append((0, 1), "s", ["a"], 0, 0)
+        story.add("delete", (2, 3), answer={"position": 1}, stream="s", expected="any")
+        self.clean(story.conflict((4, 5), "s", ["a"], "exists", 0, "deleted"))
+
     def test_repeats_nothing(self):
         story = Story().append((0, None), "s", ["a"])
         self.found(check_repeat, story.append((2, 3), "s", ["a"], 0, 0, repeated=True), "G6",

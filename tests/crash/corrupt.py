@@ -4,11 +4,13 @@
     tests/crash/corrupt.py flip FILE OFFSET [BIT]       one bit
     tests/crash/corrupt.py zero FILE OFFSET LENGTH      zeros, as after a lost write
     tests/crash/corrupt.py copy FILE FROM TO LENGTH     another place's bytes: a misdirected write
+    tests/crash/corrupt.py scribble FILE OFFSET LENGTH  noise
     tests/crash/corrupt.py truncate FILE LENGTH
     tests/crash/corrupt.py delete FILE
     tests/crash/corrupt.py blocks FILE                  lists the blocks
 """
 import os
+import random
 import struct
 import sys
 
@@ -40,6 +42,12 @@ def copy(path, source, target, length):
         file.write(taken)
 
 
+def scribble(path, offset, length):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(random.Random(length).randbytes(length))
+
+
 def truncate(path, length):
     os.truncate(path, length)
 
@@ -65,7 +73,7 @@ def blocks(path):
     return found
 
 
-ACTIONS = {action.__name__: action for action in (flip, zero, copy, truncate, delete)}
+ACTIONS = {action.__name__: action for action in (flip, zero, copy, scribble, truncate, delete)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 3 or sys.argv[1] not in list(ACTIONS) + ["blocks"]:

@@ -131,6 +131,12 @@ def data_blocks(path):
     return [block for block in corrupt.blocks(path) if block[2] and not block[3] & corrupt.FOOTER]
 
 
+def end_of(path):
+    """Where the next block would go."""
+    offset, length = corrupt.blocks(path)[-1][:2]
+    return offset + (length + corrupt.BLOCK - 1) // corrupt.BLOCK * corrupt.BLOCK
+
+
 def plan(campaign, rng, quick):
     """(name, what to do with a copy, what must happen, segment)."""
     data = campaign.server.data
@@ -157,6 +163,10 @@ def plan(campaign, rng, quick):
          ["refuse"], newest),
         ("bit in the last block before a clean stop", on(newest, corrupt.flip, final[0] + 250),
          ["refuse"], newest),
+        ("bytes behind the end, as a torn write leaves them",
+         on(newest, corrupt.scribble, end_of(newest), 3000), ["serve"], None),
+        ("an old block behind the end",
+         on(newest, corrupt.copy, active[0], end_of(newest), 4096), ["serve"], None),
         ("sealed segment deleted", on(paths[1], corrupt.delete), ["refuse"], None),
         ("another block's bytes in a sealed segment",
          on(sealed, corrupt.copy, blocks[0][0], inner[0], 4096), either, sealed),

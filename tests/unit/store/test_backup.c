@@ -56,10 +56,11 @@ static struct store_answer append_big(struct store_world *w, const char *stream,
 
 /* Three segments, the first two sealed. */
 static void fill(struct store_world *w) {
+    static unsigned number;
     for (unsigned i = 0; i < 40; i++) {
         char name[32];
         snprintf(name, sizeof name, "s-%u", i % 5);
-        append_big(w, name, i);
+        append_big(w, name, number++);
     }
     while (ms_keeper_step(w->store->log))
         continue;
@@ -155,7 +156,7 @@ static void a_backup_is_not_changed_by_what_happens_later(void **state) {
     fill(w);
     store_read_everything(w, true, &before);
     backup(w, "copy");
-    assert_int_equal(store_delete(w, "s-1", ANY, true).code, 0);
+    assert_int_equal(store_delete(w, "s-1", ANY, false).code, 0);
     fill(w);
     struct ms_scavenge_options all = {.all = true};
     struct ms_scavenge_result scavenged;
@@ -256,7 +257,7 @@ static void an_atomic_append_is_never_split(void **state) {
     struct store_world *w = *state;
     struct ms_event events[3];
     struct ms_append_part parts[3];
-    char names[3][8], ids[3][8];
+    char names[3][16], ids[3][16];
     for (int i = 0; i < 3; i++) {
         snprintf(names[i], sizeof names[i], "s-%d", i);
         assert_int_equal(store_append(w, names[i], ANY, "first").code, 0);
@@ -381,6 +382,7 @@ static void manifests_that_make_no_sense_are_refused(void **state) {
         {"{\"mainstem_backup\":1,\"log\":\"%s\",\"end\":1,\"files\":[{\"name\":"
          "\"00000000000000000000.log\",\"xxh3_128\":\"00\"}]}",
          MS_ECORRUPT},
+        {"{\"mainstem_backup\":1,\"log\":\"%s\",\"end\":1,\"files\":[7]}", MS_ECORRUPT},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char text[512];
@@ -457,14 +459,13 @@ static void a_failing_call_leaves_no_backup_that_restores_wrongly(void **state) 
         int rc = try_backup(w, dir);
         failed = ms_vfs_sim_count(w->world.sim, MS_SIM_ANY) - calls >= n;
         ms_vfs_sim_fail_nth(w->world.sim, MS_SIM_ANY, 0, 0, false);
-        if (rc != 0) {
-            if (try_restore(w, dir, to) == 0)
-                fail_msg("call %llu failed, and still there is a whole backup",
-                         (unsigned long long)n);
+        assert_true(rc == 0 || failed);
+        /* When the last sync of all failed the backup is whole, but it is not known to stay. */
+        if (try_restore(w, dir, to) != 0) {
+            assert_true(rc != 0);
             continue;
         }
         struct event_log after = {0};
-        assert_int_equal(try_restore(w, dir, to), 0);
         read_dir(w, to, &after);
         assert_true(event_log_equal(&before, &after, false));
         event_log_clear(&after);

@@ -239,7 +239,7 @@ static void full_disk_is_told_and_gone_when_there_is_space(void **state) {
 static void budget_is_kept_and_given_back(void **state) {
     struct store_world *w = *state;
     struct store_answer answers[100];
-    char id[16];
+    char id[32];
     int i, accepted = 0;
     w->options.inflight_bytes_max = 20000;
     assert_int_equal(store_world_open(w), 0);

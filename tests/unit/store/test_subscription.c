@@ -152,7 +152,7 @@ static void filters_hold_and_are_copied(void **state) {
     memset(type, 'z', 2);
     tags[0].len = types[0].len = 0;
     for (int i = 0; i < 30; i++) {
-        char id[16];
+        char id[32];
         snprintf(id, sizeof id, "%d", i);
         assert_int_equal(store_append_event(w, i % 2 ? "o-1" : "p-1", id, i % 3 ? "t1" : "t2",
                                             i % 5 ? "red,x" : "blue").code, 0);
@@ -239,8 +239,8 @@ static void wake_may_poll_again(void **state) {
     for (int i = 0; i < 5; i++) {
         poll_to_end(&l);
         assert_int_equal(l.wakes, i);
-        assert_int_equal(store_append(w, "o-1", AT(i - 1).version < 0 ? NONE : AT(i - 1), "").code, 0);
-        char id[8];
+        assert_int_equal(store_append(w, "o-1", i == 0 ? NONE : AT(i - 1), "").code, 0);
+        char id[24];
         snprintf(id, sizeof id, "%d", i);
         assert_int_equal(store_append(w, "o-1", ANY, id).code, 0);
     }
