@@ -74,7 +74,7 @@ class Racer(threading.Thread):
             sent = 0
             while not self.stop_race.is_set():
                 stream = self.chance.choice(self.streams)
-                self.append(versions, stream, "client-%d-%d" % (self.client, sent))
+                self.append(versions, stream, "client-%s-%d" % (self.client, sent))
                 sent += 1
         except Exception as error:  # whatever it was, the demo tells it
             self.error = error

@@ -229,8 +229,7 @@ def generated_history():
             "stream": stream_name("order", order), "event_id": "order-%s:%d" % (order, step),
             "event_type": kind, "timestamp": timestamp(moment), "source": "generator",
             "data": {"amount_cents": chance.randrange(100, 100_000), "step": step}})
-    sentence = "GENERATED from the seed %d, since no real history was found on this machine" \
-        % GENERATED_SEED
+    sentence = "MADE UP from the seed %d, as on machines without any real history" % GENERATED_SEED
     return History("generated", sentence, "order", events, 0)
 
 

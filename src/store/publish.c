@@ -213,8 +213,8 @@ static int replay_flush(struct replay *replay, struct ms_error *err) {
     return rc != 0 ? ms_error_set(err, rc, "the log can't be indexed: %s", ms_error_text(rc)) : 0;
 }
 
-/* Entries that change what later ones mean. The facts reach the index before the entry itself: after
- * a crash in between both are folded again. */
+/* Entries that change what later ones mean. The facts reach the index before the entry itself:
+ * after a crash in between both are folded again. */
 static int replay_effect(struct replay *replay, const struct ms_log_entry *entry,
                          struct ms_error *err) {
     struct ms_store *store = replay->store;

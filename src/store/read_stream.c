@@ -152,7 +152,8 @@ static int read_places(struct stream_reading *reading, struct ms_error *err) {
             rc = read_place(reading, &places[i], err);
             /* Whatever was passed over in this append, go on behind it. */
             int64_t last = places[i].last_version;
-            /* What was appended since the head was looked up was not delivered: it is still ahead. */
+            /* What was appended since the head was looked up was not delivered: it is still ahead.
+             * */
             int64_t seen = last < reading->last ? last : reading->last;
             if (rc == 0 && !reading->stopped && !backward && reading->next <= seen)
                 reading->next = seen + 1;

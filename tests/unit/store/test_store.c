@@ -1,4 +1,5 @@
-/* The store as a whole: opening and closing, its identity, limits, budget, caches that are too small. */
+/* The store as a whole: opening and closing, its identity, limits, budget, caches that are too
+ * small. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -38,8 +39,8 @@ static void options_are_checked(void **state) {
     w->options.topic_partitions = 1025;
     assert_int_equal(store_world_open(w), MS_EINVAL);
     w->options = good;
-    static const uint64_t sizes[] = {0, 4096, 131072, (1 << 20) + 1, (uint64_t)2 << 30, UINT64_MAX,
-                                     ((uint64_t)1 << 30) + 4096};
+    static const uint64_t sizes[] = {
+        0, 4096, 131072, (1 << 20) + 1, (uint64_t)2 << 30, UINT64_MAX, ((uint64_t)1 << 30) + 4096};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         w->options.segment_bytes = sizes[i];
         assert_int_equal(store_world_open(w), MS_EINVAL);
@@ -117,7 +118,8 @@ static void reading_only_needs_no_lock_and_refuses_writes(void **state) {
     assert_int_equal(store_append(w, "o-1", ANY, "c").code, MS_ECLOSED);
     assert_int_equal(store_delete(w, "o-1", ANY, true).code, MS_ECLOSED);
     assert_int_equal(store_put_metadata(w, "o-1", ANY, "{}").code, MS_ECLOSED);
-    assert_int_equal(ms_store_put_topic(reader, MS_BYTES_LITERAL("x"), &settings, &created, NULL), MS_ECLOSED);
+    assert_int_equal(ms_store_put_topic(reader, MS_BYTES_LITERAL("x"), &settings, &created, NULL),
+                     MS_ECLOSED);
     assert_int_equal(ms_store_delete_topic(reader, MS_BYTES_LITERAL("o"), NULL), MS_ECLOSED);
     assert_int_equal(ms_store_close(reader, NULL), 0);
     w->store = writer;
@@ -141,7 +143,8 @@ static void metrics_are_well_formed(void **state) {
     ms_buf_init(&out, (size_t)1 << 20);
     assert_int_equal(ms_store_metrics(w->store, &out), 0);
     assert_int_equal(ms_buf_append_u8(&out, 0), 0);
-    assert_non_null(strstr((char *)out.data, "\nmainstem_store_appends_total 2\n")); /* and the topic's */
+    assert_non_null(
+        strstr((char *)out.data, "\nmainstem_store_appends_total 2\n")); /* and the topic's */
     assert_non_null(strstr((char *)out.data, "\nmainstem_store_conflicts_total 1\n"));
     ms_buf_deinit(&out);
 }
@@ -153,7 +156,8 @@ static struct store_answer append_bytes(struct store_world *w, size_t len, size_
     struct ms_event *events = ms_calloc(count, sizeof *events);
     memset(data, 'x', len);
     for (size_t i = 0; i < count; i++)
-        events[i] = (struct ms_event){.type = MS_BYTES_LITERAL("big"), .timestamp_ms = 1,
+        events[i] = (struct ms_event){.type = MS_BYTES_LITERAL("big"),
+                                      .timestamp_ms = 1,
                                       .content_type = MS_BYTES_LITERAL("text/plain"),
                                       .data = ms_bytes_of(data, len)};
     struct ms_append_part part = {MS_BYTES_LITERAL("big-1"), ANY, events, count};
@@ -176,7 +180,8 @@ static void largest_events_and_appends(void **state) {
     struct store_world *w = *state;
     w->options.segment_bytes = (uint64_t)256 << 20;
     assert_int_equal(store_world_open(w), 0);
-    size_t event_max = w->options.limits.event_bytes_max, append_max = w->options.limits.append_bytes_max;
+    size_t event_max = w->options.limits.event_bytes_max,
+           append_max = w->options.limits.append_bytes_max;
     assert_int_equal(event_max, 16 << 20);
     assert_int_equal(append_max, 64 << 20);
     assert_int_equal(append_bytes(w, event_max + 1, 1).code, MS_ETOOBIG);
@@ -188,7 +193,8 @@ static void largest_events_and_appends(void **state) {
     struct ms_stream_read_result result;
     for (int i = 0; i < 2; i++) {
         total = 0;
-        assert_int_equal(ms_store_read_stream(w->store, &read, check_size, &total, &result, NULL), 0);
+        assert_int_equal(ms_store_read_stream(w->store, &read, check_size, &total, &result, NULL),
+                         0);
         assert_int_equal(total, event_max - 100 + 4 * (event_max - 4096));
         if (i == 0)
             store_world_reopen(w);
@@ -281,7 +287,8 @@ static void *push(void *argument) {
     static uint8_t data[3000];
     snprintf(stream, sizeof stream, "o-%u", p->number);
     for (int i = 0; i < 150; i++) {
-        struct ms_event event = {.type = MS_BYTES_LITERAL("t"), .timestamp_ms = 1,
+        struct ms_event event = {.type = MS_BYTES_LITERAL("t"),
+                                 .timestamp_ms = 1,
                                  .content_type = MS_BYTES_LITERAL("text/plain"),
                                  .data = ms_bytes_of(data, sizeof data)};
         struct ms_append_part part = {ms_bytes_cstr(stream), ANY, &event, 1};
@@ -330,7 +337,8 @@ static void many_more_streams_than_heads(struct store_world *w, unsigned streams
             if (i % 501 == 0 && round == 0)
                 assert_int_equal(store_delete(w, stream, ANY, false).code, 0);
             if (i % 501 == 0 && round == 0)
-                assert_int_equal(store_append(w, stream, EXISTS, "x").actual_state, MS_STREAM_DELETED);
+                assert_int_equal(store_append(w, stream, EXISTS, "x").actual_state,
+                                 MS_STREAM_DELETED);
         }
 }
 
@@ -347,7 +355,8 @@ static void more_streams_than_heads(void **state) {
     }
 }
 
-/* Deletions and metadata that are not published yet must not be forgotten with a head that has to go. */
+/* Deletions and metadata that are not published yet must not be forgotten with a head that has to
+ * go. */
 static void rules_on_their_way_survive_the_eviction_of_their_head(void **state) {
     struct store_world *w = *state;
     char stream[32];
@@ -355,7 +364,8 @@ static void rules_on_their_way_survive_the_eviction_of_their_head(void **state) 
     assert_int_equal(store_world_open(w), 0);
     assert_int_equal(store_append(w, "victim-1", ANY, "a").code, 0);
     assert_int_equal(ms_store_delete_stream(w->store, MS_BYTES_LITERAL("victim-1"), ANY, false,
-                                            store_answer_take, &deletion, NULL), 0);
+                                            store_answer_take, &deletion, NULL),
+                     0);
     static struct store_answer checks[6000];
     for (unsigned i = 0; i < 6000; i++) { /* every head but the victim's may be looked up again */
         snprintf(stream, sizeof stream, "s-%u", i % 3000);
@@ -373,7 +383,8 @@ static void append_to_many_streams_at_once(void **state) {
     enum { MANY = 1500 }; /* more than heads */
     static struct ms_append_part parts[MANY];
     static char names[MANY][24];
-    struct ms_event event = {.type = MS_BYTES_LITERAL("t"), .timestamp_ms = 1, .data = MS_BYTES_LITERAL("1")};
+    struct ms_event event = {
+        .type = MS_BYTES_LITERAL("t"), .timestamp_ms = 1, .data = MS_BYTES_LITERAL("1")};
     assert_int_equal(store_world_open(w), 0);
     for (unsigned i = 0; i < MANY; i++) {
         snprintf(names[i], sizeof names[i], "m-%u", i);

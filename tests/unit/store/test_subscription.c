@@ -1,4 +1,5 @@
-/* Subscriptions: catching up and live without gap or duplicate, filters, ends, and that no wake is lost. */
+/* Subscriptions: catching up and live without gap or duplicate, filters, ends, and that no wake is
+ * lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +48,8 @@ static void listen_to(struct store_world *w, struct listener *l, const char *str
 
 static int poll(struct listener *l, size_t limit) {
     l->caught_up = false;
-    return ms_subscription_poll(l->subscription, limit, event_log_take, &l->got, &l->caught_up, NULL);
+    return ms_subscription_poll(l->subscription, limit, event_log_take, &l->got, &l->caught_up,
+                                NULL);
 }
 
 static void poll_to_end(struct listener *l) {
@@ -144,8 +146,11 @@ static void filters_hold_and_are_copied(void **state) {
     struct listener l;
     char topic[] = "o", tag[] = "red", type[] = "t1";
     struct ms_bytes tags[] = {{(uint8_t *)tag, 3}}, types[] = {{(uint8_t *)type, 2}};
-    struct ms_subscription_options options = {.filter = {
-        .topic = {(uint8_t *)topic, 1}, .tags = tags, .tag_count = 1, .types = types, .type_count = 1}};
+    struct ms_subscription_options options = {.filter = {.topic = {(uint8_t *)topic, 1},
+                                                         .tags = tags,
+                                                         .tag_count = 1,
+                                                         .types = types,
+                                                         .type_count = 1}};
     listen_to(w, &l, NULL, options);
     memset(topic, 'z', 1);
     memset(tag, 'z', 3);
@@ -155,7 +160,9 @@ static void filters_hold_and_are_copied(void **state) {
         char id[32];
         snprintf(id, sizeof id, "%d", i);
         assert_int_equal(store_append_event(w, i % 2 ? "o-1" : "p-1", id, i % 3 ? "t1" : "t2",
-                                            i % 5 ? "red,x" : "blue").code, 0);
+                                            i % 5 ? "red,x" : "blue")
+                             .code,
+                         0);
         if (i % 7 == 0)
             poll_to_end(&l);
     }
@@ -313,8 +320,11 @@ static int follow_event(void *context, const struct ms_read_event *event) {
 
 static void subscribe(struct follower *f) {
     struct ms_subscription_options options = {
-        .stream = ms_bytes_cstr(f->stream), .from_version = f->next_version,
-        .from_position = f->next_position, .wake = wake_follower, .context = f,
+        .stream = ms_bytes_cstr(f->stream),
+        .from_version = f->next_version,
+        .from_position = f->next_position,
+        .wake = wake_follower,
+        .context = f,
         .filter = {.topic = f->stream == NULL ? MS_BYTES_LITERAL("o") : (struct ms_bytes){0}}};
     MS_ASSERT(ms_subscription_new(f->w->store, &options, &f->subscription, NULL) == 0);
 }
@@ -364,7 +374,8 @@ static void *feed(void *argument) {
     char id[32];
     for (unsigned i = 0; i < f->rounds; i++) {
         snprintf(id, sizeof id, "%u-%u", f->number, i);
-        struct store_answer answer = store_append(f->w, followed[(f->number + i) % STREAM_COUNT], ANY, id);
+        struct store_answer answer =
+            store_append(f->w, followed[(f->number + i) % STREAM_COUNT], ANY, id);
         MS_ASSERT(answer.code == 0);
     }
     return NULL;
@@ -381,8 +392,10 @@ static void followers_see_everything_once_in_order(void **state) {
     store_world_init_real(&w);
     assert_int_equal(store_world_open(&w), 0);
     for (unsigned i = 0; i < FOLLOWERS; i++) {
-        followers[i] = (struct follower){.w = &w, .stream = i < 3 ? followed[i % 2] : NULL,
-                                         .wanted = i < 3 ? rounds : rounds * 3, .churn = i == 2 || i == 4};
+        followers[i] = (struct follower){.w = &w,
+                                         .stream = i < 3 ? followed[i % 2] : NULL,
+                                         .wanted = i < 3 ? rounds : rounds * 3,
+                                         .churn = i == 2 || i == 4};
         pthread_mutex_init(&followers[i].lock, NULL);
         pthread_cond_init(&followers[i].cond, NULL);
         assert_int_equal(pthread_create(&threads[i], NULL, follow, &followers[i]), 0);
@@ -395,8 +408,8 @@ static void followers_see_everything_once_in_order(void **state) {
         pthread_join(threads[i], NULL);
     for (unsigned i = 0; i < FOLLOWERS; i++) {
         if (followers[i].gave_up)
-            fail_msg("follower %u was not woken: %llu of %llu", i, (unsigned long long)followers[i].got,
-                     (unsigned long long)followers[i].wanted);
+            fail_msg("follower %u was not woken: %llu of %llu", i,
+                     (unsigned long long)followers[i].got, (unsigned long long)followers[i].wanted);
         assert_int_equal(followers[i].got, followers[i].wanted);
     }
     store_world_deinit(&w);
