@@ -348,7 +348,7 @@ static inline void check_offsets(struct model *model, struct ms_index *index) {
                      (int64_t)model_random(model, (uint64_t)model->offsets[number] + 5) - 2);
     }
     /* Around what came late is where it gets difficult. */
-    for (size_t i = 0; i < model->count; i += 1 + model_random(model, 40)) {
+    for (size_t i = 0; i < model->count; i += 1 + model_random(model, model->count / 10 + 20)) {
         const struct ms_index_append *append = &model->appends[i].append;
         size_t number = (append->topic == 1 ? 0 : 2) + append->partition;
         check_offset(model, index, number, append->first_offset + append->record_count);
