@@ -184,7 +184,8 @@ struct mainstem_options {
     uint32_t read_only;          /* non-zero: nothing is written, no lock is taken, appends are
                                       refused; sees what was there when it was opened */
     uint32_t buffered_writes;    /* non-zero: through the page cache instead of O_DIRECT */
-    uint64_t segment_bytes;      /* 0 = 256 MiB; 1 MiB … 1 GiB, a multiple of 4096 */
+    uint64_t segment_bytes;      /* 0 = 256 MiB; 1 MiB … 1 GiB, a multiple of 4096. An append is
+                                    at most three quarters of it */
     uint64_t tail_cache_bytes;   /* the newest events in memory; 0 = 64 MiB */
     uint64_t index_cache_bytes;  /* 0 = 64 MiB */
     uint64_t head_cache_entries; /* streams whose version is in memory; 0 = 1,000,000; about 100

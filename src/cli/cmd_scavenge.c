@@ -35,8 +35,8 @@ int ms_cmd_scavenge(struct ms_invocation *invocation) {
         return ms_cli_fail(cli, rc, &error);
     ms_buf_init(&text, TEXT_BYTES_MAX);
     ms_progress_begin(&progress, cli, "scavenged");
-    rc = ms_target_scavenge(target, &scavenge,
-                            &(struct ms_target_progress){on_progress, &progress}, &text, &error);
+    rc = ms_target_scavenge(target, &scavenge, &(struct ms_target_progress){on_progress, &progress},
+                            &text, &error);
     ms_progress_end(&progress);
     if (rc == 0) {
         struct ms_output output;

@@ -103,9 +103,9 @@ int ms_target_http_scavenge(struct ms_target *target, const struct ms_target_sca
     struct ms_http_answer answer;
     struct status status;
     ms_http_answer_init(&answer);
-    int len = snprintf(body, sizeof body, "{\"all\":%s,\"bytes_per_second\":%llu}",
-                       scavenge->all ? "true" : "false",
-                       (unsigned long long)scavenge->bytes_per_second);
+    int len =
+        snprintf(body, sizeof body, "{\"all\":%s,\"bytes_per_second\":%llu}",
+                 scavenge->all ? "true" : "false", (unsigned long long)scavenge->bytes_per_second);
     int rc = call_scavenge(target, "POST", ms_bytes_of(body, (size_t)len), &answer, &status, err);
     while (rc == 0 && scavenge->wait && status.running) {
         if (progress->show)

@@ -4,6 +4,11 @@
  * A position is found through the segment's anchors, then entries are walked. Nothing is ever
  * mapped: an I/O error is an error code, not a SIGBUS in somebody's process. What comes from a file
  * is verified, the entry's checksum and the batch's; what comes from the tail cache was never away.
+ *
+ * A checksum can't tell that a whole block stands where another one belongs (a misdirected write),
+ * so the order is verified too: in a segment as it was first written each entry begins where the one
+ * before it ended and the blocks reach to the segment's end; in a rewritten one, where positions
+ * have gaps, positions rise and each block stands where the anchors say it does.
  */
 #include "base/endian.h"
 #include "log/frame.h"
@@ -78,9 +83,11 @@ static int position_cursor(struct ms_log_cursor *cursor) {
         cursor->at_block_start = ms_anchor_is_block(&anchor);
         cursor->epoch = ms_anchor_epoch(segment, &anchor);
         cursor->commit_time_ms = ms_anchor_time_ms(&anchor);
+        cursor->expected = segment->first_position + anchor.position_delta;
     } else {
         window_at(cursor, 0);
         cursor->at_block_start = true;
+        cursor->expected = segment->first_position;
     }
     cursor->positioned = true;
     return 0;
@@ -147,11 +154,31 @@ static int leave_segment(struct ms_log_cursor *cursor, struct ms_error *err) {
     if (atomic_load(&cursor->segment->state) == MS_SEGMENT_ACTIVE)
         return damaged_at(cursor, "the blocks end before the events do", err);
     uint64_t end = atomic_load(&cursor->segment->end_position);
+    if (!cursor->segment->rewritten && cursor->expected != end)
+        return damaged_at(cursor, "the blocks end before the events do", err);
     if (cursor->next_position < end)
         cursor->next_position = end;
     cursor->positioned = false;
     drop_window(cursor);
     return 0;
+}
+
+/* May an entry (or a block that holds some) with this first position come next? */
+static bool in_order(const struct ms_log_cursor *cursor, uint64_t first_position) {
+    return cursor->segment->rewritten ? first_position >= cursor->expected
+                                      : first_position == cursor->expected;
+}
+
+/* A block or frame that was copied over an earlier one of a rewritten segment is in order, but its
+ * anchor is elsewhere. Anchors that were left out prove nothing; a block's first frame has that of
+ * the block. */
+static bool stands_at_its_anchor(const struct ms_log_cursor *cursor, uint64_t first_position,
+                                 bool block) {
+    struct ms_anchor anchor;
+    return !cursor->segment->rewritten ||
+           !ms_segment_find_anchor(cursor->segment, first_position, &anchor) ||
+           cursor->segment->first_position + anchor.position_delta != first_position ||
+           anchor.offset == cursor->offset + cursor->at || (ms_anchor_is_block(&anchor) && !block);
 }
 
 /* Reads a block header. 1: entries follow; 0: look again (a mark was passed, or the segment ended).
@@ -171,6 +198,9 @@ static int enter_block(struct ms_log_cursor *cursor, struct ms_error *err) {
         window_at(cursor, offset + ms_block_padded(header.length));
         return 0;
     }
+    if (!in_order(cursor, header.first_position) ||
+        !stands_at_its_anchor(cursor, header.first_position, true))
+        return damaged_at(cursor, "a block stands where another one belongs", err);
     cursor->epoch = header.epoch;
     cursor->commit_time_ms = header.commit_time_ms;
     cursor->at += MS_BLOCK_HEADER_LEN;
@@ -192,6 +222,9 @@ static int give_entry(struct ms_log_cursor *cursor, const struct ms_entry_header
                       const uint8_t *batch, bool verify, struct ms_log_entry *ret_entry,
                       struct ms_error *err) {
     uint32_t count = ms_get_be32(batch + BATCH_AT_LAST_OFFSET_DELTA) + 1;
+    if (!in_order(cursor, header->first_position))
+        return damaged_at(cursor, "an entry stands where another one belongs", err);
+    cursor->expected = header->first_position + count;
     if (header->first_position + count <= cursor->next_position)
         return 0;
     struct ms_bytes bytes = {batch, header->length};
@@ -228,6 +261,8 @@ static int read_framed(struct ms_log_cursor *cursor, struct ms_log_entry *ret_en
 
 static int enter_frame(struct ms_log_cursor *cursor, const struct ms_entry_header *header,
                        const uint8_t *payload, struct ms_error *err) {
+    if (!stands_at_its_anchor(cursor, header->first_position, false))
+        return damaged_at(cursor, "a frame stands where another one belongs", err);
     struct ms_blob *content;
     size_t len;
     int rc = ms_frame_read(ms_bytes_of(payload, header->length), &content, &len);

@@ -16,6 +16,7 @@
 #include "log/internal.h"
 
 #define FILL_WRITE_BYTES ((size_t)1 << 20)
+#define FILL_WRITE_BYTES_MIN ((size_t)64 << 10)
 #define FILL_STEP_BYTES ((uint64_t)8 << 20) /* one sync per step */
 #define FILL_AHEAD_BYTES ((uint64_t)32 << 20)
 #define FILL_PAUSE_US 4000
@@ -39,21 +40,31 @@ static void pause_between_writes(struct ms_log *log) {
         ms_clock_sleep_us(log->env->clock, FILL_PAUSE_US);
 }
 
+/* Zeros from `from` on, as far as `to` or as the disk has room: *ret_end is how far it came. Where
+ * there is no room for a whole write it tries smaller ones, so the last of a disk is used too.
+ * MS_ENOSPC only when nothing was written. */
 static int write_zeros(struct ms_log *log, struct ms_file *file, uint64_t from, uint64_t to,
-                       struct ms_error *err) {
+                       uint64_t *ret_end, struct ms_error *err) {
     struct ms_blob *zeros = zeros_of(log);
     if (zeros == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory to prepare a segment");
+    uint64_t at = from, most = zeros->size;
     int rc = 0;
-    while (rc == 0 && from < to) {
-        uint64_t len = to - from < zeros->size ? to - from : zeros->size;
-        rc = ms_file_write(file, from, zeros->data, (size_t)len, err);
-        from += len;
-        if (from < to)
+    while (rc == 0 && at < to) {
+        uint64_t len = to - at < most ? to - at : most;
+        rc = ms_file_write(file, at, zeros->data, (size_t)len, err);
+        if (rc == MS_ENOSPC && most > FILL_WRITE_BYTES_MIN) {
+            most /= 4;
+            rc = 0;
+            continue;
+        }
+        at += rc == 0 ? len : 0;
+        if (rc == 0 && at < to)
             pause_between_writes(log);
     }
     ms_blob_unref(zeros);
-    return rc;
+    *ret_end = at;
+    return rc == MS_ENOSPC && at > from ? 0 : rc;
 }
 
 static int open_for_filling(struct ms_log *log, const char *path, int flags,
@@ -90,24 +101,25 @@ static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t ta
     uint64_t from = atomic_load(&segment->ready_bytes);
     uint64_t to = from == 0 ? FILL_WRITE_BYTES : from + FILL_STEP_BYTES;
     to = to < target ? to : target;
+    uint64_t end = from;
     struct ms_file *file;
     int rc = open_to_fill(log, segment, from == 0 && !segment->named, &file, err);
     if (rc != 0)
         return rc;
-    rc = write_zeros(log, file, from, to, err);
+    rc = write_zeros(log, file, from, to, &end, err);
     if (rc == MS_EUNSUPPORTED) { /* refused only when it came to writing */
         atomic_store(&log->direct, false);
         ms_file_close(file);
         rc = open_to_fill(log, segment, false, &file, err);
         if (rc != 0)
             return rc;
-        rc = write_zeros(log, file, from, to, err);
+        rc = write_zeros(log, file, from, to, &end, err);
     }
     if (rc == 0)
         rc = ms_file_sync(file, err);
     ms_file_close(file);
     if (rc == 0)
-        atomic_store_explicit(&segment->ready_bytes, to, memory_order_release);
+        atomic_store_explicit(&segment->ready_bytes, end, memory_order_release);
     return rc;
 }
 

@@ -160,6 +160,7 @@ struct ms_log_entry {
 struct ms_log_cursor {
     struct ms_log *log;
     uint64_t next_position; /* entries that end at or below it are skipped */
+    uint64_t expected;      /* where the entry at hand must begin */
     struct ms_segment *segment;
     struct ms_blob *window; /* memory that entries point into; take a reference to keep an entry */
     const uint8_t *bytes;   /* of the window that are in use: a part of the file */

@@ -31,8 +31,7 @@ static int text_member(struct restore *r, struct ms_json_value object, const cha
                        struct ms_bytes *ret_text, struct ms_error *err) {
     struct ms_json_value value;
     if (object.type != MS_JSON_OBJECT || !ms_json_get(object, name, &value) ||
-        value.type != MS_JSON_STRING ||
-        ms_json_string(value, &r->arena, ret_text) != 0)
+        value.type != MS_JSON_STRING || ms_json_string(value, &r->arena, ret_text) != 0)
         return bad_manifest(r, name, err);
     return 0;
 }

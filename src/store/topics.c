@@ -338,8 +338,7 @@ int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entr
                 .name = ms_bytes_of(name, ms_topic_fact_name((uint32_t)n, name)),
                 .value = record.value,
             };
-            rc = ms_index_apply(store->index, NULL, 0, &fact, 1,
-                                entry->header.first_position);
+            rc = ms_index_apply(store->index, NULL, 0, &fact, 1, entry->header.first_position);
         }
     }
     ms_batch_reader_deinit(&batch);

@@ -167,14 +167,14 @@ def plan(campaign, rng, quick):
          on(newest, corrupt.scribble, end_of(newest), 3000), ["serve"], None),
         ("an old block behind the end",
          on(newest, corrupt.copy, active[0], end_of(newest), 4096), ["serve"], None),
+        ("another block's bytes in a sealed segment",
+         on(sealed, corrupt.copy, blocks[0][0], inner[0], 4096), either, sealed),
         ("sealed segment deleted", on(paths[1], corrupt.delete), ["refuse"], None),
     ]
     if quick:
         return plans
     more = rng.choice(blocks[1:-1])
     return plans + [
-        ("another block's bytes in a sealed segment",
-         on(sealed, corrupt.copy, blocks[0][0], inner[0], 4096), either, sealed),
         ("bit in a sealed segment's block header", on(sealed, corrupt.flip, more[0] + 60, 2),
          either, sealed),
         ("bit in a sealed segment's entry header", on(sealed, corrupt.flip, more[0] + 140, 2),

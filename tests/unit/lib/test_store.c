@@ -24,6 +24,9 @@ static void opening_refuses_what_is_wrong(void **state) {
     options.topic_partitions = 70000;
     assert_int_equal(mainstem_open("x", &options, &store, &library->error), MAINSTEM_EINVAL);
     options = small_options();
+    options.segment_bytes = 5000;
+    assert_int_equal(mainstem_open("x", &options, &store, &library->error), MAINSTEM_EINVAL);
+    options = small_options();
     options.head_cache_entries = 5;
     assert_int_equal(mainstem_open("x", &options, &store, &library->error), MAINSTEM_EINVAL);
     assert_null(store);

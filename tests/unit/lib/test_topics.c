@@ -67,6 +67,9 @@ static void malformed_settings_are_refused(void **state) {
         assert_int_equal(mainstem_put_topic(store, "t", &wrong[i], NULL, error), MAINSTEM_EINVAL);
     assert_int_equal(mainstem_put_topic(store, NULL, NULL, NULL, error), MAINSTEM_EINVAL);
     assert_int_equal(mainstem_put_topic(store, "a b", NULL, NULL, error), MAINSTEM_EINVAL);
+    char long_name[MAINSTEM_TOPIC_NAME_BYTES_MAX + 2] = {0};
+    memset(long_name, 'x', sizeof long_name - 1);
+    assert_int_equal(mainstem_put_topic(store, long_name, NULL, NULL, error), MAINSTEM_EINVAL);
     assert_int_equal(mainstem_put_topic(store, "$mine", NULL, NULL, error), MAINSTEM_ERESERVED);
     ASSERT_OK(mainstem_put_topic(store, "t", NULL, NULL, error));
     const struct mainstem_topic_settings fewer = {.struct_size = sizeof fewer, .partitions = 1};

@@ -133,6 +133,23 @@ static inline void flip(struct log_world *w, uint64_t segment, uint64_t offset) 
     assert_int_equal(ms_vfs_sim_flip(w->world.sim, log_world_segment(segment, path), offset, 3), 0);
 }
 
+/* A misdirected write: one whole block's bytes over another one's. */
+static inline void copy_block(struct log_world *w, uint64_t segment,
+                              const struct ms_walk_step *from, const struct ms_walk_step *to) {
+    char path[64];
+    struct ms_file *file;
+    uint8_t *bytes = ms_alloc((size_t)from->length);
+    assert_non_null(bytes);
+    assert_int_equal(from->length, to->length);
+    assert_int_equal(ms_vfs_open(world_vfs(&w->world), log_world_segment(segment, path),
+                                 MS_OPEN_READ | MS_OPEN_WRITE, &file, NULL),
+                     0);
+    assert_int_equal(ms_file_read_exact(file, from->offset, bytes, (size_t)from->length, NULL), 0);
+    assert_int_equal(ms_file_write(file, to->offset, bytes, (size_t)from->length, NULL), 0);
+    ms_file_close(file);
+    ms_free(bytes);
+}
+
 /* Which of the appends a reader finds now; each must be what was appended, whole. */
 struct present {
     bool append[LOG_WORLD_APPENDS_MAX];

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "support/log_world.h"
+#include "damage.h"
 
 static int setup(void **state) {
     static struct log_world w;
@@ -107,6 +107,14 @@ static void every_position_is_found_after_reopening(void **state) {
     w->options.read_only = true;
     assert_int_equal(log_world_open(w), 0);
     check_every_start(w);
+}
+
+static int keep_all(void *context, const struct ms_log_entry *entry, struct ms_bytes *ret_batch,
+                    struct ms_error *err) {
+    (void)context;
+    (void)err;
+    *ret_batch = entry->batch;
+    return 0;
 }
 
 static void cursor_at_the_end_waits_there(void **state) {
@@ -213,6 +221,72 @@ static void anchor_before_leads_to_what_stands_before(void **state) {
     }
 }
 
+/* Reads from every position up to the end of what stood where `wrong` is now: whatever is given is
+ * what was asked for, and who comes to the wrong block is told. */
+static void assert_told(struct log_world *w, const struct ms_walk_step *wrong, uint64_t wrong_end) {
+    uint64_t wrong_first = wrong->header.first_position;
+    struct ms_log_cursor cursor;
+    struct ms_log_entry entry;
+    for (uint64_t from = 0; from < wrong_end; from++) {
+        uint64_t next = from;
+        int rc;
+        ms_log_cursor_init(&cursor, w->log, from);
+        while ((rc = ms_log_cursor_next(&cursor, &entry, &w->error)) > 0) {
+            assert_int_equal(entry.header.first_position, next);
+            next += entry.record_count;
+        }
+        ms_log_cursor_deinit(&cursor);
+        assert_int_equal(rc, MS_ECORRUPT);
+        assert_true(next <= (from > wrong_first ? from : wrong_first));
+    }
+    ms_log_cursor_init(&cursor, w->log, wrong_end);
+    assert_int_equal(ms_log_cursor_next(&cursor, &entry, &w->error), 1);
+    assert_int_equal(entry.header.first_position, wrong_end);
+    ms_log_cursor_deinit(&cursor);
+}
+
+static void a_block_in_anothers_place_is_damage(void **state) {
+    struct log_world *w = *state;
+    w->options.tail_cache_bytes = 0;
+    build(w, 2, 60000);
+    const size_t cases[][2] = {{2, 5}, {5, 2}}; /* block 0 is a mark */
+    for (size_t i = 0; i < 2; i++) {
+        struct ms_walk_step from = block_at(w, 0, cases[i][0], false);
+        struct ms_walk_step to = block_at(w, 0, cases[i][1], false);
+        struct ms_walk_step saved = block_at(w, 0, 8, false);
+        copy_block(w, 0, &to, &saved); /* damage only: put back below */
+        copy_block(w, 0, &from, &to);
+        assert_int_equal(log_world_open(w), 0);
+        assert_told(w, &to, block_at(w, 0, cases[i][1] + 1, false).header.first_position);
+        log_world_abandon(w);
+        copy_block(w, 0, &saved, &to);
+    }
+}
+
+/* Blocks of a rewritten segment are no chain and have gaps between them. */
+static void a_rewritten_block_in_anothers_place_is_damage(void **state) {
+    struct log_world *w = *state;
+    w->options.segment_bytes = (uint64_t)24 << 20;
+    w->options.tail_cache_bytes = 0;
+    build(w, 1, 60000);
+    assert_int_equal(log_world_open(w), 0);
+    struct ms_rewrite_options options = {.visit = keep_all, .keep_above_percent = 100};
+    struct ms_rewrite_result result;
+    assert_int_equal(ms_log_rewrite(w->log, &options, &result, &w->error), 0);
+    assert_true(result.replaced);
+    log_world_abandon(w);
+    struct ms_walk_step first = block_at(w, 0, 1, false), second = block_at(w, 0, 2, false);
+    struct ms_walk_step third = block_at(w, 0, 3, false);
+    copy_block(w, 0, &second, &third); /* an earlier one over a later one */
+    assert_int_equal(log_world_open(w), 0);
+    assert_told(w, &third, block_at(w, 0, 4, false).header.first_position);
+    log_world_abandon(w);
+    copy_block(w, 0, &second, &first); /* a later one over an earlier one */
+    assert_int_equal(log_world_open(w), 0);
+    assert_told(w, &first, second.header.first_position);
+    log_world_abandon(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(every_position_is_found_in_a_live_log),
@@ -224,6 +298,8 @@ int main(void) {
         test(damage_in_a_file_is_named),
         test(failed_reads_are_errors_and_may_be_repeated),
         test(anchor_before_leads_to_what_stands_before),
+        test(a_block_in_anothers_place_is_damage),
+        test(a_rewritten_block_in_anothers_place_is_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -373,9 +373,9 @@ static void old_metadata_and_snapshots_go(void **state) {
         struct ms_buf text;
         int64_t version;
         ms_buf_init(&text, 4096);
-        assert_int_equal(ms_store_get_metadata(w->store, MS_BYTES_LITERAL("a-1"), &text, &version,
-                                               &w->error),
-                         0);
+        assert_int_equal(
+            ms_store_get_metadata(w->store, MS_BYTES_LITERAL("a-1"), &text, &version, &w->error),
+            0);
         assert_int_equal(version, 10);
         assert_true(ms_bytes_equal_cstr(ms_buf_bytes(&text), "{\"mine\":2}"));
         ms_buf_deinit(&text);
