@@ -21,6 +21,15 @@ static void use_chunk(struct ms_arena *arena, struct ms_arena_chunk *chunk) {
 
 void ms_arena_init(struct ms_arena *arena, size_t max) { *arena = (struct ms_arena){.max = max}; }
 
+void ms_arena_init_over(struct ms_arena *arena, void *memory, size_t size, size_t max) {
+    MS_ASSERT((uintptr_t)memory % MS_ARENA_ALIGNMENT == 0);
+    *arena = (struct ms_arena){
+        .max = max,
+        .at = memory,
+        .end = (uint8_t *)memory + size / MS_ARENA_ALIGNMENT * MS_ARENA_ALIGNMENT,
+    };
+}
+
 static void free_chunks(struct ms_arena_chunk *chunk) {
     while (chunk) {
         struct ms_arena_chunk *next = chunk->next;
@@ -85,8 +94,9 @@ void *ms_arena_alloc_chunk(struct ms_arena *arena, size_t size) {
     size_t free_after = chunk_size - sizeof *chunk - rounded;
     if (free_after < free_before) {
         /* The chunk in use has more room left than this one will have: go on with that one. */
-        chunk->next = arena->chunks->next;
-        arena->chunks->next = chunk;
+        struct ms_arena_chunk **place = arena->chunks ? &arena->chunks->next : &arena->chunks;
+        chunk->next = *place;
+        *place = chunk;
         return chunk + 1;
     }
     chunk->next = arena->chunks;

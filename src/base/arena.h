@@ -13,6 +13,10 @@ struct ms_arena {
 };
 
 void ms_arena_init(struct ms_arena *arena, size_t max);
+/* Begins with `size` bytes of the caller's (aligned to 16), which `max` does not count and which
+ * must outlive the arena's use: small requests then need no memory of the heap. They are not used
+ * again after ms_arena_reset. */
+void ms_arena_init_over(struct ms_arena *arena, void *memory, size_t size, size_t max);
 void ms_arena_deinit(struct ms_arena *arena);
 /* Forgets everything but keeps one chunk (of at most 64 KiB) for the next request. */
 void ms_arena_reset(struct ms_arena *arena);

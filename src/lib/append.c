@@ -17,8 +17,11 @@ bool ms_lib_in_callback(void) { return callback_depth > 0; }
 
 /* ---- requests ---- */
 
+#define REQUEST_BYTES 1024 /* small requests are taken on the stack */
+
 struct request {
     struct ms_arena arena;
+    _Alignas(MS_ARENA_ALIGNMENT) uint8_t memory[REQUEST_BYTES];
     struct ms_append_request lower;
 };
 
@@ -100,7 +103,7 @@ static int take_queries(struct request *request, const struct mainstem_append_re
 static int request_init(struct request *request, const struct mainstem_append_request *from,
                         struct mainstem_error *err) {
     request->lower = (struct ms_append_request){0};
-    ms_arena_init(&request->arena, ARENA_BYTES_MAX);
+    ms_arena_init_over(&request->arena, request->memory, sizeof request->memory, ARENA_BYTES_MAX);
     int rc = take_parts(request, from, err);
     if (rc == 0)
         rc = take_queries(request, from, err);

@@ -340,16 +340,15 @@ int ms_op_new(struct ms_store *store, const struct ms_append_request *request,
     int rc = check_counts(store, request, err);
     if (rc != 0)
         return rc;
-    struct ms_op *op = ms_calloc(1, sizeof *op);
+    struct ms_op *op =
+        ms_op_take(&store->op_pool, store->options.limits.append_bytes_max +
+                                        OP_OVERHEAD_BYTES * request->part_count);
     if (op == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory for an append");
     op->store = store;
     op->system = request->system;
     op->wait = request->wait;
     op->part_count = request->part_count;
-    ms_arena_init(&op->arena, (size_t)1 << 30);
-    ms_buf_init(&op->batches,
-                store->options.limits.append_bytes_max + OP_OVERHEAD_BYTES * op->part_count);
     op->parts = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->parts);
     op->results = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->results);
     rc = op->parts != NULL && op->results != NULL ? 0 : MS_ENOMEM;
@@ -367,9 +366,6 @@ int ms_op_new(struct ms_store *store, const struct ms_append_request *request,
 }
 
 void ms_op_free(struct ms_op *op) {
-    if (op == NULL)
-        return;
-    ms_buf_deinit(&op->batches);
-    ms_arena_deinit(&op->arena);
-    ms_free(op);
+    if (op != NULL)
+        ms_op_give(&op->store->op_pool, op);
 }

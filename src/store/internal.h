@@ -150,7 +150,9 @@ struct ms_op_effect {
 
 struct ms_op {
     struct ms_log_ticket ticket;
-    struct ms_store *store;
+    struct ms_arena arena; /* names, hashes, terms */
+    struct ms_buf batches;
+    struct ms_store *store; /* from here to `error` an op begins as zeros (op_pool.c) */
     ms_append_done_fn *done;
     void *context;
     struct ms_op *next; /* of the worker's queue */
@@ -161,8 +163,6 @@ struct ms_op {
     bool wait;
     uint64_t budget;
     uint64_t started_us;
-    struct ms_arena arena; /* names, hashes, terms */
-    struct ms_buf batches;
     struct ms_op_part *parts;
     size_t part_count;
     const struct ms_query_condition *queries;
@@ -174,8 +174,14 @@ struct ms_op {
     bool query_behind; /* what the ring does not have is not published yet */
     struct ms_append_part_result *results;
     struct ms_append_result result;
-    struct ms_error error;
     struct ms_op_effect effect;
+    struct ms_error error;
+};
+
+struct ms_op_pool {
+    pthread_mutex_t lock;
+    struct ms_op *free;
+    size_t count;
 };
 
 /* ---- waiting ---- */
@@ -259,6 +265,7 @@ struct ms_store {
     struct ms_query_terms query_terms;
     struct ms_waiters waiters;
     struct ms_worker worker;
+    struct ms_op_pool op_pool;
     pthread_mutex_t creation_lock; /* of topics */
     pthread_mutex_t budget_lock;
     pthread_cond_t budget_freed;
@@ -327,6 +334,13 @@ int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id,
 /* The first version that truncation, deletion and $maxCount leave readable. */
 int64_t ms_head_first_readable(const struct ms_head *head);
 enum ms_stream_state ms_head_state(int64_t version, const struct ms_stream_rules *rules);
+
+/* op_pool.c */
+void ms_op_pool_init(struct ms_op_pool *pool);
+void ms_op_pool_deinit(struct ms_op_pool *pool);
+/* An op that is zeros but for its memory; NULL when there is none. */
+struct ms_op *ms_op_take(struct ms_op_pool *pool, size_t batch_bytes_max);
+void ms_op_give(struct ms_op_pool *pool, struct ms_op *op);
 
 /* encode.c */
 int ms_op_new(struct ms_store *store, const struct ms_append_request *request,

@@ -251,6 +251,7 @@ static struct ms_store *store_new(const struct ms_store_options *options) {
     pthread_mutex_init(&store->budget_lock, NULL);
     pthread_cond_init(&store->budget_freed, NULL);
     ms_waiters_init(&store->waiters);
+    ms_op_pool_init(&store->op_pool);
     if (store->dir == NULL || ms_heads_init(&store->heads, options->head_cache_entries) != 0 ||
         ms_window_init(&store->window, options->idempotence_window) != 0) {
         ms_heads_deinit(&store->heads);
@@ -268,6 +269,7 @@ static void store_free(struct ms_store *store) {
     ms_heads_deinit(&store->heads);
     ms_window_deinit(&store->window);
     ms_query_terms_deinit(&store->query_terms);
+    ms_op_pool_deinit(&store->op_pool);
     ms_waiters_deinit(&store->waiters);
     ms_free(store->publish_appends);
     ms_file_close(store->lock_file);

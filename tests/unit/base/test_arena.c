@@ -120,6 +120,27 @@ static void strdup_terminates(void **state) {
     ms_arena_deinit(&arena);
 }
 
+static void the_callers_memory_comes_first(void **state) {
+    (void)state;
+    struct ms_arena arena;
+    _Alignas(MS_ARENA_ALIGNMENT) uint8_t memory[256];
+    ms_arena_init_over(&arena, memory, sizeof memory, 65536);
+    ms_alloc_fail_from(1);
+    assert_ptr_equal(ms_arena_alloc(&arena, 100), memory);
+    assert_ptr_equal(ms_arena_alloc(&arena, 16), memory + 112);
+    assert_null(ms_arena_alloc(&arena, 200));
+    ms_alloc_fail_nth(0);
+    uint8_t *large = ms_arena_alloc(&arena, 60000); /* what is left of it stays in use */
+    assert_non_null(large);
+    memset(large, 1, 60000);
+    assert_ptr_equal(ms_arena_alloc(&arena, 16), memory + 128);
+    assert_null(ms_arena_alloc(&arena, 10000));
+    ms_arena_reset(&arena);
+    assert_int_equal(arena.used <= 65536, 1);
+    assert_ptr_not_equal(ms_arena_alloc(&arena, 16), memory);
+    ms_arena_deinit(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_aligned_and_does_not_overlap),
@@ -129,6 +150,7 @@ int main(void) {
         cmocka_unit_test(reset_keeps_one_chunk_of_ordinary_size),
         cmocka_unit_test(zalloc_zeroes_reused_memory),
         cmocka_unit_test(strdup_terminates),
+        cmocka_unit_test(the_callers_memory_comes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
