@@ -21,6 +21,8 @@
 
 #define STORE_FORMAT 1
 #define FORMAT_FILE_MAX 4096u
+#define SEGMENT_BYTES_MIN ((uint64_t)1 << 20)
+#define SEGMENT_BYTES_MAX ((uint64_t)1 << 30)
 #define INDEX_FREE_BYTES_MIN ((uint64_t)16 << 20)
 
 void ms_store_options_init(struct ms_store_options *options) {
@@ -284,6 +286,11 @@ static void store_free(struct ms_store *store) {
 static int check_options(const struct ms_store_options *options, struct ms_error *err) {
     if (options->dir == NULL || options->dir[0] == 0)
         return ms_error_set(err, MS_EINVAL, "no data directory is given");
+    if (options->segment_bytes % 4096 != 0 || options->segment_bytes < SEGMENT_BYTES_MIN ||
+        options->segment_bytes > SEGMENT_BYTES_MAX)
+        return ms_error_set(err, MS_EINVAL,
+                            "segments have 1 MiB to 1 GiB, a multiple of 4096 bytes, not %llu",
+                            (unsigned long long)options->segment_bytes);
     if (options->head_cache_entries < 1024)
         return ms_error_set(err, MS_EINVAL,
                             "the cache of stream heads needs at least 1024 entries");

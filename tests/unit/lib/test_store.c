@@ -1,6 +1,8 @@
 /* Opening, closing, state, and the store that has stopped. */
 #include "lib/library.h"
 
+#include <unistd.h>
+
 #include "base/alloc.h"
 
 static void opening_makes_a_directory_and_finds_it_again(void **state) {
@@ -30,6 +32,7 @@ static void opening_refuses_what_is_wrong(void **state) {
     options.head_cache_entries = 5;
     assert_int_equal(mainstem_open("x", &options, &store, &library->error), MAINSTEM_EINVAL);
     assert_null(store);
+    assert_int_equal(access("x", F_OK), -1); /* nothing was made */
 }
 
 static void a_second_opener_is_locked_out(void **state) {
