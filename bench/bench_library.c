@@ -9,9 +9,9 @@
  *     batch     appends of BATCH events, INFLIGHT at a time
  *     read      reads all of EVENTS events that were written BATCH at a time, three times
  *     growth    fills EVENTS events into STREAMS streams; at each tenth: the rate of single appends
- *               and the memory; then random reads of whole streams, by one thread and by two, before
- *               and after the index has settled, and how long opening takes after a clean stop and
- *               after kill -9
+ *               and the memory; then random reads of whole streams, by one thread and by two,
+ *               before and after the index has settled, and how long opening takes after a clean
+ *               stop and after kill -9
  *
  *     --dir D        where the data goes; a directory of its own is made in it and removed
  *     --secs S --warm S --streams N --inflight N --batch N --events N --event-bytes N
