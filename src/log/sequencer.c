@@ -328,6 +328,7 @@ static void finish_block(struct ms_log *log, struct ms_log_block *block) {
     block->segment->last_hash = log->previous_hash;
     block->segment->last_commit_time_ms = block->commit_time_ms;
     block->segment->last_epoch = log->epoch;
+    block->segment->last_os = os;
 }
 
 static void queue_sealed(struct ms_log *log, struct ms_log_block *block) {

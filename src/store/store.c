@@ -9,8 +9,11 @@
  *   <dir>/shard-000/index  derived; may be deleted
  *   <dir>/shard-000/window derived; event ids of the last appends, from the last clean stop
  *
- * Opening: lock, identity, log (recovery), index, topics, what the index lacks, the window of event
- * ids. An index that knows more than the log (its directory came from elsewhere) is moved aside.
+ * Opening: lock, identity, index, log (recovery), topics, what the index lacks, the window of event
+ * ids. The index comes before the log because it is a witness: one that knows more than the log
+ * shows that acknowledged events are missing, and the log is not opened (recovery.h, row 11). Only
+ * after `durability: os`, where a power cut may take the end of the log, is such an index moved
+ * aside and made anew.
  */
 #include "store/store.h"
 
@@ -168,7 +171,8 @@ static void log_warning(void *context, const char *message) {
         store->options.on_warning(store->options.context, message);
 }
 
-static int open_log(struct ms_store *store, const char *shard, struct ms_error *err) {
+static int open_log(struct ms_store *store, const char *shard, uint64_t known_end,
+                    struct ms_error *err) {
     const struct ms_store_options *o = &store->options;
     struct ms_log_options options = {
         .env = store->env,
@@ -181,6 +185,7 @@ static int open_log(struct ms_store *store, const char *shard, struct ms_error *
         .segment_bytes = o->segment_bytes,
         .append_bytes_max = o->limits.append_bytes_max,
         .tail_cache_bytes = o->tail_cache_bytes,
+        .known_end = known_end,
         .context = store,
         .on_publish = ms_publish,
         .on_visible = ms_published,
@@ -202,29 +207,57 @@ static bool disk_is_full(struct ms_store *store) {
     return true;
 }
 
-static int open_index(struct ms_store *store, const char *shard, struct ms_error *err) {
+/* *ret_options is how the index on disk is opened; `dir` is its path. *ret_known_end is what it has
+ * seen, also where it isn't used for want of space. */
+static int open_index(struct ms_store *store, const char *dir, struct ms_index_options *ret_options,
+                      uint64_t *ret_known_end, struct ms_error *err) {
     const struct ms_store_options *o = &store->options;
-    char dir[MS_PATH_MAX];
-    int rc = ms_path_join(dir, shard, "index");
-    if (rc != 0)
-        return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
-    bool in_memory = o->index_in_memory || o->read_only || disk_is_full(store);
-    struct ms_index_options options = {
+    bool on_disk = !o->index_in_memory && !o->read_only;
+    bool full = on_disk && disk_is_full(store);
+    *ret_options = (struct ms_index_options){
         .env = store->env,
-        .dir = in_memory ? NULL : dir,
+        .dir = on_disk ? dir : NULL,
         .store_uuid = store->uuid,
         .overlay_entries_max = o->index_overlay_entries_max,
         .block_cache_bytes = o->index_cache_bytes,
         .manual = o->manual,
     };
+    struct ms_index_options options = *ret_options;
+    if (full)
+        options.dir = NULL;
+    int rc = ms_index_open(&options, &store->index, ret_known_end, err);
+    if (rc == 0 && full && ms_index_peek(ret_options, ret_known_end, NULL) != 0)
+        *ret_known_end = 0;
+    return rc;
+}
+
+/* The log was opened although the index knows more: its end was not durable and is gone. */
+static int discard_index_ahead(struct ms_store *store, const struct ms_index_options *options,
+                               uint64_t known_end, struct ms_error *err) {
     uint64_t applied;
-    rc = ms_index_open(&options, &store->index, &applied, err);
-    if (rc != 0 || applied <= ms_log_end(store->log))
-        return rc;
-    ms_index_close(store->index, false);
-    store->index = NULL;
-    rc = ms_index_discard(&options, err);
-    return rc != 0 ? rc : ms_index_open(&options, &store->index, &applied, err);
+    if (known_end <= ms_log_end(store->log))
+        return 0;
+    log_warning(store, "events that were acknowledged with durability os are lost; the index made "
+                       "from them is moved aside");
+    bool used = ms_index_applied(store->index) > ms_log_end(store->log);
+    if (used) {
+        ms_index_close(store->index, false);
+        store->index = NULL;
+    }
+    int rc = ms_index_discard(options, err);
+    return rc != 0 || !used ? rc : ms_index_open(options, &store->index, &applied, err);
+}
+
+static int open_log_and_index(struct ms_store *store, const char *shard, struct ms_error *err) {
+    char dir[MS_PATH_MAX];
+    struct ms_index_options options;
+    uint64_t known_end = 0;
+    if (ms_path_join(dir, shard, "index") != 0)
+        return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
+    int rc = open_index(store, dir, &options, &known_end, err);
+    if (rc == 0)
+        rc = open_log(store, shard, known_end, err);
+    return rc != 0 ? rc : discard_index_ahead(store, &options, known_end, err);
 }
 
 static int fold_log(struct ms_store *store, struct ms_error *err) {
@@ -319,9 +352,7 @@ static int start(struct ms_store *store, struct ms_error *err) {
             rc = ms_error_set(err, rc, "no memory for the table of topics");
     }
     if (rc == 0)
-        rc = open_log(store, shard, err);
-    if (rc == 0)
-        rc = open_index(store, shard, err);
+        rc = open_log_and_index(store, shard, err);
     if (rc == 0)
         rc = fold_log(store, err);
     if (rc == 0 && (rc = ms_worker_start(store)) != 0)
