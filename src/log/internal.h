@@ -118,6 +118,7 @@ struct ms_log {
     bool no_space;
     int64_t warned_us; /* of little free space */
     bool hungry;       /* somebody waits for room: fill without pauses */
+    uint64_t wanted;   /* and for how much of it, from the active segment's next block on */
     _Atomic(bool) direct;
 
     _Atomic(uint64_t) end; /* readers see below it */

@@ -108,6 +108,7 @@ static int secure_space(struct ms_log *log, uint64_t need, bool reserved, bool *
         }
         ms_counter_add(&log->metrics.space_waits, 1);
         log->hungry = true;
+        log->wanted = need > log->wanted ? need : log->wanted;
         *ret_waited = true;
         if (log->options.manual) {
             pthread_mutex_unlock(&log->mutex);

@@ -254,9 +254,11 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
         for (size_t i = 0; i < op->part_count; i++)
             op->results[i] =
                 (struct ms_append_part_result){op->parts[i].version, op->parts[i].version};
-    uint64_t end = ms_log_next_position(op->store->log);
+    /* It names nothing that may still be lost: what was read, or what is visible already. */
+    uint64_t read = newest_read(op), visible = ms_log_end(op->store->log);
+    uint64_t end = read > visible ? read : visible;
     op->result.position = end > 0 ? end - 1 : 0;
-    *ret_answer = !ms_log_attach_reader(op->store->log, newest_read(op), &op->ticket);
+    *ret_answer = !ms_log_attach_reader(op->store->log, read, &op->ticket);
     return 0;
 }
 

@@ -325,7 +325,7 @@ static void many_more_streams_than_heads(struct store_world *w, unsigned streams
     char stream[32], id[32];
     for (unsigned round = 0; round < rounds; round++)
         for (unsigned i = 0; i < streams; i++) {
-            unsigned k = (i * 2654435761u + round) % streams;
+            unsigned k = (i * 7919 + round) % streams; /* each of them once */
             snprintf(stream, sizeof stream, "s-%u", k);
             snprintf(id, sizeof id, "%u-%u", k, round);
             struct store_answer answer =
@@ -444,6 +444,25 @@ static void same_answers_without_the_index(void **state) {
     store_world_deinit(&w);
 }
 
+/* A check of one stream while an append to another one is under way. */
+static void answers_name_no_position_that_may_be_lost(void **state) {
+    struct store_world *w = *state;
+    struct store_answer append = {0}, check = {0};
+    assert_int_equal(store_world_open(w), 0);
+    assert_int_equal(store_append(w, "a-1", ANY, "1").code, 0);
+    uint64_t durable = ms_store_end(w->store);
+    store_submit(w, "b-1", ANY, "2 3 4", &append);
+    store_submit(w, "a-1", AT(0), "", &check);
+    assert_int_equal(check.calls, 1);
+    assert_int_equal(append.calls, 0);
+    assert_true(check.position < durable);
+    store_submit(w, "b-1", AT(2), "", &check); /* it waits, and may name what it waited for */
+    assert_int_equal(check.calls, 0);
+    ms_store_run(w->store);
+    assert_int_equal(check.calls, 1);
+    assert_true(check.position < ms_store_end(w->store));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(options_are_checked),
@@ -463,6 +482,7 @@ int main(void) {
         test(more_streams_than_heads),
         test(rules_on_their_way_survive_the_eviction_of_their_head),
         test(append_to_many_streams_at_once),
+        test(answers_name_no_position_that_may_be_lost),
         cmocka_unit_test(same_answers_without_the_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
