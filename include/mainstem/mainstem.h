@@ -13,8 +13,8 @@
  *     mainstem_close(store, NULL);
  *
  * Words. An *event* is an immutable fact. A *stream* is the events of one entity, with versions 0,
- * 1, 2 …; its name is "<topic>-<key>" ("order-17"), split at the first '-'. A *topic* is a family
- * of streams. A *position* is an event's place in the order of all events of the store.
+ * 1, 2 …; its name is "<topic>-<key>" ("order-17"), split at the first '-' (%2D in a topic is one).
+ * A *topic* is a family of streams. A *position* is an event's place in the order of all events.
  *
  * Promises. An append is durable when it is answered (durability `commit`, the default). Everything
  * that one append holds is there or nothing of it. Refusals tell a version that the stream really

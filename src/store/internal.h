@@ -148,6 +148,16 @@ struct ms_op_effect {
     struct ms_bytes name, value;
 };
 
+/* A topic that was not there when an append was made ready. It has an identity, so that its streams
+ * have theirs, and gets its number when it is made: in one step with the append, or never. */
+struct ms_op_topic {
+    struct ms_op_topic *next;
+    struct ms_topic *topic; /* the op's own until `entered` in the table */
+    bool needed;            /* the append adds to it; else only a condition looks there */
+    bool entered;
+    struct ms_op *creation; /* its event, to be put before the append's own */
+};
+
 struct ms_op {
     struct ms_log_ticket ticket;
     struct ms_arena arena; /* names, hashes, terms */
@@ -161,6 +171,8 @@ struct ms_op {
     bool ignore_window; /* the window's hint turned out to be wrong */
     bool system;
     bool wait;
+    bool stale; /* submitting said MS_EAGAIN: a topic was made meanwhile, make the op anew */
+    struct ms_op_topic *new_topics;
     uint64_t budget;
     uint64_t started_us;
     struct ms_op_part *parts;
@@ -286,13 +298,28 @@ int ms_format_read(const struct ms_env *env, const char *dir, struct ms_uuid *re
                    struct ms_uuid *ret_log_uuid, struct ms_error *err) MS_MUST_CHECK;
 
 /* names.c */
-/* Which topic and key a stream's text form names. *ret_topic_name borrows from text; the key may be
- * decoded into the arena. MS_EINVAL says what is wrong with the name. */
+#define MS_NAME_TEXT_MAX 65536u /* bytes of any text form, escapes included */
+#define MS_TOPIC_NAME_ILLEGAL "'%.*s' is no legal topic name: 1 to 249 of [A-Za-z0-9._-]"
+/* The topic that a text form begins with: `len` bytes, written as `text_len` before the '-'. */
+struct ms_name_topic {
+    uint8_t bytes[MS_TOPIC_NAME_MAX + 1]; /* and the '$' of the system's */
+    size_t len, text_len;
+};
+/* False: there is none, and the stream lives in "$streams" or "$metadata". */
+bool ms_name_topic(struct ms_bytes text, struct ms_name_topic *ret_topic);
+/* Which topic and key a stream's text form names. They borrow from text, or are decoded into the
+ * arena. name_max counts decoded bytes. MS_EINVAL says what is wrong with the name. */
 int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
                   struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key, struct ms_error *err)
     MS_MUST_CHECK;
-/* Appends the text form. */
+/* Appends the text form, the one of several that streams are shown in. */
 int ms_name_join(struct ms_bytes topic_name, struct ms_bytes key, struct ms_buf *out) MS_MUST_CHECK;
+/* Appends a name as ms_name_join would write it. */
+int ms_name_canonical(struct ms_store *store, struct ms_bytes text, struct ms_buf *out,
+                      struct ms_error *err) MS_MUST_CHECK;
+static inline size_t ms_name_bytes_max(const struct ms_store *store) {
+    return store->options.limits.name_bytes_max + 64; /* the topic's share */
+}
 bool ms_topic_name_legal(struct ms_bytes name); /* [A-Za-z0-9._-]{1,249} */
 bool ms_name_reserved(struct ms_bytes stream_or_topic);
 /* The partition of a key, as Kafka's default partitioner chooses it. */
@@ -305,9 +332,18 @@ int ms_topics_init(struct ms_store *store) MS_MUST_CHECK;
 void ms_topics_deinit(struct ms_store *store);
 struct ms_topic *ms_topics_find(struct ms_store *store, struct ms_bytes name);
 struct ms_topic *ms_topics_at(struct ms_store *store, uint32_t number);
-/* Finds it or makes it (an entry of "$topics", sequenced before what follows). MS_ELIMIT … */
-int ms_topics_need(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
-                   struct ms_error *err) MS_MUST_CHECK;
+/* A topic that nobody knows yet: identity, default settings, no number. MS_EINVAL: the name;
+ * MS_ENOMEM. */
+int ms_topics_new(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
+                  struct ms_error *err) MS_MUST_CHECK;
+void ms_topics_free(struct ms_topic *topic);
+/* Under creation_lock: room in the table for `count` topics numbered from *ret_first on. */
+int ms_topics_reserve(struct ms_store *store, uint32_t count, uint32_t *ret_first) MS_MUST_CHECK;
+/* The same lock still held: takes one of them over. */
+void ms_topics_enter(struct ms_store *store, struct ms_topic *topic);
+/* topic_changes.c; under creation_lock: numbers and creation events for an op's new topics.
+ * MS_ELIMIT; MS_EAGAIN and op->stale: somebody else has made one of them. */
+int ms_topics_prepare(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
 /* Folds a topic's JSON description (from "$topics" or a fact). */
 int ms_topics_fold(struct ms_store *store, struct ms_bytes json, struct ms_error *err)
     MS_MUST_CHECK;
@@ -356,7 +392,10 @@ int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct m
 bool ms_op_judge(struct ms_op *op);
 
 /* append.c */
+/* MS_EAGAIN and op->stale: the op is to be made anew. */
 int ms_op_submit(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
+/* Not under the lock: the heads that aren't known, from the index. */
+int ms_op_resolve_heads(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
 void ms_op_finish(struct ms_op *op); /* calls done, gives the budget back, frees */
 void ms_op_refuse_conflict(struct ms_op *op, size_t part, const struct ms_head *head);
 

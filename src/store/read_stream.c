@@ -12,8 +12,7 @@
 int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena *arena,
                    struct ms_stream_ref *ret_ref, struct ms_error *err) {
     struct ms_bytes topic_name, key;
-    int rc = ms_name_split(name, store->options.limits.name_bytes_max + 64, arena, &topic_name,
-                           &key, err);
+    int rc = ms_name_split(name, ms_name_bytes_max(store), arena, &topic_name, &key, err);
     if (rc != 0)
         return rc;
     struct ms_topic *topic = ms_topics_find(store, topic_name);

@@ -6,12 +6,18 @@
 
 #define VERSION_EXTENSION "snapshotversion"
 
-static int snapshot_stream(struct ms_bytes stream, struct ms_buf *out, struct ms_error *err) {
+/* One place for the snapshots, however the stream's name is spelt. */
+static int snapshot_stream(struct ms_store *store, struct ms_bytes stream, struct ms_buf *out,
+                           struct ms_error *err) {
+    struct ms_buf name;
     if (ms_name_reserved(stream) || ms_bytes_starts_with(stream, MS_BYTES_LITERAL("$$")))
         return ms_error_set(err, MS_ERESERVED, "streams beginning with '$' have no snapshots");
-    if (stream.len == 0)
-        return ms_error_set(err, MS_EINVAL, "the stream's name is empty");
-    return ms_name_join(MS_BYTES_LITERAL("$snapshots"), stream, out);
+    ms_buf_init(&name, MS_NAME_TEXT_MAX);
+    int rc = ms_name_canonical(store, stream, &name, err);
+    if (rc == 0 && ms_name_join(MS_BYTES_LITERAL("$snapshots"), ms_buf_bytes(&name), out) != 0)
+        rc = ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
+    ms_buf_deinit(&name);
+    return rc;
 }
 
 /* The stream's extensions and the version's. */
@@ -41,9 +47,9 @@ int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_
     if (stream_version < 0)
         return ms_error_set(err, MS_EINVAL, "a snapshot stands for a version of at least 0");
     snprintf(version, sizeof version, "%lld", (long long)stream_version);
-    ms_buf_init(&name, 16384);
+    ms_buf_init(&name, MS_NAME_TEXT_MAX);
     ms_arena_init(&arena, 65536);
-    int rc = snapshot_stream(stream, &name, err);
+    int rc = snapshot_stream(store, stream, &name, err);
     if (rc == 0)
         rc = extend(snapshot, version, &arena, &event);
     struct ms_append_part part = {.stream = ms_buf_bytes(&name), .events = &event, .count = 1};
@@ -79,8 +85,8 @@ int ms_store_get_snapshot(struct ms_store *store, struct ms_bytes stream, ms_rea
                           void *context, int64_t *ret_stream_version, struct ms_error *err) {
     struct ms_buf name;
     struct snapshot_read snapshot = {.visit = visit, .context = context};
-    ms_buf_init(&name, 16384);
-    int rc = snapshot_stream(stream, &name, err);
+    ms_buf_init(&name, MS_NAME_TEXT_MAX);
+    int rc = snapshot_stream(store, stream, &name, err);
     struct ms_stream_read read = {
         .stream = ms_buf_bytes(&name), .backward = true, .from_end = true, .limit = 1};
     struct ms_stream_read_result result;

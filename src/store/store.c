@@ -22,6 +22,7 @@
 #include "base/alloc.h"
 #include "store/internal.h"
 
+#define TOPIC_CREATION_BYTES 65536u /* kept for the topics that an append makes */
 #define STORE_FORMAT 1
 #define FORMAT_FILE_MAX 4096u
 #define SEGMENT_BYTES_MIN ((uint64_t)1 << 20)
@@ -183,7 +184,7 @@ static int open_log(struct ms_store *store, const char *shard, uint64_t known_en
         .read_only = o->read_only,
         .manual = o->manual,
         .segment_bytes = o->segment_bytes,
-        .append_bytes_max = o->limits.append_bytes_max,
+        .append_bytes_max = o->limits.append_bytes_max + TOPIC_CREATION_BYTES,
         .tail_cache_bytes = o->tail_cache_bytes,
         .known_end = known_end,
         .context = store,

@@ -62,6 +62,15 @@ int ms_store_close(struct ms_store *store, struct ms_error *err);
 /* manual mode only: commits what is pending, runs deferred work. */
 void ms_store_run(struct ms_store *store);
 
+/* ---- names ---- */
+
+/* Appends the text form of the stream of a topic and key: "<topic>-<key>", with the bytes of the
+ * key that can't stand in a name as %XX and a '-' of the topic's own as %2D. In this form streams
+ * are shown, and every function here takes it. MS_EINVAL: no legal topic name; MS_ENOMEM.
+ */
+int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_buf *out,
+                         struct ms_error *err) MS_MUST_CHECK;
+
 /* ---- appending ---- */
 
 enum ms_condition_kind {
@@ -79,7 +88,7 @@ struct ms_condition {
 enum ms_stream_state { MS_STREAM_NONE, MS_STREAM_LIVE, MS_STREAM_DELETED, MS_STREAM_TOMBSTONED };
 
 struct ms_append_part {
-    struct ms_bytes stream; /* text form "<topic>-<key>" */
+    struct ms_bytes stream; /* text form, see ms_store_stream_name */
     struct ms_condition condition;
     const struct ms_event *events;
     size_t count; /* 0 is legal: only the condition is checked */
