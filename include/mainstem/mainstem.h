@@ -78,7 +78,7 @@ enum mainstem_code {
     MAINSTEM_EIDCONFLICT = -7,   /* an event id was used before for something else */
     MAINSTEM_EDELETED = -8,      /* the stream was deleted */
     MAINSTEM_ETOMBSTONED = -9,   /* the stream was deleted for ever */
-    MAINSTEM_ETOOBIG = -10,      /* larger than a limit (MAINSTEM_…_MAX below) */
+    MAINSTEM_ETOOBIG = -10,      /* larger than a limit (see below, and mainstem_options) */
     MAINSTEM_ELIMIT = -11,       /* a configured number of things is reached */
     MAINSTEM_ENOSPC = -12,       /* no disk space; works again by itself once there is some */
     MAINSTEM_EUNKNOWN = -13,     /* outcome unknown: after reopening, resend with the same ids */
@@ -157,7 +157,7 @@ static inline int mainstem_is(struct mainstem_bytes bytes, const char *text) {
 /* Frees what a function says to free with it; takes NULL. */
 MAINSTEM_API_VOID void mainstem_free(void *memory);
 
-/* ---- limits ---------------------------------------------------------------------------------- */
+/* ---- limits; mainstem_options sets others for events, appends and names ---------------------- */
 
 #define MAINSTEM_EVENT_BYTES_MAX 16777216u   /* data, metadata and all other fields of an event */
 #define MAINSTEM_APPEND_BYTES_MAX 67108864u  /* all events of one append, as stored */
@@ -184,12 +184,10 @@ struct mainstem_options {
     uint32_t read_only;          /* non-zero: nothing is written, no lock is taken, appends are
                                       refused; sees what was there when it was opened */
     uint32_t buffered_writes;    /* non-zero: through the page cache instead of O_DIRECT */
-    uint64_t segment_bytes;      /* 0 = 256 MiB; 1 MiB … 1 GiB, a multiple of 4096. An append is
-                                    at most three quarters of it */
+    uint64_t segment_bytes;      /* 0 = 256 MiB; 1 MiB … 1 GiB, by 4096; appends: at most 3/4 */
     uint64_t tail_cache_bytes;   /* the newest events in memory; 0 = 64 MiB */
     uint64_t index_cache_bytes;  /* 0 = 64 MiB */
-    uint64_t head_cache_entries; /* streams whose version is in memory; 0 = 1,000,000; about 100
-                                      bytes each, at least 1024 */
+    uint64_t head_cache_entries; /* streams whose version is in memory; 0 = 1,000,000; from 1024 */
     uint64_t inflight_bytes_max; /* appends accepted and not yet answered; 0 = 256 MiB */
     uint64_t idempotence_window; /* events remembered for resends without version; 0 = 1,000,000 */
     uint32_t topics_max;         /* 0 = 10,000 */
@@ -199,7 +197,11 @@ struct mainstem_options {
     void (*on_failure)(void *context, const struct mainstem_error *error);
     /* Long work while opening: how much is done. Called by the thread that opens. */
     void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total);
-    void *context; /* for both */
+    void *context;              /* for both */
+    uint64_t event_bytes_max;   /* 0 = MAINSTEM_EVENT_BYTES_MAX; 1 KiB … 256 MiB */
+    uint64_t append_bytes_max;  /* 0 = MAINSTEM_APPEND_BYTES_MAX; 1 KiB … 512 MiB */
+    uint32_t append_events_max; /* 0 = MAINSTEM_APPEND_EVENTS_MAX; at most 1,000,000 */
+    uint32_t name_bytes_max;    /* 0 = MAINSTEM_NAME_BYTES_MAX; 36 … 4096 */
 };
 
 /* Opens the store in `directory`, which is made when it is missing; recovers what a crash left.
@@ -292,21 +294,20 @@ struct mainstem_recorded_event {
 #define MAINSTEM_EXISTS ((int64_t)-3)    /* any version, but a stream */
 
 struct mainstem_append_result {
-    int64_t
-        first_version; /* of the events appended to the (first) stream; with no events: its head */
-    int64_t version;   /* the (first) stream's last version now, -1 = no stream */
-    uint64_t position; /* of the last event appended; with no events: of the store's last event */
-    uint32_t repeated; /* non-zero: a resend, the events were there already; nothing was added */
-    uint32_t reserved; /* 0 */
+    int64_t first_version; /* of what was appended to the (first) stream; no events: its head */
+    int64_t version;       /* the (first) stream's last version now, -1 = no stream */
+    uint64_t position;     /* of the last event appended; no events: of the store's last event */
+    uint32_t repeated;     /* non-zero: a resend, the events were there already, nothing is added */
+    uint32_t reserved;     /* 0 */
 };
 
-/* Appends 1 … MAINSTEM_APPEND_EVENTS_MAX events to one stream, all or nothing; with 0 events only
- * the condition is checked. `stream` is 1 … MAINSTEM_NAME_BYTES_MAX bytes of printable UTF-8; its
- * topic is made when it is missing. ret_result may be NULL. Blocks until it is durable; many
- * threads' appends share one write.
+/* Appends 1 … append_events_max events to one stream, all or nothing; with 0 events only the
+ * condition is checked. `stream` is 1 … name_bytes_max bytes of printable UTF-8; its topic is made
+ * when it is missing. ret_result may be NULL. Blocks until it is durable; appends share writes.
  *
- * Sending the same append again (same event ids) returns the first result: with an exact version or
- * MAINSTEM_NO_STREAM at any time later, otherwise within the last `idempotence_window` events.
+ * Sending the same append again (ids, types, content types, data) returns the first result: with an
+ * exact version or MAINSTEM_NO_STREAM at any time later, otherwise within the last
+ * `idempotence_window` events.
  *
  * MAINSTEM_ECONFLICT, MAINSTEM_ETOMBSTONED, MAINSTEM_EIDCONFLICT, MAINSTEM_ETOOBIG,
  * MAINSTEM_ERESERVED (the name begins with '$'), MAINSTEM_ELIMIT (topics_max), MAINSTEM_ENOSPC;
@@ -431,8 +432,9 @@ MAINSTEM_API int mainstem_get_metadata(struct mainstem_store *store, const char 
                                        char **ret_json, int64_t *ret_version,
                                        struct mainstem_error *err);
 
-/* Keeps a snapshot of the stream's state as of stream_version (0 or more); the newest counts.
- * `snapshot` needs a type, and may say all that an event may. Blocks. Errors of mainstem_append. */
+/* Keeps a snapshot of the stream's state as of stream_version (0 or more), which it must have
+ * reached, else MAINSTEM_ECONFLICT; the newest counts. `snapshot` needs a type, and may say all an
+ * event may. Blocks. MAINSTEM_ENOTFOUND, MAINSTEM_EDELETED, and the errors of mainstem_append. */
 MAINSTEM_API int mainstem_put_snapshot(struct mainstem_store *store, const char *stream,
                                        int64_t stream_version,
                                        const struct mainstem_event *snapshot,
@@ -524,8 +526,7 @@ struct mainstem_subscription_options {
     /* Each event once, in order, without gap, old ones first and then live. Required. Not 0 ends
      * the subscription, and is told to on_end. */
     mainstem_visit_fn *on_event;
-    /* Everything there was has been handled: called once, the first time that is so. May be NULL.
-     * */
+    /* Everything there was has been handled: called once, the first time that is so. Or NULL. */
     void (*on_live)(void *context);
     /* The subscription has ended by itself: `code` is what on_event returned, or
      * MAINSTEM_ETOMBSTONED, MAINSTEM_ECLOSED (the store stopped), MAINSTEM_EIO, MAINSTEM_ECORRUPT,
@@ -596,8 +597,7 @@ typedef int mainstem_topic_fn(void *context, const struct mainstem_topic_info *t
 MAINSTEM_API int mainstem_get_topic(struct mainstem_store *store, const char *name,
                                     mainstem_topic_fn *visit, void *context,
                                     struct mainstem_error *err);
-/* All topics; those of the system too if include_system is non-zero. Returns what visit returned.
- * */
+/* All topics; those of the system too if include_system is non-zero. Returns what visit did. */
 MAINSTEM_API int mainstem_list_topics(struct mainstem_store *store, int include_system,
                                       mainstem_topic_fn *visit, void *context,
                                       struct mainstem_error *err);

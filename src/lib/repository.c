@@ -12,7 +12,7 @@
 #include "base/alloc.h"
 #include "lib/lib.h"
 
-#define SNAPSHOT_BYTES_MAX ((size_t)MAINSTEM_EVENT_BYTES_MAX)
+#define SNAPSHOT_BYTES_MAX ((size_t)MS_LIB_EVENT_BYTES_MAX) /* as stored under any limit */
 #define RETRIES_DEFAULT 10u
 
 /* ---- repositories ---- */
@@ -204,7 +204,7 @@ void ms_lib_snapshot_if_due(struct mainstem_aggregate *aggregate) {
     if (type->snapshot_every == 0 ||
         aggregate->version - aggregate->snapshot_version < (int64_t)type->snapshot_every)
         return;
-    ms_buf_init(&buffer.bytes, SNAPSHOT_BYTES_MAX);
+    ms_buf_init(&buffer.bytes, repository->store->limits.event_bytes_max);
     /* An empty snapshot has data too, so that it is told from none. */
     if (type->to_snapshot(aggregate->state, &buffer) == 0) {
         struct ms_event event = {

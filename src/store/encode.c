@@ -369,13 +369,13 @@ int ms_op_new(struct ms_store *store, const struct ms_append_request *request,
     int rc = check_counts(store, request, err);
     if (rc != 0)
         return rc;
-    struct ms_op *op =
-        ms_op_take(&store->op_pool, store->options.limits.append_bytes_max +
-                                        OP_OVERHEAD_BYTES * request->part_count);
+    struct ms_op *op = ms_op_take(&store->op_pool, store->options.limits.append_bytes_max +
+                                                       OP_OVERHEAD_BYTES * request->part_count);
     if (op == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory for an append");
     op->store = store;
     op->system = request->system;
+    op->must_exist = op->must_reach = request->must_reach;
     op->wait = request->wait;
     op->part_count = request->part_count;
     op->parts = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->parts);

@@ -15,6 +15,7 @@
  *   publish.c      what became durable goes to the index and to the waiters
  *   decode.c       entries -> events
  *   read_stream.c read_all.c subscription.c waiters.c metadata.c snapshots.c
+ *   scavenge.c scavenge_schedule.c
  *   worker.c       I/O that the committer's thread must not do
  *
  * Locks, in rank order after those of src/log (docs/internals/threads.md): the log's lock guards
@@ -168,6 +169,7 @@ struct ms_op {
     struct ms_op *next; /* of the worker's queue */
     enum ms_op_outcome outcome;
     bool must_exist;    /* a delete: no stream is MS_ENOTFOUND */
+    bool must_reach;    /* expected versions may also have been passed; see ms_append_request */
     bool ignore_window; /* the window's hint turned out to be wrong */
     bool system;
     bool wait;
@@ -216,6 +218,7 @@ struct ms_waiters {
     _Atomic(size_t) stream_count;
     struct ms_waiter *fired; /* streams whose events are in the group being published */
     bool firing;
+    struct ms_subscription *subscriptions; /* all of them, for the lag's sake */
 };
 
 struct ms_window {    /* idempotence for `any`: hash of stream and event id -> version */
@@ -244,12 +247,24 @@ struct ms_worker {
     struct ms_op *first, **end;
 };
 
+/* What a scheduled scavenge remembers of a segment that it has looked at. */
+struct ms_scavenge_memo {
+    uint64_t segment, bytes; /* its first position; of its file */
+    double dead_min;         /* less dead than this share: rewriting it was in vain already */
+};
 struct ms_scavenger { /* runs on a schedule */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     pthread_t thread;
     bool started;
     _Atomic(bool) stop;
+    _Atomic(bool) running;    /* a scheduled scavenge, which gives way to what is asked for: */
+    _Atomic(unsigned) wanted; /* how many ask */
+    /* Of the last complete pass; under scavenge_lock. */
+    struct ms_scavenge_memo *memos; /* in order */
+    size_t memo_count;
+    uint64_t marks;
+    bool passed, rules_act; /* rules were met that mark events without anybody's doing */
 };
 
 struct ms_store_metrics {
@@ -286,7 +301,8 @@ struct ms_store {
     _Atomic(bool) closing;
     struct ms_index_append *publish_appends; /* reused by the committer's thread */
     size_t publish_capacity;
-    pthread_mutex_t scavenge_lock; /* one scavenge at a time */
+    pthread_mutex_t scavenge_lock;  /* one scavenge at a time */
+    _Atomic(uint64_t) rule_changes; /* since the start */
     struct ms_scavenger scavenger;
     struct ms_store_metrics metrics;
 };
@@ -468,6 +484,12 @@ int ms_entry_reader_at(struct ms_entry_reader *reader, size_t n, struct ms_read_
 int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena *arena,
                    struct ms_stream_ref *ret_ref, struct ms_error *err) MS_MUST_CHECK;
 
+/* subscription.c */
+struct ms_subscription_lag {
+    uint64_t sum, max; /* events behind the end: of the store, or of the stream that is followed */
+};
+void ms_subscriptions_lag(struct ms_store *store, struct ms_subscription_lag *ret_lag);
+
 /* read_all.c */
 bool ms_filter_matches(const struct ms_filter *filter, const struct ms_read_event *event,
                        bool system);
@@ -481,6 +503,17 @@ void ms_waiters_note(struct ms_waiters *waiters, const struct ms_stream_id *stre
 void ms_waiters_fire(struct ms_waiters *waiters);
 
 /* scavenge.c */
+/* `frugal`: segments in which nothing can have changed since the last time are not even read,
+ * others are read before they are written anew. scavenge_lock is held, and given back. */
+int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *options, bool frugal,
+                    struct ms_scavenge_result *ret_result, struct ms_error *err) MS_MUST_CHECK;
+
+/* scavenge_schedule.c */
+/* Locks scavenge_lock for what somebody asked for; a scheduled run gives way. MS_EAGAIN. */
+int ms_scavenge_lock(struct ms_store *store) MS_MUST_CHECK;
+uint64_t ms_scavenge_marks(struct ms_store *store);
+/* A topic has rules that mark events as time passes or events come. */
+bool ms_scavenge_topics_act(struct ms_store *store);
 int ms_scavenger_start(struct ms_store *store) MS_MUST_CHECK;
 void ms_scavenger_stop(struct ms_store *store);
 

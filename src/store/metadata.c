@@ -207,8 +207,10 @@ static int submit_once(struct ms_store *store, const struct rules_change *change
         *ret_stale = op->stale;
         ms_op_free(op);
         atomic_fetch_sub(&store->inflight, budget);
+        return rc;
     }
-    return rc;
+    atomic_fetch_add(&store->rule_changes, 1);
+    return 0;
 }
 
 static int submit_rules(struct ms_store *store, const struct rules_change *change,

@@ -22,6 +22,13 @@ int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena
     return 0;
 }
 
+int ms_store_stream_key(struct ms_store *store, struct ms_bytes stream, struct ms_arena *arena,
+                        struct ms_bytes *ret_key, struct ms_error *err) {
+    struct ms_bytes topic_name;
+    return ms_name_split(stream, store->options.limits.name_bytes_max + 64, arena, &topic_name,
+                         ret_key, err);
+}
+
 struct stream_reading {
     struct ms_store *store;
     const struct ms_stream_read *read;

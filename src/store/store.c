@@ -475,17 +475,50 @@ static int write_counters(struct ms_store *store, struct ms_buf *out) {
     return rc;
 }
 
+struct gauge {
+    const char *name, *help;
+    double value;
+};
+
+static int write_gauge_table(struct ms_buf *out, const struct gauge *gauges, size_t count) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = ms_metrics_gauge(out, gauges[i].name, gauges[i].help, NULL, gauges[i].value);
+    return rc;
+}
+
+static int write_memory(struct ms_store *store, struct ms_buf *out) {
+    struct ms_log_info log;
+    ms_log_info(store->log, &log);
+    ms_log_lock(store->log);
+    struct ms_heads heads = store->heads;
+    struct ms_window window = store->window;
+    ms_log_unlock(store->log);
+    size_t slot = sizeof *window.hashes + sizeof *window.versions;
+    const struct gauge gauges[] = {
+        {"mainstem_log_tail_cache_bytes", "Newest blocks kept in memory for readers.",
+         (double)log.tail_bytes},
+        {"mainstem_store_head_cache_entries", "Stream heads in memory.", (double)heads.count},
+        {"mainstem_store_head_cache_bytes", "Memory of the cache of stream heads.",
+         (double)(heads.capacity * sizeof *heads.table)},
+        {"mainstem_store_idempotence_window_events", "Events whose ids are remembered for resends.",
+         (double)window.count},
+        {"mainstem_store_idempotence_window_bytes", "Memory of the window of event ids.",
+         (double)(window.capacity * slot + window.count * sizeof *window.ring)},
+    };
+    return write_gauge_table(out, gauges, sizeof gauges / sizeof gauges[0]);
+}
+
 static int write_gauges(struct ms_store *store, struct ms_buf *out) {
+    struct ms_subscription_lag lag;
     struct ms_store_info info;
     struct ms_index_stats index;
     uint64_t disk_free = 0, disk_total = 0;
     ms_ignore(ms_vfs_free_space(store->env->vfs, store->dir, &disk_free, &disk_total, NULL));
     ms_store_info(store, &info);
     ms_index_stats(store->index, &index);
-    const struct {
-        const char *name, *help;
-        double value;
-    } gauges[] = {
+    ms_subscriptions_lag(store, &lag);
+    const struct gauge gauges[] = {
         {"mainstem_log_end_position", "Position that the next event gets.", (double)info.end},
         {"mainstem_log_segments", "Segment files.", info.segments},
         {"mainstem_log_bytes", "Bytes of blocks in segments.", (double)info.log_bytes},
@@ -499,6 +532,10 @@ static int write_gauges(struct ms_store *store, struct ms_buf *out) {
         {"mainstem_store_inflight_bytes", "Appends accepted and not yet answered.",
          (double)info.inflight_bytes},
         {"mainstem_store_subscriptions", "Open subscriptions.", (double)info.subscriptions},
+        {"mainstem_store_subscription_lag_events",
+         "Events behind the end, over all open subscriptions.", (double)lag.sum},
+        {"mainstem_store_subscription_lag_events_max",
+         "Events behind the end of the subscription that is furthest behind.", (double)lag.max},
         {"mainstem_index_lag_events", "Events not yet in RocksDB.", (double)info.index_lag},
         {"mainstem_index_overlay_bytes", "Memory of the index's overlay.",
          (double)index.overlay_bytes},
@@ -507,15 +544,14 @@ static int write_gauges(struct ms_store *store, struct ms_buf *out) {
          (double)index.memory_bytes},
         {"mainstem_index_stalls", "Times the log waited for the index.", (double)index.stalls},
     };
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof gauges / sizeof gauges[0]; i++)
-        rc = ms_metrics_gauge(out, gauges[i].name, gauges[i].help, NULL, gauges[i].value);
-    return rc;
+    return write_gauge_table(out, gauges, sizeof gauges / sizeof gauges[0]);
 }
 
 int ms_store_metrics(struct ms_store *store, struct ms_buf *out) {
     int rc = write_counters(store, out);
     if (rc == 0)
         rc = write_gauges(store, out);
+    if (rc == 0)
+        rc = write_memory(store, out);
     return rc == 0 ? ms_log_metrics(store->log, out) : rc;
 }

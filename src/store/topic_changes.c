@@ -228,6 +228,8 @@ static int change_and_wait(struct ms_store *store, const struct change *change,
 
 static int check_settings(const struct ms_topic_settings *settings, const struct ms_topic *topic,
                           struct ms_error *err) {
+    if (!settings->streams)
+        return ms_error_set(err, MS_EINVAL, "topics without streams do not exist yet");
     if (settings->partitions == 0 || settings->partitions > MS_TOPIC_PARTITIONS_MAX)
         return ms_error_set(err, MS_EINVAL, "partitions must be 1 to %u, not %u",
                             MS_TOPIC_PARTITIONS_MAX, (unsigned)settings->partitions);

@@ -299,3 +299,18 @@ test('a client request id is given back', async () => {
   const answer = await server.append(fresh(), event(), { 'x-request-id': 'abc.DEF-1:2' });
   assert.equal(answer.headers['x-request-id'], 'abc.DEF-1:2');
 });
+
+test('the same id with another type is no repeat', async () => {
+  const one = event('order.paid', { n: 1 }, { event_id: `id-${Math.random()}` });
+  const stream = fresh();
+  assert.equal((await server.append(stream, one)).status, 201);
+  for (const other of [{ event_type: 'order.refunded' }, { content_type: 'text/plain', data: 'x' }]) {
+    const answer = await server.append(stream, { ...one, ...other });
+    assertProblem(assert, answer, 409, 'event-id-conflict');
+  }
+  const headers = { 'idempotency-key': `key-${Math.random()}` };
+  const keyed = (type) => server.append(stream, event(type, { n: 2 }), headers);
+  assert.equal((await keyed('order.paid')).status, 201);
+  assert.equal((await keyed('order.paid')).json.repeated, true);
+  assertProblem(assert, await keyed('order.refunded'), 409, 'event-id-conflict');
+});

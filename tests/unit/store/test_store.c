@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+
 #include <stdio.h>
 
 #include "base/alloc.h"
@@ -147,6 +149,18 @@ static void metrics_are_well_formed(void **state) {
     assert_non_null( /* and the topic's creation */
         strstr((char *)out.data, "\nmainstem_store_events_total 3\n"));
     assert_non_null(strstr((char *)out.data, "\nmainstem_store_conflicts_total 1\n"));
+    assert_non_null(strstr((char *)out.data, "\nmainstem_store_subscription_lag_events 0\n"));
+    assert_non_null(strstr((char *)out.data, "\nmainstem_store_subscription_lag_events_max 0\n"));
+    assert_non_null(strstr((char *)out.data, "\nmainstem_store_head_cache_entries 2\n"));
+    assert_non_null(strstr((char *)out.data, "\nmainstem_store_idempotence_window_events 2\n"));
+    static const char *const sizes[] = {"\nmainstem_log_tail_cache_bytes ",
+                                        "\nmainstem_store_head_cache_bytes ",
+                                        "\nmainstem_store_idempotence_window_bytes "};
+    for (size_t i = 0; i < 3; i++) {
+        const char *at = strstr((char *)out.data, sizes[i]);
+        assert_non_null(at);
+        assert_true(strtod(at + strlen(sizes[i]), NULL) >= 4096);
+    }
     ms_buf_deinit(&out);
 }
 
