@@ -172,7 +172,9 @@ struct chore {
 static struct chore next_chore(struct ms_log *log) {
     struct ms_segment *active = log->active;
     uint64_t ready = atomic_load(&active->ready_bytes);
-    uint64_t ahead = log->active_offset + FILL_AHEAD_BYTES;
+    /* Who waits may need more than that in one piece. */
+    uint64_t wanted = log->hungry ? log->hungry_bytes : 0;
+    uint64_t ahead = log->active_offset + (wanted > FILL_AHEAD_BYTES ? wanted : FILL_AHEAD_BYTES);
     ahead = ahead < active->bytes_max ? ahead : active->bytes_max;
     bool active_wants =
         ready < ahead && (log->hungry || ready < log->active_offset + FILL_AHEAD_BYTES / 2);

@@ -107,6 +107,8 @@ static int secure_space(struct ms_log *log, uint64_t need, bool reserved, bool *
             return ms_error_set(err, MS_ENOSPC, "no disk space for the next segment of the log");
         }
         ms_counter_add(&log->metrics.space_waits, 1);
+        if (!log->hungry || log->hungry_bytes < need)
+            log->hungry_bytes = need;
         log->hungry = true;
         *ret_waited = true;
         if (log->options.manual) {
