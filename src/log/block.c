@@ -147,10 +147,20 @@ int ms_entry_header_read(const uint8_t *bytes, size_t len, uint64_t segment, uin
     return 0;
 }
 
+/* Kinds that readers could do nothing with must not get into a log: what lies behind them would be
+ * acknowledged and never read. */
+static bool kind_belongs(uint8_t kind, uint16_t block_flags) {
+    return kind == MS_ENTRY_BATCH ||
+           (kind == MS_ENTRY_ANCHORS && (block_flags & MS_BLOCK_FOOTER) != 0) ||
+           (kind == MS_ENTRY_FRAME && (block_flags & MS_BLOCK_REWRITTEN) != 0);
+}
+
 /* The payload's own checks; its record count through ret_records. */
-static int check_payload(const struct ms_entry_header *entry, const uint8_t *payload,
-                         uint32_t *ret_records, struct ms_error *err) {
+static int check_payload(const struct ms_entry_header *entry, uint16_t block_flags,
+                         const uint8_t *payload, uint32_t *ret_records, struct ms_error *err) {
     struct ms_bytes bytes = {payload, entry->length};
+    if (!kind_belongs(entry->kind, block_flags))
+        return ms_error_set(err, MS_ECORRUPT, "unknown kind %u", (unsigned)entry->kind);
     if (entry->kind != MS_ENTRY_BATCH) {
         uint32_t crc = ms_get_be32(payload + MS_BATCH_OFFSET_CRC);
         if (crc != ms_crc32c(0, payload + MS_BATCH_CRC_START, entry->length - MS_BATCH_CRC_START))
@@ -182,7 +192,7 @@ int ms_block_check(const uint8_t *bytes, const struct ms_block_header *header, b
             return ms_error_set(err, MS_ECORRUPT, "entry %u at byte %llu of the block is damaged",
                                 (unsigned)i, (unsigned long long)at);
         uint32_t count = 0;
-        rc = check_payload(&entry, bytes + at + MS_ENTRY_HEADER_LEN, &count, err);
+        rc = check_payload(&entry, header->flags, bytes + at + MS_ENTRY_HEADER_LEN, &count, err);
         if (rc != 0) {
             ms_error_prefix(err, "entry %u at byte %llu of the block", (unsigned)i,
                             (unsigned long long)at);

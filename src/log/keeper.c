@@ -95,10 +95,18 @@ static int open_to_fill(struct ms_log *log, struct ms_segment *segment, bool cre
     return rc;
 }
 
+/* Zeros go behind what is prepared and never over a block: a file that ends inside its last block's
+ * padding is prepared up to a place before that. */
+static uint64_t fill_from(const struct ms_segment *segment) {
+    uint64_t ready = atomic_load(&segment->ready_bytes);
+    uint64_t blocks_end = atomic_load(&segment->end_offset);
+    return ready > blocks_end ? ready : blocks_end;
+}
+
 /* Prepares the next step of a segment; its ready_bytes moves when that is durable. */
 static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t target,
                      struct ms_error *err) {
-    uint64_t from = atomic_load(&segment->ready_bytes);
+    uint64_t from = fill_from(segment);
     uint64_t to = from == 0 ? FILL_WRITE_BYTES : from + FILL_STEP_BYTES;
     to = to < target ? to : target;
     uint64_t end = from;

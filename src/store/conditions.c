@@ -175,6 +175,8 @@ bool ms_op_judge(struct ms_op *op) {
     size_t none = op->part_count, first_repeat = none, failed_check = none, fresh = 0;
     for (size_t i = op->part_count; i > 0; i--) {
         struct ms_op_part *part = &op->parts[i - 1];
+        if (part->count == 0) /* what a resend is answered with too */
+            part->version = part->head->version;
         switch (judge_part(op, part)) {
         case PART_FRESH:
             fresh++;

@@ -267,17 +267,23 @@ int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream,
     return rc != 0 ? rc : put_metadata(store, &change, json, done, context, err);
 }
 
-/* The metadata with $tb = deleted; every other member stays as it is. */
+/* The metadata with $tb = deleted; every other member stays as it is. A name may have been written
+ * with escapes. */
 static int delete_json(struct ms_bytes old, struct ms_buf *out) {
     struct ms_json_value object, name, value;
+    struct ms_arena arena;
+    struct ms_bytes text;
     size_t at = 0;
+    ms_arena_init(&arena, METADATA_JSON_MAX * 4);
     int rc = ms_buf_append_cstr(out, "{");
     if (old.len > 0 && ms_json_parse(old, 64, &object, NULL) == 0 &&
         object.type == MS_JSON_OBJECT) {
         while (rc == 0 && ms_json_next_member(object, &at, &name, &value)) {
-            if (ms_bytes_equal_cstr(name.text, "\"$tb\""))
+            rc = ms_json_string(name, &arena, &text);
+            if (rc == 0 && ms_bytes_equal_cstr(text, "$tb"))
                 continue;
-            rc = ms_buf_append_bytes(out, name.text);
+            if (rc == 0)
+                rc = ms_buf_append_bytes(out, name.text);
             if (rc == 0)
                 rc = ms_buf_append_cstr(out, ":");
             if (rc == 0)
@@ -286,6 +292,7 @@ static int delete_json(struct ms_bytes old, struct ms_buf *out) {
                 rc = ms_buf_append_cstr(out, ",");
         }
     }
+    ms_arena_deinit(&arena);
     return rc != 0 ? rc : ms_buf_append_cstr(out, "\"$tb\":9223372036854775807}");
 }
 

@@ -194,10 +194,12 @@ static void fill_result(const struct stream_reading *reading, uint64_t end,
                         struct ms_stream_read_result *result) {
     bool backward = reading->read->backward;
     result->state = ms_head_state(reading->head.version, &reading->head.rules);
+    bool live = result->state == MS_STREAM_LIVE; /* else there is nothing to go on to */
     result->head = reading->head.version;
     result->first = reading->first;
     result->deleted_head = reading->head.rules.deleted_head;
-    result->at_end = backward ? reading->next < reading->first : reading->next > reading->last;
+    result->at_end =
+        !live || (backward ? reading->next < reading->first : reading->next > reading->last);
     result->next = backward && result->at_end ? -1 : reading->next;
     result->position = end > 0 ? end - 1 : 0;
 }
