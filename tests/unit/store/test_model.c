@@ -316,6 +316,22 @@ static void check_metadata(struct run *run, unsigned stream) {
               ms_error_name(rc), (long long)version, (long long)right);
 }
 
+static int right_snapshot_code(const struct model_stream *s, int64_t version) {
+    if (version < 0)
+        return MS_EINVAL;
+    switch (model_state(s)) {
+    case MS_STREAM_NONE:
+        return MS_ENOTFOUND;
+    case MS_STREAM_DELETED:
+        return MS_EDELETED;
+    case MS_STREAM_TOMBSTONED:
+        return MS_ETOMBSTONED;
+    case MS_STREAM_LIVE:
+        break;
+    }
+    return version > s->head ? MS_ECONFLICT : 0;
+}
+
 static void do_snapshot(struct run *run) {
     unsigned stream = below(run, MODEL_STREAMS);
     struct store_answer answer = {0};
@@ -325,16 +341,15 @@ static void do_snapshot(struct run *run) {
     int64_t version = (int64_t)below(run, 20) - 1;
     answer.refused = ms_store_put_snapshot(run->w.store, ms_bytes_cstr(model_names[stream]),
                                            version, &event, store_answer_take, &answer, NULL);
-    hits[OP_SNAPSHOT][-answer.refused]++;
-    assert_int_equal(answer.refused, version < 0 ? MS_EINVAL : 0);
-    if (answer.refused != 0)
-        return;
     if (run->w.options.manual)
         ms_store_run(run->w.store);
-    while (__atomic_load_n(&answer.calls, __ATOMIC_ACQUIRE) == 0)
+    while (answer.refused == 0 && __atomic_load_n(&answer.calls, __ATOMIC_ACQUIRE) == 0)
         ms_clock_sleep_us(run->w.env.clock, 50);
-    assert_int_equal(answer.code, 0);
-    run->model.streams[stream].snapshot_version = version;
+    int code = answer.refused != 0 ? answer.refused : answer.code;
+    hits[OP_SNAPSHOT][-code]++;
+    assert_int_equal(code, right_snapshot_code(&run->model.streams[stream], version));
+    if (code == 0)
+        run->model.streams[stream].snapshot_version = version;
 }
 
 static void check_snapshot(struct run *run, unsigned stream) {
