@@ -9,8 +9,9 @@
  *     batch     appends of BATCH events, INFLIGHT at a time
  *     read      reads all of EVENTS events that were written BATCH at a time, three times
  *     growth    fills EVENTS events into STREAMS streams; at each tenth: the rate of single appends
- *               and the memory; then random reads of whole streams before and after the index has
- *               settled, and how long opening takes after a clean stop and after kill -9
+ *               and the memory; then random reads of whole streams, by one thread and by two,
+ *               before and after the index has settled, and how long opening takes after a clean
+ *               stop and after kill -9
  *
  *     --dir D        where the data goes; a directory of its own is made in it and removed
  *     --secs S --warm S --streams N --inflight N --batch N --events N --event-bytes N
@@ -19,6 +20,7 @@
  * Every workload starts on an empty store. Client and store share the process, so srv_cpu_per_M is
  * the CPU of both.
  */
+#include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
@@ -34,6 +36,7 @@ extern char **environ;
 #define PEER "mainstem library"
 #define PATH_BYTES 4096
 #define POINTS 10
+#define READERS_MAX 2u
 #define FILL_BATCH 5
 #define FILL_INFLIGHT 512
 
@@ -259,14 +262,14 @@ static void print_growth_point(struct bench *bench) {
     bench_samples_free(&bench->load.samples);
 }
 
-static uint64_t read_stream(struct bench *bench, uint32_t stream) {
+static uint64_t read_stream(struct mainstem_store *store, uint32_t stream) {
     char name[32];
     struct mainstem_iterator *iterator;
     const struct mainstem_recorded_event *event;
     struct mainstem_error error;
     uint64_t events = 0;
     snprintf(name, sizeof name, "order-%u", stream);
-    int code = mainstem_read_stream(bench->store, name, NULL, &iterator, &error);
+    int code = mainstem_read_stream(store, name, NULL, &iterator, &error);
     while (code >= 0 && (code = mainstem_iterator_next(iterator, &event, &error)) == 1)
         events++;
     if (code < 0 || events == 0)
@@ -275,30 +278,63 @@ static uint64_t read_stream(struct bench *bench, uint32_t stream) {
     return events;
 }
 
-/* eps is streams per second here. */
-static void print_stream_reads(struct bench *bench, const char *config) {
-    struct bench_result result = result_of("streams", config);
-    struct bench_samples samples = {0};
-    uint64_t events = 0, began = bench_now_ns(), now = began;
-    double cpu_s = bench_cpu_s(0);
-    char more[64];
-    while (now < began + (uint64_t)(bench->secs * 1e9)) {
-        events +=
-            read_stream(bench, (uint32_t)(bench_random(&bench->load.random) % bench->streams));
+struct reader {
+    const struct bench *bench;
+    pthread_t thread;
+    uint64_t random, until_ns, events;
+    struct bench_samples samples;
+};
+
+static void *read_streams(void *context) {
+    struct reader *reader = context;
+    uint64_t now = bench_now_ns();
+    while (now < reader->until_ns) {
+        uint32_t stream = (uint32_t)(bench_random(&reader->random) % reader->bench->streams);
+        reader->events += read_stream(reader->bench->store, stream);
         uint64_t after = bench_now_ns();
-        bench_samples_add(&samples, after - now);
+        bench_samples_add(&reader->samples, after - now);
         now = after;
     }
-    result.events = samples.count;
-    result.secs = (double)(now - began) / 1e9;
+    return NULL;
+}
+
+static void gather(struct reader *into, struct reader *from) {
+    into->events += from->events;
+    for (size_t i = 0; i < from->samples.count; i++)
+        bench_samples_add(&into->samples, (uint64_t)from->samples.at[i] * 10);
+    bench_samples_free(&from->samples);
+}
+
+/* eps is streams per second here. */
+static void print_stream_reads(struct bench *bench, const char *when, unsigned count) {
+    struct reader readers[READERS_MAX] = {0};
+    char config[128], more[64];
+    snprintf(config, sizeof config, "random streams, %s, %u reader%s", when, count,
+             count > 1 ? "s" : "");
+    struct bench_result result = result_of("streams", config);
+    uint64_t began = bench_now_ns();
+    double cpu_s = bench_cpu_s(0);
+    for (unsigned i = 0; i < count; i++) {
+        readers[i] = (struct reader){.bench = bench,
+                                     .random = bench_random(&bench->load.random),
+                                     .until_ns = began + (uint64_t)(bench->secs * 1e9)};
+        if (pthread_create(&readers[i].thread, NULL, read_streams, &readers[i]) != 0)
+            bench_die("can't start a reader");
+    }
+    for (unsigned i = 0; i < count; i++)
+        pthread_join(readers[i].thread, NULL);
+    result.secs = (double)(bench_now_ns() - began) / 1e9;
+    for (unsigned i = 1; i < count; i++)
+        gather(&readers[0], &readers[i]);
+    result.events = readers[0].samples.count;
     result.cpu_s = bench_cpu_s(0) - cpu_s;
     result.memory_mb = bench_rss_anon_mb(0);
-    result.samples = &samples;
+    result.samples = &readers[0].samples;
     snprintf(more, sizeof more, "\"unit\":\"streams\",\"events_per_s\":%.0f",
-             (double)events / result.secs);
+             (double)readers[0].events / result.secs);
     result.more = more;
     bench_print(&result);
-    bench_samples_free(&samples);
+    bench_samples_free(&readers[0].samples);
 }
 
 static void print_open(struct bench *bench, const char *config) {
@@ -360,11 +396,13 @@ static void run_growth(struct bench *bench) {
         filled = until;
         print_growth_point(bench);
     }
-    print_stream_reads(bench, "random streams, while the index settles");
+    print_stream_reads(bench, "while the index settles", 1);
+    print_stream_reads(bench, "while the index settles", READERS_MAX);
     close_store(bench->store);
     print_open(bench, "after a clean stop");
     print_full_read(bench, "read all, after growth");
-    print_stream_reads(bench, "random streams, after a full pass");
+    print_stream_reads(bench, "after a full pass", 1);
+    print_stream_reads(bench, "after a full pass", READERS_MAX);
     close_store(bench->store);
     crash_on(bench);
     print_open(bench, "after kill -9");

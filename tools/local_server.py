@@ -33,7 +33,8 @@ def command_environment(address=None):
 class Server:
     """One data directory, served by one process at a time."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, options=()):
+        self.options = list(options)
         self.data = os.path.join(directory, "data")
         self.log_path = os.path.join(directory, "server.log")
         self.ready_path = os.path.join(directory, "ready.json")
@@ -48,7 +49,7 @@ class Server:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [BINARY, "serve", "--data", self.data, "--http", self.address or "127.0.0.1:0",
-                 "--ready-file", self.ready_path],
+                 "--ready-file", self.ready_path, *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=command_environment(),
                 start_new_session=True)
         while not os.path.exists(self.ready_path):

@@ -13,8 +13,8 @@
  *     mainstem_close(store, NULL);
  *
  * Words. An *event* is an immutable fact. A *stream* is the events of one entity, with versions 0,
- * 1, 2 …; its name is "<topic>-<key>" ("order-17"), split at the first '-'. A *topic* is a family
- * of streams. A *position* is an event's place in the order of all events of the store.
+ * 1, 2 …; its name is "<topic>-<key>" ("order-17"), split at the first '-' (%2D in a topic is one).
+ * A *topic* is a family of streams. A *position* is an event's place in the order of all events.
  *
  * Promises. An append is durable when it is answered (durability `commit`, the default). Everything
  * that one append holds is there or nothing of it. Refusals tell a version that the stream really
@@ -78,7 +78,7 @@ enum mainstem_code {
     MAINSTEM_EIDCONFLICT = -7,   /* an event id was used before for something else */
     MAINSTEM_EDELETED = -8,      /* the stream was deleted */
     MAINSTEM_ETOMBSTONED = -9,   /* the stream was deleted for ever */
-    MAINSTEM_ETOOBIG = -10,      /* larger than a limit (MAINSTEM_…_MAX below) */
+    MAINSTEM_ETOOBIG = -10,      /* larger than a limit (see below, and mainstem_options) */
     MAINSTEM_ELIMIT = -11,       /* a configured number of things is reached */
     MAINSTEM_ENOSPC = -12,       /* no disk space; works again by itself once there is some */
     MAINSTEM_EUNKNOWN = -13,     /* outcome unknown: after reopening, resend with the same ids */
@@ -157,7 +157,7 @@ static inline int mainstem_is(struct mainstem_bytes bytes, const char *text) {
 /* Frees what a function says to free with it; takes NULL. */
 MAINSTEM_API_VOID void mainstem_free(void *memory);
 
-/* ---- limits ---------------------------------------------------------------------------------- */
+/* ---- limits; mainstem_options sets others for events, appends and names ---------------------- */
 
 #define MAINSTEM_EVENT_BYTES_MAX 16777216u   /* data, metadata and all other fields of an event */
 #define MAINSTEM_APPEND_BYTES_MAX 67108864u  /* all events of one append, as stored */
@@ -184,12 +184,10 @@ struct mainstem_options {
     uint32_t read_only;          /* non-zero: nothing is written, no lock is taken, appends are
                                       refused; sees what was there when it was opened */
     uint32_t buffered_writes;    /* non-zero: through the page cache instead of O_DIRECT */
-    uint64_t segment_bytes;      /* 0 = 256 MiB; 1 MiB … 1 GiB, a multiple of 4096. An append is
-                                    at most three quarters of it */
+    uint64_t segment_bytes;      /* 0 = 256 MiB; 1 MiB … 1 GiB, by 4096; appends: at most 3/4 */
     uint64_t tail_cache_bytes;   /* the newest events in memory; 0 = 64 MiB */
     uint64_t index_cache_bytes;  /* 0 = 64 MiB */
-    uint64_t head_cache_entries; /* streams whose version is in memory; 0 = 1,000,000; about 100
-                                      bytes each, at least 1024 */
+    uint64_t head_cache_entries; /* streams whose version is in memory; 0 = 1,000,000; from 1024 */
     uint64_t inflight_bytes_max; /* appends accepted and not yet answered; 0 = 256 MiB */
     uint64_t idempotence_window; /* events remembered for resends without version; 0 = 1,000,000 */
     uint32_t topics_max;         /* 0 = 10,000 */
@@ -199,7 +197,11 @@ struct mainstem_options {
     void (*on_failure)(void *context, const struct mainstem_error *error);
     /* Long work while opening: how much is done. Called by the thread that opens. */
     void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total);
-    void *context; /* for both */
+    void *context;              /* for both */
+    uint64_t event_bytes_max;   /* 0 = MAINSTEM_EVENT_BYTES_MAX; 1 KiB … 256 MiB */
+    uint64_t append_bytes_max;  /* 0 = MAINSTEM_APPEND_BYTES_MAX; 1 KiB … 512 MiB */
+    uint32_t append_events_max; /* 0 = MAINSTEM_APPEND_EVENTS_MAX; at most 1,000,000 */
+    uint32_t name_bytes_max;    /* 0 = MAINSTEM_NAME_BYTES_MAX; 36 … 4096 */
 };
 
 /* Opens the store in `directory`, which is made when it is missing; recovers what a crash left.
@@ -292,21 +294,20 @@ struct mainstem_recorded_event {
 #define MAINSTEM_EXISTS ((int64_t)-3)    /* any version, but a stream */
 
 struct mainstem_append_result {
-    int64_t
-        first_version; /* of the events appended to the (first) stream; with no events: its head */
-    int64_t version;   /* the (first) stream's last version now, -1 = no stream */
-    uint64_t position; /* of the last event appended; with no events: of the store's last event */
-    uint32_t repeated; /* non-zero: a resend, the events were there already; nothing was added */
-    uint32_t reserved; /* 0 */
+    int64_t first_version; /* of what was appended to the (first) stream; no events: its head */
+    int64_t version;       /* the (first) stream's last version now, -1 = no stream */
+    uint64_t position;     /* of the last event appended; no events: of the store's last event */
+    uint32_t repeated;     /* non-zero: a resend, the events were there already, nothing is added */
+    uint32_t reserved;     /* 0 */
 };
 
-/* Appends 1 … MAINSTEM_APPEND_EVENTS_MAX events to one stream, all or nothing; with 0 events only
- * the condition is checked. `stream` is 1 … MAINSTEM_NAME_BYTES_MAX bytes of printable UTF-8; its
- * topic is made when it is missing. ret_result may be NULL. Blocks until it is durable; many
- * threads' appends share one write.
+/* Appends 1 … append_events_max events to one stream, all or nothing; with 0 events only the
+ * condition is checked. `stream` is 1 … name_bytes_max bytes of printable UTF-8; its topic is made
+ * when it is missing. ret_result may be NULL. Blocks until it is durable; appends share writes.
  *
- * Sending the same append again (same event ids) returns the first result: with an exact version or
- * MAINSTEM_NO_STREAM at any time later, otherwise within the last `idempotence_window` events.
+ * Sending the same append again (ids, types, content types, data) returns the first result: with an
+ * exact version or MAINSTEM_NO_STREAM at any time later, otherwise within the last
+ * `idempotence_window` events.
  *
  * MAINSTEM_ECONFLICT, MAINSTEM_ETOMBSTONED, MAINSTEM_EIDCONFLICT, MAINSTEM_ETOOBIG,
  * MAINSTEM_ERESERVED (the name begins with '$'), MAINSTEM_ELIMIT (topics_max), MAINSTEM_ENOSPC;
@@ -431,8 +432,9 @@ MAINSTEM_API int mainstem_get_metadata(struct mainstem_store *store, const char 
                                        char **ret_json, int64_t *ret_version,
                                        struct mainstem_error *err);
 
-/* Keeps a snapshot of the stream's state as of stream_version (0 or more); the newest counts.
- * `snapshot` needs a type, and may say all that an event may. Blocks. Errors of mainstem_append. */
+/* Keeps a snapshot of the stream's state as of stream_version (0 or more), which it must have
+ * reached, else MAINSTEM_ECONFLICT; the newest counts. `snapshot` needs a type, and may say all an
+ * event may. Blocks. MAINSTEM_ENOTFOUND, MAINSTEM_EDELETED, and the errors of mainstem_append. */
 MAINSTEM_API int mainstem_put_snapshot(struct mainstem_store *store, const char *stream,
                                        int64_t stream_version,
                                        const struct mainstem_event *snapshot,
@@ -524,8 +526,7 @@ struct mainstem_subscription_options {
     /* Each event once, in order, without gap, old ones first and then live. Required. Not 0 ends
      * the subscription, and is told to on_end. */
     mainstem_visit_fn *on_event;
-    /* Everything there was has been handled: called once, the first time that is so. May be NULL.
-     * */
+    /* Everything there was has been handled: called once, the first time that is so. Or NULL. */
     void (*on_live)(void *context);
     /* The subscription has ended by itself: `code` is what on_event returned, or
      * MAINSTEM_ETOMBSTONED, MAINSTEM_ECLOSED (the store stopped), MAINSTEM_EIO, MAINSTEM_ECORRUPT,
@@ -596,8 +597,7 @@ typedef int mainstem_topic_fn(void *context, const struct mainstem_topic_info *t
 MAINSTEM_API int mainstem_get_topic(struct mainstem_store *store, const char *name,
                                     mainstem_topic_fn *visit, void *context,
                                     struct mainstem_error *err);
-/* All topics; those of the system too if include_system is non-zero. Returns what visit returned.
- * */
+/* All topics; those of the system too if include_system is non-zero. Returns what visit did. */
 MAINSTEM_API int mainstem_list_topics(struct mainstem_store *store, int include_system,
                                       mainstem_topic_fn *visit, void *context,
                                       struct mainstem_error *err);
@@ -612,103 +612,10 @@ MAINSTEM_API int mainstem_list_streams(struct mainstem_store *store, const char 
                                        uint64_t from, uint64_t limit, mainstem_stream_fn *visit,
                                        void *context, struct mainstem_error *err);
 
-/* ---- aggregates (pattern: event-sourced aggregate with a repository) --------------------------
- *
- * An aggregate's state is a fold of its stream's events. A command is decided on that state, and
- * the events it leads to are appended if the stream is still where the state came from; otherwise
- * state is loaded anew and the command decided again.
- *
- * docs/patterns/event-sourced-aggregate-in-c.md and examples/embed/order.c show a whole one. */
-
-struct mainstem_buffer;     /* opaque: what to_snapshot writes to */
-struct mainstem_repository; /* opaque */
-struct mainstem_aggregate;  /* opaque */
-struct mainstem_decision;   /* opaque */
-
-/* Appends bytes. */
-MAINSTEM_API int mainstem_buffer_append(struct mainstem_buffer *buffer, const void *data,
-                                        size_t size);
-
-/* The callbacks are pure functions of their arguments: no I/O, no clock, no randomness, or
- * replaying would lead elsewhere. Each that returns int returns 0, or a code of its own (best
- * positive) that becomes the result of the call that led to it. They run on the caller's thread. */
-struct mainstem_aggregate_type {
-    uint32_t struct_size;
-    uint32_t snapshot_every; /* events between snapshots; 0 = none are made */
-    const char *topic;       /* the stream of the aggregate `id` is "<topic>-<id>" */
-    size_t state_size;       /* bytes of one state, aligned for any type and zeroed before init */
-    /* A state before the first event. NULL: all zero is it. */
-    int (*init)(void *state);
-    /* Folds one event in. Types it does not know it should ignore. Required. An event that was just
-     * decided, and is not stored yet, has the position MAINSTEM_END and recorded_at_ms 0. */
-    int (*apply)(void *state, const struct mainstem_recorded_event *event);
-    /* Frees what the state refers to, not the state itself. NULL: nothing. */
-    void (*free)(void *state);
-    /* Both or none. Snapshots written under another snapshot_version are ignored: raise it when the
-     * state's shape changes. */
-    int (*to_snapshot)(const void *state, struct mainstem_buffer *out);
-    int (*from_snapshot)(void *state, struct mainstem_bytes snapshot);
-    uint32_t snapshot_version;
-    uint32_t retries_max; /* of mainstem_execute on conflicts; 0 = 10 */
-};
-
-/* A repository of one aggregate type; the type and its strings are copied. Free it before the store
- * is closed, and after its aggregates. */
-MAINSTEM_API int mainstem_repository_new(struct mainstem_store *store,
-                                         const struct mainstem_aggregate_type *type,
-                                         struct mainstem_repository **ret_repository,
-                                         struct mainstem_error *err);
-MAINSTEM_API_VOID void mainstem_repository_free(struct mainstem_repository *repository);
-
-/* Brings one aggregate's state: the newest snapshot and the events behind it. One that has no
- * events has version -1. Free with mainstem_aggregate_free. Blocks. MAINSTEM_EIO,
- * MAINSTEM_ECORRUPT, or what a callback returned. */
-MAINSTEM_API int mainstem_load(struct mainstem_repository *repository, const char *id,
-                               struct mainstem_aggregate **ret_aggregate,
-                               struct mainstem_error *err);
-/* One thread at a time per aggregate, for all of these. The state is borrowed until the next call.
- * */
-MAINSTEM_API const void *mainstem_aggregate_state(const struct mainstem_aggregate *aggregate);
-/* Of the last event that the state has seen and the store has: -1, 0, 1 … */
-MAINSTEM_API int64_t mainstem_aggregate_version(const struct mainstem_aggregate *aggregate);
-MAINSTEM_API_VOID void mainstem_aggregate_free(struct mainstem_aggregate *aggregate);
-
-/* Decides a command: looks at the state, emits events, returns 0. Or refuses it: returns a code of
- * its own, best through mainstem_refuse; what was emitted is dropped. */
-typedef int mainstem_decide_fn(const void *state, const void *command,
-                               struct mainstem_decision *decision);
-
-/* Copies the event into the decision. Ids are made where there are none. MAINSTEM_ETOOBIG. */
-MAINSTEM_API int mainstem_emit(struct mainstem_decision *decision,
-                               const struct mainstem_event *event);
-/* Returns `code` (not 0), and leaves the message for the caller's struct mainstem_error. */
-MAINSTEM_API int mainstem_refuse(struct mainstem_decision *decision, int code, const char *message);
-
-/* Decides on a loaded aggregate and applies what was emitted to its state; nothing is stored yet.
- * On failure the aggregate is as before, except when a callback failed in the middle of applying:
- * then it is only good for freeing, and every call says so with MAINSTEM_EINVAL. May be repeated
- * before saving. Returns what decide or apply returned, MAINSTEM_ETOOBIG. */
-MAINSTEM_API int mainstem_decide(struct mainstem_aggregate *aggregate, mainstem_decide_fn *decide,
-                                 const void *command, struct mainstem_error *err);
-
-/* Appends what was decided since the last save, expecting the version that was loaded or saved;
- * with nothing decided it only checks that. Makes a snapshot when one is due (its failure is no
- * failure of the save). ret_result may be NULL. Blocks. Errors of mainstem_append; after
- * MAINSTEM_ECONFLICT load anew, after MAINSTEM_EUNKNOWN reopen the store and load anew. */
-MAINSTEM_API int mainstem_save(struct mainstem_aggregate *aggregate,
-                               struct mainstem_append_result *ret_result,
-                               struct mainstem_error *err);
-
-/* The whole cycle: load, decide, save; and again from the start on a conflict, up to retries_max
- * times. A command that emits nothing appends nothing. ret_result may be NULL. Blocks. Errors of
- * mainstem_load, mainstem_decide and mainstem_save. */
-MAINSTEM_API int mainstem_execute(struct mainstem_repository *repository, const char *id,
-                                  mainstem_decide_fn *decide, const void *command,
-                                  struct mainstem_append_result *ret_result,
-                                  struct mainstem_error *err);
-
 #ifdef __cplusplus
 }
 #endif
+
+#include <mainstem/aggregate.h> /* aggregates with a repository */
 
 #endif

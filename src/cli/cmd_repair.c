@@ -16,7 +16,7 @@ static void print_repaired(struct ms_invocation *invocation, const struct ms_rep
                 (unsigned long long)r->positions_lost);
         return;
     }
-    if (r->segments_repaired + r->segments_missing == 0) {
+    if (r->segments_repaired + r->segments_missing + r->end_missing == 0) {
         fprintf(out, "nothing to repair\n");
         return;
     }
@@ -28,6 +28,11 @@ static void print_repaired(struct ms_invocation *invocation, const struct ms_rep
             dry_run ? "would be lost" : "are lost");
     if (!dry_run && r->segments_repaired > 0)
         fprintf(out, "the damaged files are kept beside them as *.damaged-<n>\n");
+    if (r->end_missing > 0)
+        fprintf(out,
+                "the index %s moved aside: it was made from %llu positions that are missing at "
+                "the end\n",
+                dry_run ? "would be" : "is", (unsigned long long)r->end_missing);
 }
 
 int ms_cmd_repair(struct ms_invocation *invocation) {
@@ -44,6 +49,8 @@ int ms_cmd_repair(struct ms_invocation *invocation) {
     struct ms_verify_options options = ms_findings_options(&findings, &offline);
     rc = ms_log_repair(&options, dry_run, SEGMENT_BYTES_MAX, &result, &error);
     ms_findings_end(&findings);
+    if (rc == 0 && !dry_run && result.end_missing > 0)
+        rc = ms_offline_discard_index(&offline, &error);
     if (rc == 0 && !dry_run)
         rc = ms_offline_restore_format(&offline, &error);
     if (rc == 0)

@@ -69,12 +69,10 @@ static int add_number(struct ms_buf *out, const char *name, int64_t value) {
     return ms_buf_printf(out, "%s\"%s\":%lld", out->len > 1 ? "," : "", name, (long long)value);
 }
 
-static int add_switch(struct ms_invocation *invocation, struct ms_buf *out, const char *option,
-                      const char *name, bool value) {
-    if (!ms_option_given(invocation, option))
+static int add_compact(struct ms_invocation *invocation, struct ms_buf *out) {
+    if (!ms_option_given(invocation, "compact"))
         return 0;
-    return ms_buf_printf(out, "%s\"%s\":%s", out->len > 1 ? "," : "", name,
-                         value ? "true" : "false");
+    return ms_buf_printf(out, "%s\"compact\":true", out->len > 1 ? "," : "");
 }
 
 static int add_partitions(struct ms_invocation *invocation, struct ms_buf *out,
@@ -139,9 +137,7 @@ static int make_settings(struct ms_invocation *invocation, struct ms_buf *out,
     if (rc == 0)
         rc = add_compression(invocation, out);
     if (rc == 0)
-        rc = add_switch(invocation, out, "compact", "compact", true);
-    if (rc == 0)
-        rc = add_switch(invocation, out, "no-streams", "streams", false);
+        rc = add_compact(invocation, out);
     if (rc == 0)
         rc = add_required(invocation, out);
     return rc == 0 ? ms_buf_append_u8(out, '}') : rc;

@@ -76,7 +76,6 @@ static const struct ms_option topic_create_options[] = {
     {"retention-bytes", "SIZE|unlimited", "how much is kept"},
     {"compact", NULL, "keep the newest record of each key"},
     {"compression", "none|gzip|snappy|lz4|zstd", "of stored batches"},
-    {"no-streams", NULL, "do not index records by key as streams"},
     {"require-source", NULL, "refuse events without source"},
     {"require-correlation-id", NULL, "refuse events without correlation_id"},
     END,

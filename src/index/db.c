@@ -287,8 +287,8 @@ static int open_database(struct ms_index_db *db, const struct ms_uuid *store_uui
     return read_meta(db, store_uuid, ret_applied, err);
 }
 
-int ms_index_db_open(const struct ms_index_options *options, struct ms_index_db **ret_db,
-                     uint64_t *ret_applied, struct ms_error *err) {
+static int db_new(const struct ms_index_options *options, struct ms_index_db **ret_db,
+                  struct ms_error *err) {
     struct ms_index_db *db = ms_calloc(1, sizeof *db);
     char *dir = ms_alloc_strdup(ms_bytes_cstr(options->dir ? options->dir : "/index"));
     if (!db || !dir) {
@@ -300,13 +300,52 @@ int ms_index_db_open(const struct ms_index_options *options, struct ms_index_db 
     db->dir = dir;
     db->in_memory = !options->dir;
     make_objects(db, options->block_cache_bytes);
-    int rc = open_database(db, &options->store_uuid, ret_applied, err);
+    *ret_db = db;
+    return 0;
+}
+
+int ms_index_db_open(const struct ms_index_options *options, struct ms_index_db **ret_db,
+                     uint64_t *ret_applied, struct ms_error *err) {
+    struct ms_index_db *db;
+    int rc = db_new(options, &db, err);
+    if (rc)
+        return rc;
+    rc = open_database(db, &options->store_uuid, ret_applied, err);
     if (rc) {
         ms_index_db_close(db);
         return rc;
     }
     *ret_db = db;
     return 0;
+}
+
+static int check_there(const struct ms_index_options *options, struct ms_error *err) {
+    char path[MS_PATH_MAX];
+    struct ms_file *file;
+    if (ms_path_join(path, options->dir, "CURRENT") != 0)
+        return ms_error_set(err, MS_EINVAL, "index: path too long");
+    int rc = ms_vfs_open(options->env->vfs, path, MS_OPEN_READ, &file, err);
+    if (rc == 0)
+        ms_file_close(file);
+    return rc;
+}
+
+/* RocksDB keeps a log of its own also where it only reads, unless it has no place for it. */
+int ms_index_db_peek(const struct ms_index_options *options, uint64_t *ret_applied,
+                     struct ms_error *err) {
+    struct ms_index_db *db;
+    int rc = check_there(options, err);
+    if (rc == 0)
+        rc = db_new(options, &db, err);
+    if (rc)
+        return rc;
+    char *message = NULL;
+    rocksdb_options_set_db_log_dir(db->options, "/dev/null");
+    db->db = rocksdb_open_for_read_only(db->options, db->dir, 0, &message);
+    rc = message ? fail(message, "looking into it", err)
+                 : read_meta(db, &options->store_uuid, ret_applied, err);
+    ms_index_db_close(db);
+    return rc;
 }
 
 /* The directory that holds `path`. */

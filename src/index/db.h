@@ -37,6 +37,9 @@ struct ms_index_db {
  * can't be used and should be moved aside; MS_EIO, MS_ENOSPC, MS_ENOMEM, MS_ELOCKED. */
 int ms_index_db_open(const struct ms_index_options *options, struct ms_index_db **ret_db,
                      uint64_t *ret_applied, struct ms_error *err) MS_MUST_CHECK;
+/* Reads what a database on disk is applied to and leaves it as it is; see ms_index_peek. */
+int ms_index_db_peek(const struct ms_index_options *options, uint64_t *ret_applied,
+                     struct ms_error *err) MS_MUST_CHECK;
 void ms_index_db_close(struct ms_index_db *db); /* takes NULL */
 /* Renames the directory to "<dir>.damaged-<n>"; nothing to do when it isn't there. */
 int ms_index_db_move_aside(const struct ms_index_options *options, struct ms_error *err)

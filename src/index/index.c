@@ -88,6 +88,11 @@ int ms_index_open(const struct ms_index_options *options, struct ms_index **ret_
     return 0;
 }
 
+int ms_index_peek(const struct ms_index_options *options, uint64_t *ret_applied,
+                  struct ms_error *err) {
+    return ms_index_db_peek(options, ret_applied, err);
+}
+
 int ms_index_discard(const struct ms_index_options *options, struct ms_error *err) {
     return ms_index_db_move_aside(options, err);
 }

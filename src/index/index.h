@@ -99,6 +99,11 @@ struct ms_index_fact {
  * then 0. MS_EIO, MS_ENOMEM, MS_ENOSPC, MS_ELOCKED. */
 int ms_index_open(const struct ms_index_options *options, struct ms_index **ret_index,
                   uint64_t *ret_applied, struct ms_error *err) MS_MUST_CHECK;
+/* What an index on disk is applied to, without opening or changing it (nor locking: it may be open
+ * elsewhere, then the answer is a lower bound). MS_ENOTFOUND: there is none. MS_ECORRUPT: it can't
+ * be read, or is of another store or format. MS_EIO, MS_ENOMEM. */
+int ms_index_peek(const struct ms_index_options *options, uint64_t *ret_applied,
+                  struct ms_error *err) MS_MUST_CHECK;
 /* Moves the directory of a closed index aside as a damaged one, so that it can be opened anew and
  * empty: for an index that is ahead of its log. Nothing to do when there is none. MS_EIO. */
 int ms_index_discard(const struct ms_index_options *options, struct ms_error *err) MS_MUST_CHECK;

@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "lib/lib.h"
 
-#define DECISION_BYTES_MAX ((size_t)128 << 20)
+#define DECISION_BYTES_MAX(limits) (2 * (limits)->append_bytes_max + ((size_t)1 << 20))
 
 /* ---- decisions ---- */
 
@@ -20,7 +20,7 @@ void ms_lib_decision_deinit(struct mainstem_decision *decision) {
 }
 
 static int make_place(struct mainstem_decision *decision) {
-    if (decision->count == MAINSTEM_APPEND_EVENTS_MAX)
+    if (decision->count == decision->store->limits.append_events_max)
         return MS_ETOOBIG;
     if (decision->count < decision->capacity)
         return 0;
@@ -36,7 +36,7 @@ static int make_place(struct mainstem_decision *decision) {
 static int copy_field(struct mainstem_decision *decision, struct mainstem_bytes *field) {
     if (field->data == NULL)
         return 0;
-    if (field->size > MAINSTEM_EVENT_BYTES_MAX)
+    if (field->size > decision->store->limits.event_bytes_max)
         return MS_ETOOBIG;
     void *copy = ms_arena_alloc(&decision->arena, field->size);
     if (copy == NULL)
@@ -99,7 +99,7 @@ int mainstem_emit(struct mainstem_decision *decision, const struct mainstem_even
     if (decision == NULL || event == NULL || event->type.data == NULL)
         return MS_EINVAL;
     if (decision->arena.max == 0)
-        ms_arena_init(&decision->arena, DECISION_BYTES_MAX);
+        ms_arena_init(&decision->arena, DECISION_BYTES_MAX(&decision->store->limits));
     struct mainstem_event copy = *event;
     int rc = make_place(decision);
     if (rc == 0)

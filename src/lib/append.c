@@ -23,17 +23,21 @@ struct request {
     struct ms_arena arena;
     _Alignas(MS_ARENA_ALIGNMENT) uint8_t memory[REQUEST_BYTES];
     struct ms_append_request lower;
+    size_t events_max;
 };
 
-static int take_part(const struct mainstem_part *from, struct ms_arena *arena,
+static int take_part(struct request *request, const struct mainstem_part *from,
                      struct ms_append_part *part, struct mainstem_error *err) {
     if (from->stream == NULL)
         return ms_lib_fail(err, MS_EINVAL, "no stream is named");
+    if (from->event_count > request->events_max)
+        return ms_lib_fail(err, MS_ETOOBIG, "%zu events in one append, the limit is %zu",
+                           from->event_count, request->events_max);
     part->stream = ms_bytes_cstr(from->stream);
     part->count = from->event_count;
     int rc = ms_lib_condition(from->expected_version, &part->condition, err);
     if (rc == 0)
-        rc = ms_lib_events(from->events, from->event_count, arena, &part->events, err);
+        rc = ms_lib_events(from->events, from->event_count, &request->arena, &part->events, err);
     return rc;
 }
 
@@ -48,7 +52,7 @@ static int take_parts(struct request *request, const struct mainstem_append_requ
     if (parts == NULL)
         return ms_lib_fail(err, MS_ENOMEM, "no memory for an append");
     for (size_t i = 0; i < from->part_count; i++) {
-        int rc = take_part(&from->parts[i], &request->arena, &parts[i], err);
+        int rc = take_part(request, &from->parts[i], &parts[i], err);
         if (rc != 0) {
             if (err != NULL)
                 err->failed = (uint32_t)i;
@@ -100,9 +104,10 @@ static int take_queries(struct request *request, const struct mainstem_append_re
     return 0;
 }
 
-static int request_init(struct request *request, const struct mainstem_append_request *from,
-                        struct mainstem_error *err) {
+static int request_init(struct request *request, const struct mainstem_store *store,
+                        const struct mainstem_append_request *from, struct mainstem_error *err) {
     request->lower = (struct ms_append_request){0};
+    request->events_max = store->limits.append_events_max;
     ms_arena_init_over(&request->arena, request->memory, sizeof request->memory, ARENA_BYTES_MAX);
     int rc = take_parts(request, from, err);
     if (rc == 0)
@@ -186,7 +191,7 @@ static int append_async(struct mainstem_store *store, const struct mainstem_appe
     struct ms_error error = {0};
     int rc = from->wait != 0 ? ms_lib_enter_blocking(store, err) : ms_lib_enter(store, err);
     if (rc == 0)
-        rc = request_init(&request, from, err);
+        rc = request_init(&request, store, from, err);
     if (rc != 0)
         return rc;
     request.lower.wait = from->wait != 0;
@@ -238,7 +243,7 @@ static int append_and_wait(struct mainstem_store *store, const struct mainstem_a
     struct ms_append_result result = {0};
     int rc = ms_lib_enter_blocking(store, err);
     if (rc == 0)
-        rc = request_init(&request, from, err);
+        rc = request_init(&request, store, from, err);
     if (rc != 0)
         return rc;
     request.lower.wait = true;

@@ -200,9 +200,6 @@ int ms_lib_events(const struct mainstem_event *events, size_t count, struct ms_a
                   const struct ms_event **ret_events, struct mainstem_error *err) {
     if (count > 0 && events == NULL)
         return ms_lib_fail(err, MS_EINVAL, "%zu events, but no array of them", count);
-    if (count > MAINSTEM_APPEND_EVENTS_MAX)
-        return ms_lib_fail(err, MS_ETOOBIG, "%zu events in one append, the limit is %u", count,
-                           MAINSTEM_APPEND_EVENTS_MAX);
     struct ms_event *taken = ms_arena_alloc(arena, count * sizeof *taken);
     if (taken == NULL)
         return ms_lib_fail(err, MS_ENOMEM, "no memory for %zu events", count);

@@ -22,9 +22,14 @@
 #include "mainstem/mainstem.h"
 #include "store/store.h"
 
+/* What struct mainstem_options may raise the limits of the same names to. */
+#define MS_LIB_EVENT_BYTES_MAX ((uint64_t)256 << 20)
+#define MS_LIB_APPEND_EVENTS_MAX 1000000u
+
 struct mainstem_store {
     struct ms_store *store;
     const struct ms_env *env;
+    struct ms_event_limits limits;
     void (*on_failure)(void *context, const struct mainstem_error *error);
     void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *context;

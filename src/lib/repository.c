@@ -12,7 +12,7 @@
 #include "base/alloc.h"
 #include "lib/lib.h"
 
-#define SNAPSHOT_BYTES_MAX ((size_t)MAINSTEM_EVENT_BYTES_MAX)
+#define SNAPSHOT_BYTES_MAX ((size_t)MS_LIB_EVENT_BYTES_MAX) /* as stored under any limit */
 #define RETRIES_DEFAULT 10u
 
 /* ---- repositories ---- */
@@ -20,11 +20,13 @@
 static int check_type(const struct mainstem_aggregate_type *type, struct mainstem_error *err) {
     if (type->topic == NULL || type->apply == NULL || type->state_size == 0)
         return ms_lib_fail(err, MS_EINVAL, "an aggregate type needs topic, apply and state_size");
-    size_t len = strlen(type->topic);
-    if (len == 0 || len > MAINSTEM_TOPIC_NAME_BYTES_MAX || strchr(type->topic, '-') != NULL)
-        return ms_lib_fail(err, MS_EINVAL,
-                           "aggregate type: '%.80s' can't be its topic: 1 to %u bytes without '-'",
-                           type->topic, MAINSTEM_TOPIC_NAME_BYTES_MAX);
+    struct ms_buf name;
+    ms_buf_init(&name, 4096);
+    int rc = ms_store_stream_name(ms_bytes_cstr(type->topic), MS_BYTES_LITERAL(""), &name, NULL);
+    ms_buf_deinit(&name);
+    if (rc != 0)
+        return ms_lib_fail(err, rc, "aggregate type: '%.80s' can't be its topic: 1 to %u of %s",
+                           type->topic, MAINSTEM_TOPIC_NAME_BYTES_MAX, "[A-Za-z0-9._-]");
     if ((type->to_snapshot == NULL) != (type->from_snapshot == NULL))
         return ms_lib_fail(err, MS_EINVAL, "to_snapshot and from_snapshot go together");
     if (type->snapshot_every > 0 && type->to_snapshot == NULL)
@@ -87,12 +89,14 @@ static int clear_state(struct mainstem_aggregate *aggregate) {
 
 static int name_stream(struct mainstem_aggregate *aggregate, const char *id) {
     const char *topic = aggregate->repository->type.topic;
-    size_t size = strlen(topic) + 1 + strlen(id) + 1;
+    size_t size = 3 * strlen(topic) + 1 + strlen(id) + 1, at = 0;
     aggregate->stream = ms_alloc(size);
     if (aggregate->stream == NULL)
         return MS_ENOMEM;
-    snprintf(aggregate->stream, size, "%s-%s", topic, id);
-    aggregate->key = aggregate->stream + strlen(topic) + 1;
+    for (const char *c = topic; *c != 0; c++)
+        at += (size_t)snprintf(aggregate->stream + at, size - at, *c == '-' ? "%%2D" : "%c", *c);
+    snprintf(aggregate->stream + at, size - at, "-%s", id);
+    aggregate->key = aggregate->stream + at + 1;
     return 0;
 }
 
@@ -200,7 +204,7 @@ void ms_lib_snapshot_if_due(struct mainstem_aggregate *aggregate) {
     if (type->snapshot_every == 0 ||
         aggregate->version - aggregate->snapshot_version < (int64_t)type->snapshot_every)
         return;
-    ms_buf_init(&buffer.bytes, SNAPSHOT_BYTES_MAX);
+    ms_buf_init(&buffer.bytes, repository->store->limits.event_bytes_max);
     /* An empty snapshot has data too, so that it is told from none. */
     if (type->to_snapshot(aggregate->state, &buffer) == 0) {
         struct ms_event event = {

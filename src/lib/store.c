@@ -63,13 +63,35 @@ int ms_lib_enter_blocking(struct mainstem_store *store, struct mainstem_error *e
 
 /* ---- opening ---- */
 
+/* The same bounds as the server's settings limits.… have, but that the ids which are made for
+ * decisions must be names. */
+static int check_limits(const struct mainstem_options *options, struct mainstem_error *err) {
+    const struct {
+        const char *name;
+        uint64_t value, min, max;
+    } limits[] = {
+        {"event_bytes_max", options->event_bytes_max, 1024, MS_LIB_EVENT_BYTES_MAX},
+        {"append_bytes_max", options->append_bytes_max, 1024, (uint64_t)512 << 20},
+        {"append_events_max", options->append_events_max, 1, MS_LIB_APPEND_EVENTS_MAX},
+        {"name_bytes_max", options->name_bytes_max, MS_UUID_TEXT_LEN, 4096},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        if (limits[i].value != 0 &&
+            (limits[i].value < limits[i].min || limits[i].value > limits[i].max))
+            return ms_lib_fail(err, MS_EINVAL, "options: %s is %llu, it may be %llu to %llu",
+                               limits[i].name, (unsigned long long)limits[i].value,
+                               (unsigned long long)limits[i].min,
+                               (unsigned long long)limits[i].max);
+    return 0;
+}
+
 static int check_options(const struct mainstem_options *options, struct mainstem_error *err) {
     if (options->durability > MAINSTEM_DURABILITY_OS)
         return ms_lib_fail(err, MS_EINVAL, "options: durability %u is none", options->durability);
     if (options->topic_partitions > PARTITIONS_MAX)
         return ms_lib_fail(err, MS_EINVAL, "options: %u partitions, the limit is %u",
                            options->topic_partitions, PARTITIONS_MAX);
-    return 0;
+    return check_limits(options, err);
 }
 
 #define TAKE(to, from)                                                                             \
@@ -96,6 +118,10 @@ static struct ms_store_options store_options(const struct mainstem_options *from
     TAKE(options.idempotence_window, from->idempotence_window);
     TAKE(options.topics_max, from->topics_max);
     TAKE(options.topic_partitions, from->topic_partitions);
+    TAKE(options.limits.event_bytes_max, from->event_bytes_max);
+    TAKE(options.limits.append_bytes_max, from->append_bytes_max);
+    TAKE(options.limits.append_events_max, from->append_events_max);
+    TAKE(options.limits.name_bytes_max, from->name_bytes_max);
     options.index_in_memory = store->env != ms_env_system(); /* RocksDB knows only the real one */
     options.on_failure = store_failed;
     options.on_progress = store_progress;
@@ -124,6 +150,7 @@ int ms_lib_open(const char *directory, const struct mainstem_options *options,
     pthread_mutex_init(&store->lock, NULL);
     struct ms_error error = {0};
     struct ms_store_options lower = store_options(&given, directory, store);
+    store->limits = lower.limits;
     rc = ms_store_open(&lower, &store->store, &error);
     if (rc != 0) {
         pthread_mutex_destroy(&store->lock);

@@ -12,7 +12,7 @@
  *     8    2 format           MS_BLOCK_FORMAT; a newer one is refused with a sentence
  *    10 2 flags 1 os: not synced when it was acknowledged · 2 mark: no entries, written
  *                             after recovery · 4 clean: a mark of a clean stop · 8 footer ·
- *                             16 rewritten by the scavenger
+ *                             16 rewritten by the scavenger. A footer's os is the last block's
  *    12    4 header crc       CRC-32C of the 128 bytes with this field zero
  *    16   16 store uuid
  *    32    4 shard

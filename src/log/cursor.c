@@ -6,9 +6,9 @@
  * is verified, the entry's checksum and the batch's; what comes from the tail cache was never away.
  *
  * A checksum can't tell that a whole block stands where another one belongs (a misdirected write),
- * so the order is verified too: in a segment as it was first written each entry begins where the one
- * before it ended and the blocks reach to the segment's end; in a rewritten one, where positions
- * have gaps, positions rise and each block stands where the anchors say it does.
+ * so the order is verified too: in a segment as it was first written each entry begins where the
+ * one before it ended and the blocks reach to the segment's end; in a rewritten one, where
+ * positions have gaps, positions rise and each block stands where the anchors say it does.
  */
 #include "base/endian.h"
 #include "log/frame.h"

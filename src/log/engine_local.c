@@ -3,7 +3,9 @@
  *
  * `durability: commit` with direct writes: one O_DIRECT|O_DSYNC write for all blocks of a group
  * that are neighbours in one segment. With buffered writes: write, then fdatasync. `durability:
- * os`: a buffered write and no sync. Committer's thread only.
+ * os`: a buffered write and no sync, but for marks: before anything is acknowledged that a power
+ * cut may take, the log says durably that it is such a log (recovery.h, row 11). Committer's thread
+ * only.
  */
 #include "base/alloc.h"
 #include "log/internal.h"
@@ -60,10 +62,12 @@ static int write_neighbours(struct ms_log *log, struct ms_log_block *first,
     struct ms_iovec iov[IOV_MAX_BLOCKS];
     int count = 0;
     struct ms_log_block *block = first;
+    bool sync = log->options.durability == MS_DURABILITY_COMMIT;
     for (; block != NULL && block->segment == segment && count < IOV_MAX_BLOCKS;
          block = block->next) {
         const uint8_t *data = block->data;
         size_t len = (size_t)ms_block_padded(block->len);
+        sync |= (block->flags & MS_BLOCK_MARK) != 0;
         struct ms_iovec *last = count > 0 ? &iov[count - 1] : NULL;
         if (last != NULL && (const uint8_t *)last->data + last->len == data)
             last->len += len;
@@ -74,8 +78,9 @@ static int write_neighbours(struct ms_log *log, struct ms_log_block *first,
     int rc = prepare_segment(log, segment, err);
     if (rc == 0)
         rc = ms_file_writev(segment->writer, first->offset, iov, count, err);
-    bool synced_by_write = atomic_load(&log->direct);
-    if (rc == 0 && log->options.durability == MS_DURABILITY_COMMIT && !synced_by_write)
+    bool synced_by_write =
+        log->options.durability == MS_DURABILITY_COMMIT && atomic_load(&log->direct);
+    if (rc == 0 && sync && !synced_by_write)
         rc = ms_file_sync(segment->writer, err);
     return rc;
 }

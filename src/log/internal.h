@@ -116,9 +116,9 @@ struct ms_log {
     struct ms_segment *to_seal[MS_LOG_TO_SEAL_MAX];
     size_t to_seal_count;
     bool no_space;
-    int64_t warned_us;     /* of little free space */
-    bool hungry;           /* somebody waits for room: fill without pauses */
-    uint64_t hungry_bytes; /* the most that anybody who waits needs; while hungry */
+    int64_t warned_us; /* of little free space */
+    bool hungry;       /* somebody waits for room: fill without pauses */
+    uint64_t wanted;   /* and for how much of it, from the active segment's next block on */
     _Atomic(bool) direct;
 
     _Atomic(uint64_t) end; /* readers see below it */

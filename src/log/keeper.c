@@ -180,9 +180,8 @@ struct chore {
 static struct chore next_chore(struct ms_log *log) {
     struct ms_segment *active = log->active;
     uint64_t ready = atomic_load(&active->ready_bytes);
-    /* Who waits may need more than that in one piece. */
-    uint64_t wanted = log->hungry ? log->hungry_bytes : 0;
-    uint64_t ahead = log->active_offset + (wanted > FILL_AHEAD_BYTES ? wanted : FILL_AHEAD_BYTES);
+    uint64_t most = log->wanted > FILL_AHEAD_BYTES ? log->wanted : FILL_AHEAD_BYTES;
+    uint64_t ahead = log->active_offset + most;
     ahead = ahead < active->bytes_max ? ahead : active->bytes_max;
     bool active_wants =
         ready < ahead && (log->hungry || ready < log->active_offset + FILL_AHEAD_BYTES / 2);
@@ -257,8 +256,10 @@ bool ms_keeper_step(struct ms_log *log) {
     ms_segment_unref(held);
     pthread_mutex_lock(&log->mutex);
     bool filling = chore.kind != CHORE_NONE && chore.kind != CHORE_SEAL;
-    if (filling || chore.kind == CHORE_NONE)
+    if (filling || chore.kind == CHORE_NONE) {
         log->hungry = false;
+        log->wanted = 0;
+    }
     if (filling) {
         /* Any failure to prepare space is treated as "no space now": nothing acknowledged depends
          * on it. */

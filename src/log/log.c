@@ -361,6 +361,9 @@ void ms_log_info(struct ms_log *log, struct ms_log_info *ret_info) {
         .failed = atomic_load(&log->failed),
         .direct = atomic_load(&log->direct),
     };
+    pthread_rwlock_rdlock(&log->tail.lock);
+    info.tail_bytes = log->tail.bytes;
+    pthread_rwlock_unlock(&log->tail.lock);
     pthread_mutex_lock(&log->mutex);
     info.sequence = log->next_sequence;
     info.refusing_appends = log->no_space;

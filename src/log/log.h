@@ -64,6 +64,9 @@ struct ms_log_options {
     uint64_t segment_bytes;
     size_t append_bytes_max; /* of one admission; must fit a segment */
     size_t tail_cache_bytes;
+    /* Derived state has seen events below it, so they were durable once, and opening a log that
+     * ends before it is refused (recovery.h, row 11); 0: nothing is known. */
+    uint64_t known_end;
 
     void *context;
     /* The tickets' blocks are durable; called in log order, before readers can see them. From the
@@ -142,6 +145,7 @@ struct ms_log_info {
     bool failed;
     bool direct;
     uint64_t pending_bytes;
+    uint64_t tail_bytes; /* of the blocks in the tail cache */
 };
 void ms_log_info(struct ms_log *log, struct ms_log_info *ret_info);
 int ms_log_metrics(struct ms_log *log, struct ms_buf *out) MS_MUST_CHECK;

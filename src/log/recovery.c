@@ -24,6 +24,10 @@ static bool found_rewritten(const struct ms_recovery_evidence *e, uint64_t expec
 static bool found_later_durable(const struct ms_recovery_evidence *e, uint64_t expected) {
     return e->blocks && e->synced_through > expected;
 }
+static bool found_missing(const struct ms_recovery_evidence *e, uint64_t expected) {
+    (void)expected;
+    return e->missing;
+}
 static bool found_bytes(const struct ms_recovery_evidence *e, uint64_t expected) {
     (void)expected;
     return e->bytes || e->blocks;
@@ -39,8 +43,8 @@ static const struct {
     enum ms_recovery_verdict verdict;
 } decision_table[] = {
     {found_newer_format, MS_RECOVERY_REFUSE},  {found_rewritten, MS_RECOVERY_DAMAGE},
-    {found_later_durable, MS_RECOVERY_DAMAGE}, {found_bytes, MS_RECOVERY_TORN},
-    {found_nothing, MS_RECOVERY_END},
+    {found_later_durable, MS_RECOVERY_DAMAGE}, {found_missing, MS_RECOVERY_DAMAGE},
+    {found_bytes, MS_RECOVERY_TORN},           {found_nothing, MS_RECOVERY_END},
 };
 
 enum ms_recovery_verdict ms_recovery_decide(const struct ms_recovery_evidence *evidence,
@@ -59,6 +63,7 @@ struct chain {
     struct ms_hash128 hash;
     uint32_t epoch;
     int64_t commit_time_ms;
+    bool os;       /* the last block may have been acknowledged before it was durable */
     bool anchored; /* false before the first block of all: sequence and hash are taken from it */
 };
 
@@ -153,6 +158,7 @@ static int scan_block(struct scan *scan, struct chain *chain, struct ms_error *e
     chain->position = header.first_position + header.record_count;
     chain->epoch = header.epoch;
     chain->commit_time_ms = header.commit_time_ms;
+    chain->os = (header.flags & MS_BLOCK_OS) != 0;
     chain->anchored = true;
     scan->log->clean_start = (header.flags & MS_BLOCK_CLEAN) != 0;
     scan->offset += ms_block_padded(header.length);
@@ -273,6 +279,7 @@ static int scan_segment(struct recovery *recovery, struct ms_segment *segment,
     segment->last_hash = recovery->chain.hash;
     segment->last_commit_time_ms = recovery->chain.commit_time_ms;
     segment->last_epoch = recovery->chain.epoch;
+    segment->last_os = recovery->chain.os;
     return 0;
 }
 
@@ -315,6 +322,7 @@ static void take_sealed(struct recovery *recovery, const struct ms_segment *segm
         .hash = segment->last_hash,
         .epoch = segment->last_epoch,
         .commit_time_ms = segment->last_commit_time_ms,
+        .os = segment->last_os,
         .anchored = true,
     };
     recovery->log->clean_start = false;
@@ -355,11 +363,35 @@ static int set_aside(const struct recovery *recovery, uint64_t first_position,
     return rc != 0 ? rc : ms_vfs_rename(log->env->vfs, from, to, err);
 }
 
-/* Rows 1 to 5 for the segment where the chain ended; `later` names follow it. */
+static bool misses(const struct recovery *recovery) {
+    return ms_recovery_misses(recovery->chain.position, recovery->chain.os,
+                              recovery->log->options.known_end);
+}
+
+/* Row 11. `segment`: the last that the chain reaches into; NULL: there is none. */
+static int missing(const struct recovery *recovery, const struct ms_segment *segment,
+                   struct ms_error *err) {
+    char place[MS_SEGMENT_NAME_LEN + 48] = "";
+    if (segment != NULL) {
+        char name[MS_SEGMENT_NAME_LEN + 1];
+        ms_segment_name(segment->first_position, name);
+        snprintf(place, sizeof place, ", byte %llu of %s",
+                 (unsigned long long)atomic_load(&segment->end_offset), name);
+    }
+    return ms_error_set(err, MS_ECORRUPT,
+                        "the log ends at position %llu%s, but the index beside it was made from "
+                        "events up to %llu: acknowledged events are missing in %s. Nothing was "
+                        "changed; see `mainstem verify` and `mainstem repair`",
+                        (unsigned long long)recovery->chain.position, place,
+                        (unsigned long long)recovery->log->options.known_end - 1,
+                        recovery->log->dir);
+}
+
+/* Rows 1 to 5, 10 and 11 for the segment where the chain ended; `later` names follow it. */
 static int judge_end(struct recovery *recovery, struct ms_segment *segment, size_t later,
                      struct ms_error *err) {
     struct ms_log *log = recovery->log;
-    struct ms_recovery_evidence evidence = {0};
+    struct ms_recovery_evidence evidence = {.missing = misses(recovery)};
     uint64_t offset = atomic_load(&segment->end_offset);
     int rc = probe(log, segment, offset, &evidence, err);
     for (size_t i = later; rc == 0 && i < recovery->name_count; i++) {
@@ -377,6 +409,10 @@ static int judge_end(struct recovery *recovery, struct ms_segment *segment, size
         return ms_error_set(err, MS_EFORMAT,
                             "segment %s was written by a newer version of Mainstem", segment->path);
     case MS_RECOVERY_DAMAGE:
+        /* Rows 3 and 10 say more precisely where. */
+        evidence.missing = false;
+        if (ms_recovery_decide(&evidence, recovery->chain.sequence) != MS_RECOVERY_DAMAGE)
+            return missing(recovery, segment, err);
         return damaged(segment, offset, "later blocks prove that acknowledged data stood here",
                        err);
     case MS_RECOVERY_TORN:
@@ -479,8 +515,11 @@ static int walk(struct recovery *recovery, struct ms_error *err) {
         if (rc == 0)
             rc = recover_segment(recovery, i, &end, err);
     }
+    struct ms_segment *segment =
+        log->segment_count > 0 ? log->segments[log->segment_count - 1] : NULL;
+    if (rc == 0 && !end && misses(recovery))
+        rc = missing(recovery, segment, err);
     if (rc == 0 && end) {
-        struct ms_segment *segment = log->segments[log->segment_count - 1];
         if (atomic_load(&segment->epoch_count) + 1 < MS_SEGMENT_EPOCHS_MAX)
             log->active = ms_segment_ref(segment);
         else

@@ -22,11 +22,16 @@
  *    9 S is the last block's segment and sealed END: begin a new segment
  *   10   a block that was written anew: such a segment was whole, with a footer,  DAMAGE
  *        before it got its name
+ *   11   whatever, when derived state has seen events behind X, and the last     DAMAGE
+ *        block is no `os` one (a power cut may take the end of such a log)
+ *
+ * Row 11 also holds where no segment is left, and where all are sealed. It comes before rows 1, 4,
+ * 5 and 9, and before anything is written.
  *
  * Nothing is deleted: a cut shortens the file S to X (what was behind was never acknowledged);
  * later segments that hold only such blocks are renamed to <name>.torn-<epoch>. Known limit: damage
- * to the very last block before an unclean stop looks like a torn tail; a mark after it (written at
- * every clean stop and after every recovery) removes the doubt.
+ * to the very last block before an unclean stop looks like a torn tail when the index has not seen
+ * it yet; a mark after it (written at every clean stop and after every recovery) removes the doubt.
  *
  * Everything kept is synced before it is served. One thread, before the log is shared.
  */
@@ -41,15 +46,22 @@ enum ms_recovery_verdict {
     MS_RECOVERY_REFUSE,
 };
 
-/* What was found behind the end of the chain. */
+/* What was found behind the end of the chain, and what is known about it. */
 struct ms_recovery_evidence {
     bool bytes; /* anything but zeros */
     bool newer_format;
     bool rewritten;          /* blocks that the scavenger or repair wrote */
     bool blocks;             /* whole block headers of this shard */
     uint64_t synced_through; /* the highest that any of them says */
+    bool missing;            /* ms_recovery_misses */
 };
 
-/* The decision table's rows 1 to 4 and 10, as data and in order; expected = n above. */
+/* Row 11: a chain that ends at `end`, and not with an `os` block, lacks what was seen below
+ * `known_end`. */
+static inline bool ms_recovery_misses(uint64_t end, bool last_os, uint64_t known_end) {
+    return end < known_end && !last_os;
+}
+
+/* The decision table's rows 1 to 4, 10 and 11, as data and in order; expected = n above. */
 enum ms_recovery_verdict ms_recovery_decide(const struct ms_recovery_evidence *evidence,
                                             uint64_t expected);

@@ -184,6 +184,7 @@ static void go_on_behind(struct repair *r, const struct ms_segment_end *end) {
         .hash = end->last_hash,
         .epoch = end->last_epoch,
         .commit_time_ms = end->last_commit_time_ms,
+        .os = end->last_os,
     };
 }
 
@@ -210,6 +211,7 @@ static int fill_hole(struct repair *r, size_t index, struct ms_error *err) {
         .last_sequence = first.sequence,
         .last_commit_time_ms = r->chain.commit_time_ms,
         .last_epoch = r->chain.epoch,
+        .last_os = r->chain.os,
     };
     first.segment = from;
     snprintf(text, sizeof text, "the segment is missing: events %llu to %llu are lost",
@@ -252,6 +254,7 @@ static int plan_end(const struct repair *r, size_t index, const struct ms_survey
                                    ? survey->commit_time_seen_ms
                                    : first->commit_time_ms,
         .last_epoch = (uint32_t)at_least(survey->epoch_seen, r->chain.epoch),
+        .last_os = survey->chain.os,
     };
     return end_at(r, index + 1, ret_end, err);
 }
@@ -316,6 +319,7 @@ static int repair_segment(struct repair *r, size_t index, bool *ret_end, struct 
         r->chain = survey.chain;
         break;
     case MS_SURVEY_END: /* recovery cuts what is torn */
+        r->chain = survey.chain;
         *ret_end = true;
         break;
     case MS_SURVEY_DAMAGED:
@@ -323,6 +327,17 @@ static int repair_segment(struct repair *r, size_t index, bool *ret_end, struct 
         break;
     }
     return rc;
+}
+
+static void count_missing_end(struct repair *r, uint64_t last_segment) {
+    char text[MS_SURVEY_MISSING_TEXT];
+    uint64_t end = r->chain.position, known_end = r->options->known_end;
+    if (!ms_recovery_misses(end, r->chain.os, known_end))
+        return;
+    ms_survey_missing_text(end, known_end, text);
+    tell(r, last_segment, text);
+    r->result.end_missing = known_end - end;
+    r->result.positions_lost += known_end - end;
 }
 
 int ms_log_repair(const struct ms_verify_options *options, bool dry_run, uint64_t segment_bytes,
@@ -338,6 +353,8 @@ int ms_log_repair(const struct ms_verify_options *options, bool dry_run, uint64_
     bool end = false;
     for (size_t i = 0; rc == 0 && !end && i < r.list.count; i++)
         rc = repair_segment(&r, i, &end, err);
+    if (rc == 0)
+        count_missing_end(&r, r.list.count > 0 ? r.list.names[r.list.count - 1] : 0);
     ms_survey_list_free(&r.list);
     if (rc == 0)
         *ret_result = r.result;

@@ -5,7 +5,9 @@
  *
  * A damaged segment is written anew from its whole entries (frames, like a rewritten segment) and
  * the old file is kept beside it as <name>.damaged-<n>. A missing segment is replaced by an empty
- * one. The directory must not be open. One thread.
+ * one. What is missing at the end of the log (known_end of the options) is only counted: the caller
+ * discards the derived state that knows of it, so that the log opens again. The directory must not
+ * be open. One thread.
  */
 #pragma once
 
@@ -15,6 +17,7 @@ struct ms_repair_result {
     uint64_t segments_repaired, segments_missing;
     uint64_t events_saved; /* in the segments that were written anew */
     uint64_t positions_lost;
+    uint64_t end_missing; /* of these, at the end of the log */
 };
 
 /* on_finding of the options is told what is lost, range by range. dry_run: only tells. */

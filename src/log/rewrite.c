@@ -91,6 +91,7 @@ static int finish_writer(struct rewriter *r, struct ms_error *err) {
         .last_hash = r->old->last_hash,
         .last_commit_time_ms = r->old->last_commit_time_ms,
         .last_epoch = r->old->last_epoch,
+        .last_os = r->old->last_os,
     };
     return ms_segment_writer_finish(&r->writer, &end, err);
 }

@@ -187,7 +187,7 @@ static void footer_write(const struct ms_segment *segment, const struct ms_segme
     };
     ms_entry_header_write(&entry_header, segment->first_position, owner->epoch, entry);
     struct ms_block_header header = {
-        .flags = MS_BLOCK_FOOTER,
+        .flags = (uint16_t)(MS_BLOCK_FOOTER | (segment->last_os ? MS_BLOCK_OS : 0)),
         .store_uuid = owner->log_uuid,
         .shard = owner->shard,
         .epoch = owner->epoch,
@@ -305,6 +305,8 @@ static int footer_load(struct ms_segment *segment, const struct ms_uuid *log_uui
     int rc =
         footer_load_payload(segment, bytes + MS_BLOCK_HEADER_LEN + MS_ENTRY_HEADER_LEN,
                             (uint32_t)(length - MS_BLOCK_HEADER_LEN - MS_ENTRY_HEADER_LEN), offset);
+    if (rc == 0)
+        segment->last_os = (header.flags & MS_BLOCK_OS) != 0;
     if (rc == MS_ENOMEM)
         return ms_error_set(err, rc, "no memory for the anchors of %s", segment->path);
     return rc;

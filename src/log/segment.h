@@ -11,9 +11,9 @@
  *          position>.log --sequencer.c: roll_segment of the next--> full --ms_segment_seal (cut,
  *          footer, synced)--> sealed
  *
- * The footer is a block of its own (flag MS_BLOCK_FOOTER, no part of the chain) holding one entry
- * of kind MS_ENTRY_ANCHORS; it is derived: a segment without one is scanned. Its payload, little
- * endian:
+ * The footer is a block of its own (flag MS_BLOCK_FOOTER, and MS_BLOCK_OS when the last block has
+ * it; no part of the chain) holding one entry of kind MS_ENTRY_ANCHORS; it is derived: a segment
+ * without one is scanned. Its payload, little endian:
  *
  *     0   17 zero                      17    4 crc of the rest, big endian (as in a batch)
  *    21    3 zero                      24    8 end position        32    8 end offset of the blocks
@@ -94,6 +94,7 @@ struct ms_segment {
     struct ms_hash128 last_hash;
     int64_t last_commit_time_ms;
     uint32_t last_epoch;
+    bool last_os;   /* flag MS_BLOCK_OS */
     bool rewritten; /* by the scavenger: its blocks are no chain, positions have gaps */
     char path[];
 };

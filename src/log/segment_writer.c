@@ -177,6 +177,7 @@ int ms_segment_writer_finish(struct ms_segment_writer *w, const struct ms_segmen
     w->segment->last_hash = end->last_hash;
     w->segment->last_commit_time_ms = end->last_commit_time_ms;
     w->segment->last_epoch = end->last_epoch;
+    w->segment->last_os = end->last_os;
     return ms_segment_seal(w->segment, &w->owner, err);
 }
 

@@ -41,6 +41,7 @@ struct ms_segment_end {
     struct ms_hash128 last_hash;
     int64_t last_commit_time_ms;
     uint32_t last_epoch;
+    bool last_os; /* the block's flag MS_BLOCK_OS */
 };
 
 /* Of `first` the fields segment, sequence, synced through, commit time and previous hash count.

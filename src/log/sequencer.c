@@ -107,9 +107,8 @@ static int secure_space(struct ms_log *log, uint64_t need, bool reserved, bool *
             return ms_error_set(err, MS_ENOSPC, "no disk space for the next segment of the log");
         }
         ms_counter_add(&log->metrics.space_waits, 1);
-        if (!log->hungry || log->hungry_bytes < need)
-            log->hungry_bytes = need;
         log->hungry = true;
+        log->wanted = need > log->wanted ? need : log->wanted;
         *ret_waited = true;
         if (log->options.manual) {
             pthread_mutex_unlock(&log->mutex);
@@ -330,6 +329,7 @@ static void finish_block(struct ms_log *log, struct ms_log_block *block) {
     block->segment->last_hash = log->previous_hash;
     block->segment->last_commit_time_ms = block->commit_time_ms;
     block->segment->last_epoch = log->epoch;
+    block->segment->last_os = os;
 }
 
 static void queue_sealed(struct ms_log *log, struct ms_log_block *block) {

@@ -39,6 +39,14 @@ void ms_survey_list_free(struct ms_survey_list *list) {
     *list = (struct ms_survey_list){0};
 }
 
+void ms_survey_missing_text(uint64_t end, uint64_t known_end, char out[MS_SURVEY_MISSING_TEXT]) {
+    snprintf(
+        out, MS_SURVEY_MISSING_TEXT,
+        "the log ends at position %llu, but the index beside it was made from events up to %llu: "
+        "acknowledged events are missing",
+        (unsigned long long)end, (unsigned long long)known_end - 1);
+}
+
 /* ---- one segment ---- */
 
 struct surveyor {
@@ -109,6 +117,7 @@ static void advance(struct surveyor *s, const struct ms_walk_step *step) {
         .hash = ms_block_hash(step->bytes),
         .epoch = s->survey->rewritten ? s->chain.epoch : h->epoch,
         .commit_time_ms = h->commit_time_ms,
+        .os = (h->flags & MS_BLOCK_OS) != 0,
     };
     s->lost = false;
 }
@@ -199,6 +208,7 @@ static void judge_sealed(struct surveyor *s) {
             .hash = end->last_hash,
             .epoch = end->last_epoch,
             .commit_time_ms = end->last_commit_time_ms,
+            .os = end->last_os,
         };
     survey->verdict = survey->damages > 0 ? MS_SURVEY_DAMAGED : MS_SURVEY_WHOLE;
 }
@@ -274,11 +284,17 @@ static int weigh_later(struct surveyor *s, struct ms_error *err) {
 
 static void judge_evidence(struct surveyor *s) {
     char text[TEXT_MAX + 96];
+    /* Where there is nothing, nothing can be saved either: the end of the whole log is told by who
+     * surveys it. */
+    s->behind.missing = s->behind.bytes &&
+                        ms_recovery_misses(s->chain.position, s->chain.os, s->options->known_end);
     enum ms_recovery_verdict verdict = ms_recovery_decide(&s->behind, s->chain.sequence);
     bool damage = verdict == MS_RECOVERY_DAMAGE || s->foreign;
     if (damage)
         snprintf(text, sizeof text, "%s%s", s->ended ? s->why : "the blocks end here",
-                 s->foreign ? "" : "; later blocks prove that acknowledged data stood here");
+                 s->foreign          ? ""
+                 : s->behind.missing ? "; the index proves that acknowledged data stood here"
+                                     : "; later blocks prove that acknowledged data stood here");
     else
         snprintf(text, sizeof text,
                  "%s: a torn tail, the start of a write that was never acknowledged", s->why);
@@ -332,6 +348,7 @@ static int load_footer(struct surveyor *s, struct ms_error *err) {
             .last_hash = segment->last_hash,
             .last_commit_time_ms = segment->last_commit_time_ms,
             .last_epoch = segment->last_epoch,
+            .last_os = segment->last_os,
         };
     }
     ms_segment_unref(segment);
@@ -400,6 +417,7 @@ int ms_survey_segment(const struct ms_verify_options *options, const struct ms_s
         rc = judge_open(&s, err);
     leave_damage(&s);
     survey.chain = s.chain;
+    survey.end_offset = survey.sealed ? s.blocks_end : s.end_offset;
     if (rc == 0)
         *ret_survey = survey;
     return rc;

@@ -15,6 +15,7 @@ struct ms_chain {
     struct ms_hash128 hash;
     uint32_t epoch;
     int64_t commit_time_ms;
+    bool os; /* the last block's flag MS_BLOCK_OS */
 };
 
 /* The segments of a shard, by first position. */
@@ -42,6 +43,7 @@ struct ms_survey {
     bool rewritten, sealed;
     struct ms_segment_end end; /* sealed: what the footer says */
     struct ms_chain chain;     /* behind the segment */
+    uint64_t end_offset;       /* where its blocks end, or the chain does */
     uint64_t damages;
     uint64_t blocks, entries, events;
     uint64_t bytes; /* of the file */
@@ -50,6 +52,10 @@ struct ms_survey {
     uint32_t epoch_seen, shard;
     int64_t commit_time_seen_ms;
 };
+
+/* What is said of a log that ends at `end` although derived state has seen more. */
+#define MS_SURVEY_MISSING_TEXT 192u
+void ms_survey_missing_text(uint64_t end, uint64_t known_end, char out[MS_SURVEY_MISSING_TEXT]);
 
 /* Surveys the segment at `index`, which `before` leads to. Findings and progress go to the
  * options; `bytes_before` is what the segments before it had. MS_EFORMAT, MS_EIO, MS_ENOMEM. */

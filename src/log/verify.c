@@ -9,16 +9,22 @@ struct verifier {
     const struct ms_verify_options *options;
     struct ms_survey_list list;
     struct ms_chain chain;
+    uint64_t end_seen, end_offset; /* as the last segment has it */
     struct ms_verify_result result;
 };
 
-static void found(struct verifier *v, uint64_t segment, bool damage, const char *what) {
+static void found_at(struct verifier *v, uint64_t segment, uint64_t offset, bool damage,
+                     const char *what) {
     char name[MS_SEGMENT_NAME_LEN + 1];
     ms_segment_name(segment, name);
-    struct ms_verify_finding finding = {name, 0, damage, what};
+    struct ms_verify_finding finding = {name, offset, damage, what};
     v->result.damages += damage;
     if (v->options->on_finding != NULL)
         v->options->on_finding(v->options->context, &finding);
+}
+
+static void found(struct verifier *v, uint64_t segment, bool damage, const char *what) {
+    found_at(v, segment, 0, damage, what);
 }
 
 static void check_place(struct verifier *v, uint64_t segment) {
@@ -43,10 +49,25 @@ static void count(struct verifier *v, const struct ms_survey *survey) {
     v->result.bytes += survey->bytes;
     v->result.damages += survey->damages;
     v->chain = survey->chain;
+    v->end_offset = survey->end_offset;
+    v->end_seen = survey->chain.position;
+    /* What stands behind damage is not missing. */
+    if (survey->verdict == MS_SURVEY_DAMAGED && survey->position_seen > v->end_seen)
+        v->end_seen = survey->position_seen;
+}
+
+/* Recovery's row 11. */
+static void check_end(struct verifier *v, uint64_t last_segment) {
+    char text[MS_SURVEY_MISSING_TEXT];
+    if (!ms_recovery_misses(v->end_seen, v->chain.os, v->options->known_end))
+        return;
+    ms_survey_missing_text(v->end_seen, v->options->known_end, text);
+    found_at(v, last_segment, v->end_offset, true, text);
 }
 
 static int verify_all(struct verifier *v, struct ms_error *err) {
     struct ms_survey survey;
+    uint64_t last = 0;
     for (size_t i = 0; i < v->list.count; i++) {
         check_place(v, v->list.names[i]);
         int rc =
@@ -54,6 +75,7 @@ static int verify_all(struct verifier *v, struct ms_error *err) {
         if (rc != 0)
             return rc;
         count(v, &survey);
+        last = v->list.names[i];
         if (survey.verdict != MS_SURVEY_END)
             continue;
         for (size_t later = i + 1; later < v->list.count; later++)
@@ -61,6 +83,7 @@ static int verify_all(struct verifier *v, struct ms_error *err) {
                   "the log ends before it; nothing in it was acknowledged");
         break;
     }
+    check_end(v, last);
     return 0;
 }
 

@@ -49,9 +49,10 @@
     X(SIZE,     log_inflight_bytes_max, "log.inflight_bytes_max", NULL, "256MiB", \
       MS_MIB(1), MS_GIB(64), NULL, 0, \
       "memory for appends that are accepted and not yet durable") \
-    X(DURATION, log_scavenge_interval_ms, "log.scavenge_interval", NULL, "0", \
+    X(DURATION, log_scavenge_interval_ms, "log.scavenge_interval", NULL, "6h", \
       0, MS_DAYS(365), NULL, 0, \
-      "time between runs of the scavenger; 0 runs it only when asked to") \
+      "time between runs of the scavenger, and from the start to the first; a run reads what may " \
+      "hold something to drop and rewrites what gains a fifth; 0 runs it only when asked to") \
     X(SIZE,     log_scavenge_bytes_per_second, "log.scavenge_bytes_per_second", NULL, "32MiB", \
       MS_KIB(64), MS_GIB(64), NULL, 0, \
       "the most that the scavenger reads and writes in a second") \

@@ -223,7 +223,9 @@ void ms_log_output_slow(const char *operation, int64_t duration_us,
     MS_ASSERT(count <= FIELDS_MAX);
     all[0] = MS_FIELD_TEXT("operation", operation);
     all[1] = MS_FIELD_REAL("duration_ms", (double)duration_us / 1000.0);
+    size_t used = 2;
     for (size_t i = 0; i < count; i++)
-        all[i + 2] = fields[i];
-    ms_log_output_write(MS_LOG_WARN, "slow operation", all, count + 2);
+        if (fields[i].key != NULL && strcmp(fields[i].key, all[1].key) != 0)
+            all[used++] = fields[i];
+    ms_log_output_write(MS_LOG_WARN, "slow operation", all, used);
 }

@@ -79,8 +79,8 @@ void ms_log_output_write(enum ms_log_level level, const char *message,
                             sizeof ms_fields_ / sizeof ms_fields_[0]);                             \
     } while (0)
 
-/* The slow-operation log: a warning "slow operation" with operation, duration_ms and the fields,
- * when the duration reaches the configured time. */
+/* The slow-operation log: a warning "slow operation" with operation, duration_ms and the fields
+ * (without their own duration_ms), when the duration reaches the configured time. */
 void ms_log_output_slow(const char *operation, int64_t duration_us,
                         const struct ms_log_field *fields, size_t count);
 

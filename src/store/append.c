@@ -7,6 +7,10 @@
  *      again …
  *   -> the block is durable -> publish.c -> ticket_done -> done
  *
+ * Topics that are not there yet are made by the append itself, as its first entries. Whether they
+ * are still not there is looked up, and they are numbered, under creation_lock, which is held while
+ * the op is sequenced; when somebody was faster the op is made anew. A refused append makes none.
+ *
  * Outcomes of a judgement: appended; refused; checked (no events); maybe a resend, which the worker
  * settles by comparing with what is stored (repeat.c). All of them wait until what they read is
  * durable.
@@ -54,6 +58,8 @@ void ms_op_finish(struct ms_op *op) {
 static void finish_appended(struct ms_op *op) {
     struct ms_store *store = op->store;
     uint64_t events = 0;
+    for (const struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next)
+        events += new->entered;
     for (size_t i = 0; i < op->part_count; i++) {
         const struct ms_op_part *part = &op->parts[i];
         op->results[i] = (struct ms_append_part_result){part->first_version, part->version};
@@ -96,7 +102,7 @@ static void ticket_done(struct ms_log_ticket *ticket, int status) {
 /* ---- sequencing ---- */
 
 /* Under the lock: is every head in memory? Brings in what was resolved. */
-static int bring_heads(struct ms_op *op, struct ms_error *err) {
+static int bring_in(struct ms_op *op, struct ms_error *err) {
     struct ms_heads *heads = &op->store->heads;
     uint64_t covered = ms_index_next_position(op->store->index);
     for (size_t i = 0; i < op->part_count; i++) {
@@ -112,7 +118,11 @@ static int bring_heads(struct ms_op *op, struct ms_error *err) {
         if (rc != 0)
             return ms_error_set(err, rc, "no memory for stream heads");
     }
-    /* Bringing one in may move or evict others: only now do the places stand still. */
+    return 0;
+}
+
+static int place_heads(struct ms_op *op, struct ms_error *err) {
+    struct ms_heads *heads = &op->store->heads;
     for (size_t i = 0; i < op->part_count; i++) {
         op->parts[i].head = ms_heads_find(heads, &op->parts[i].ref.id);
         if (op->parts[i].head == NULL)
@@ -124,8 +134,19 @@ static int bring_heads(struct ms_op *op, struct ms_error *err) {
     return 0;
 }
 
-/* Not under the lock. */
-static int resolve_cold(struct ms_op *op, struct ms_error *err) {
+static int bring_heads(struct ms_op *op, struct ms_error *err) {
+    int rc = 0;
+    for (struct ms_op_topic *new = op->new_topics; rc == 0 && new != NULL; new = new->next)
+        rc = new->needed ? bring_in(new->creation, err) : 0;
+    if (rc == 0)
+        rc = bring_in(op, err);
+    /* Bringing one in may move or evict others: only now do the places stand still. */
+    for (struct ms_op_topic *new = op->new_topics; rc == 0 && new != NULL; new = new->next)
+        rc = new->needed ? place_heads(new->creation, err) : 0;
+    return rc == 0 ? place_heads(op, err) : rc;
+}
+
+int ms_op_resolve_heads(struct ms_op *op, struct ms_error *err) {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < op->part_count; i++) {
         struct ms_op_part *part = &op->parts[i];
@@ -196,6 +217,8 @@ static void note_heads(struct ms_op *op) {
 
 static uint64_t newest_read(struct ms_op *op) {
     uint64_t newest = 0;
+    if (op->new_topics != NULL) /* that there is none may follow from anything before */
+        newest = ms_log_next_position(op->store->log);
     if (op->result.code == MS_EQUERYCONDITION)
         newest = op->result.matching_position + 1;
     for (size_t i = 0; i < op->part_count; i++) {
@@ -206,17 +229,35 @@ static uint64_t newest_read(struct ms_op *op) {
     return newest;
 }
 
-static int put_all(struct ms_op *op, struct ms_error *err) {
-    struct ms_log *log = op->store->log;
-    size_t entries = 0;
+static int admit(struct ms_op *op, struct ms_error *err) {
+    size_t entries = 0, bytes = op->batches.len;
     bool waited = false;
     for (size_t i = 0; i < op->part_count; i++)
         entries += op->parts[i].count > 0;
-    int rc = ms_log_admit(log, op->batches.len, entries, op->effect.kind == MS_EFFECT_RULES,
+    for (const struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next) {
+        entries += new->needed;
+        bytes += new->needed ? new->creation->batches.len : 0;
+    }
+    int rc = ms_log_admit(op->store->log, bytes, entries, op->effect.kind == MS_EFFECT_RULES,
                           &waited, err);
-    if (rc != 0 || waited)
-        return rc != 0 ? rc : MS_EAGAIN;
-    uint8_t joined = 0; /* all entries but the first say that they belong to the one before */
+    return rc == 0 && waited ? MS_EAGAIN : rc;
+}
+
+/* All entries of an append but the first say that they belong to the one before. */
+static int put_all(struct ms_op *op, struct ms_error *err) {
+    struct ms_log *log = op->store->log;
+    uint8_t joined = 0;
+    int rc = admit(op, err);
+    if (rc != 0)
+        return rc;
+    for (struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next)
+        if (new->needed) {
+            new->creation->parts[0].entry_flags |= joined;
+            put_part(new->creation, &new->creation->parts[0]);
+            ms_topics_enter(op->store, new->topic);
+            new->entered = true;
+            joined = MS_ENTRY_JOINED;
+        }
     for (size_t i = 0; i < op->part_count; i++)
         if (op->parts[i].count > 0) {
             op->parts[i].entry_flags |= joined;
@@ -254,9 +295,11 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
         for (size_t i = 0; i < op->part_count; i++)
             op->results[i] =
                 (struct ms_append_part_result){op->parts[i].version, op->parts[i].version};
-    uint64_t end = ms_log_next_position(op->store->log);
+    /* It names nothing that may still be lost: what was read, or what is visible already. */
+    uint64_t read = newest_read(op), visible = ms_log_end(op->store->log);
+    uint64_t end = read > visible ? read : visible;
     op->result.position = end > 0 ? end - 1 : 0;
-    *ret_answer = !ms_log_attach_reader(op->store->log, newest_read(op), &op->ticket);
+    *ret_answer = !ms_log_attach_reader(op->store->log, read, &op->ticket);
     return 0;
 }
 
@@ -268,6 +311,25 @@ static void wait_for_publication(struct ms_store *store) {
         ms_clock_sleep_us(store->env->clock, PUBLICATION_PAUSE_US);
 }
 
+/* One attempt. Once it has succeeded the op may be gone. */
+static int try_sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
+    struct ms_store *store = op->store;
+    bool making = op->new_topics != NULL;
+    int rc = 0;
+    if (making) {
+        pthread_mutex_lock(&store->creation_lock);
+        rc = ms_topics_prepare(op, err);
+    }
+    if (rc == 0) {
+        ms_log_lock(store->log);
+        rc = sequence(op, ret_answer, err);
+        ms_log_unlock(store->log);
+    }
+    if (making)
+        pthread_mutex_unlock(&store->creation_lock);
+    return rc;
+}
+
 int ms_op_submit(struct ms_op *op, struct ms_error *err) {
     struct ms_store *store = op->store;
     op->ticket.done = ticket_done;
@@ -276,17 +338,15 @@ int ms_op_submit(struct ms_op *op, struct ms_error *err) {
         int rc = op->query_count > 0 ? ms_query_prepare(op, err) : 0;
         if (rc != 0)
             return rc;
-        ms_log_lock(store->log);
-        rc = sequence(op, &answer, err);
-        ms_log_unlock(store->log);
+        rc = try_sequence(op, &answer, err);
         if (rc == 0 && answer)
             settle(op);
-        if (rc != MS_EAGAIN)
+        if (rc != MS_EAGAIN || op->stale)
             return rc;
         ms_counter_add(&store->metrics.retries, 1);
         if (op->query_behind)
             wait_for_publication(store);
-        rc = resolve_cold(op, err);
+        rc = ms_op_resolve_heads(op, err);
         if (rc != 0)
             return rc;
     }
@@ -338,11 +398,11 @@ static int copy_queries(struct ms_op *op, const struct ms_append_request *reques
     return 0;
 }
 
-int ms_store_append(struct ms_store *store, const struct ms_append_request *request,
-                    ms_append_done_fn *done, void *context, struct ms_error *err) {
-    if (store->options.read_only)
-        return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
+static int append_once(struct ms_store *store, const struct ms_append_request *request,
+                       ms_append_done_fn *done, void *context, bool *ret_stale,
+                       struct ms_error *err) {
     struct ms_op *op;
+    *ret_stale = false;
     int rc = ms_op_new(store, request, &op, err);
     if (rc != 0)
         return rc;
@@ -362,9 +422,22 @@ int ms_store_append(struct ms_store *store, const struct ms_append_request *requ
     uint64_t budget = op->budget;
     rc = ms_op_submit(op, err);
     if (rc != 0) {
+        *ret_stale = op->stale;
         ms_op_free(op);
         budget_give_back(store, budget);
     }
+    return rc;
+}
+
+int ms_store_append(struct ms_store *store, const struct ms_append_request *request,
+                    ms_append_done_fn *done, void *context, struct ms_error *err) {
+    if (store->options.read_only)
+        return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
+    bool stale;
+    int rc;
+    do
+        rc = append_once(store, request, done, context, &stale, err);
+    while (stale);
     return rc;
 }
 

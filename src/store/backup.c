@@ -115,7 +115,7 @@ int ms_store_backup(struct ms_store *store, const char *dir,
                     void *context, struct ms_backup_result *ret_result, struct ms_error *err) {
     struct backup b = {.store = store, .dir = dir, .on_progress = on_progress, .context = context};
     /* Rewritten segments must not change places with the ones in the list. */
-    if (pthread_mutex_trylock(&store->scavenge_lock) != 0)
+    if (ms_scavenge_lock(store) != 0)
         return ms_error_set(err, MS_EAGAIN, "a scavenge or another backup is running");
     ms_buf_init(&b.manifest, MANIFEST_MAX);
     int rc = run(&b, err);

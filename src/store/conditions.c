@@ -19,7 +19,8 @@ static void describe_conflict(struct ms_op *op, const struct ms_op_part *part) {
     const uint8_t *name = part->stream.data;
     char expected[48];
     if (result->expected.kind == MS_EXPECT_VERSION)
-        snprintf(expected, sizeof expected, "version %lld", (long long)result->expected.version);
+        snprintf(expected, sizeof expected, "%sversion %lld", op->must_reach ? "at least " : "",
+                 (long long)result->expected.version);
     else
         snprintf(expected, sizeof expected, "%s",
                  result->expected.kind == MS_EXPECT_NONE     ? "no stream"
@@ -61,8 +62,11 @@ static void refuse_ids(struct ms_op *op, size_t index, const struct ms_head *hea
 
 /* KurrentDB's table (docs/reference/conditions.md): a soft-deleted stream counts as none, but keeps
  * its last version; a stream that has only metadata exists. */
-static bool condition_holds(const struct ms_condition *condition, const struct ms_head *head) {
+static bool condition_holds(const struct ms_op *op, const struct ms_condition *condition,
+                            const struct ms_head *head) {
     enum ms_stream_state state = ms_head_state(head->version, &head->rules);
+    if (op->must_reach && condition->kind == MS_EXPECT_VERSION)
+        return state == MS_STREAM_LIVE && head->version >= condition->version;
     if (state == MS_STREAM_TOMBSTONED)
         return false;
     switch (condition->kind) {
@@ -132,7 +136,7 @@ static bool is_weak(const struct ms_condition *condition) {
 enum part_verdict { PART_FRESH, PART_CHECKED, PART_REPEAT, PART_MIXED, PART_CONFLICT };
 
 static enum part_verdict judge_part(const struct ms_op *op, struct ms_op_part *part) {
-    bool holds = condition_holds(&part->condition, part->head);
+    bool holds = condition_holds(op, &part->condition, part->head);
     part->repeat = false;
     if (!holds) {
         part->repeat = may_repeat_exact(part, part->head);

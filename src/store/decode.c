@@ -9,7 +9,7 @@
 void ms_entry_reader_init(struct ms_entry_reader *reader, struct ms_store *store) {
     *reader = (struct ms_entry_reader){.store = store};
     ms_arena_init(&reader->arena, (size_t)1 << 26);
-    ms_buf_init(&reader->name, 16384);
+    ms_buf_init(&reader->name, MS_NAME_TEXT_MAX);
     ms_buf_init(&reader->places, (size_t)1 << 28);
 }
 

@@ -127,22 +127,50 @@ static int copy_bytes(struct ms_arena *arena, struct ms_bytes *bytes) {
     return 0;
 }
 
+/* The topic is not there: then the append will make it, if it adds anything to it. */
+static int need_topic(struct ms_op *op, struct ms_bytes name, struct ms_op_part *part,
+                      struct ms_error *err) {
+    struct ms_op_topic *new = op->new_topics;
+    while (new != NULL &&
+           !ms_bytes_equal(ms_bytes_of(new->topic->name, new->topic->name_len), name))
+        new = new->next;
+    if (new == NULL) {
+        new = ms_arena_zalloc(&op->arena, sizeof *new);
+        int rc = new != NULL ? ms_topics_new(op->store, name, &new->topic, err)
+                             : ms_error_set(err, MS_ENOMEM, "no memory for an append");
+        if (rc != 0)
+            return rc;
+        new->next = op->new_topics;
+        op->new_topics = new;
+    }
+    new->needed = new->needed || part->count > 0;
+    part->ref.topic = new->topic;
+    part->cold = (struct ms_head){.version = -1, .rules = MS_STREAM_RULES_NONE};
+    part->cold_known = true; /* for ever: nobody else knows the topic's identity */
+    part->cold_applied = UINT64_MAX;
+    return 0;
+}
+
 static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
                         struct ms_op_part *part, struct ms_error *err) {
     struct ms_store *store = op->store;
     struct ms_bytes topic_name, key;
+    int shown = (int)(from->stream.len > 80 ? 80 : from->stream.len);
     if (ms_name_reserved(from->stream) && !op->system)
-        return ms_error_set(
-            err, MS_ERESERVED, "stream '%.*s': names beginning with '$' are reserved",
-            (int)(from->stream.len > 80 ? 80 : from->stream.len), from->stream.data);
-    int rc = ms_name_split(from->stream, store->options.limits.name_bytes_max + 64, &op->arena,
-                           &topic_name, &key, err);
+        return ms_error_set(err, MS_ERESERVED,
+                            "stream '%.*s': names beginning with '$' are reserved", shown,
+                            from->stream.data);
+    int rc =
+        ms_name_split(from->stream, ms_name_bytes_max(store), &op->arena, &topic_name, &key, err);
     if (rc != 0)
         return rc;
+    if (topic_name.data[0] != '$' && ms_name_reserved(topic_name) && !op->system)
+        return ms_error_set(err, MS_ERESERVED, "stream '%.*s': the topic's name is reserved", shown,
+                            from->stream.data);
     if (from->count > 0 && !op->system && ms_bytes_equal_cstr(topic_name, "$metadata"))
-        return ms_error_set(
-            err, MS_ERESERVED, "'%.*s' holds a stream's metadata, which is put as metadata",
-            (int)(from->stream.len > 80 ? 80 : from->stream.len), from->stream.data);
+        return ms_error_set(err, MS_ERESERVED,
+                            "'%.*s' holds a stream's metadata, which is put as metadata", shown,
+                            from->stream.data);
     part->stream = from->stream;
     part->ref.key = key;
     rc = copy_bytes(&op->arena, &part->stream);
@@ -150,13 +178,14 @@ static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
         rc = copy_bytes(&op->arena, &part->ref.key);
     if (rc == MS_ENOMEM)
         return ms_error_set(err, rc, "no memory for an append");
-    if (rc == 0)
-        rc = ms_topics_need(store, topic_name, &part->ref.topic, err);
+    part->count = (uint32_t)from->count;
+    part->ref.topic = ms_topics_find(store, topic_name);
+    if (part->ref.topic == NULL)
+        rc = need_topic(op, topic_name, part, err);
     if (rc != 0)
         return rc;
-    part->ref.id = ms_stream_id_of(store, part->ref.topic, part->ref.key);
+    part->ref.id = part->cold.id = ms_stream_id_of(store, part->ref.topic, part->ref.key);
     part->condition = from->condition;
-    part->count = (uint32_t)from->count;
     part->first_version = part->version = -1;
     return 0;
 }
@@ -340,13 +369,13 @@ int ms_op_new(struct ms_store *store, const struct ms_append_request *request,
     int rc = check_counts(store, request, err);
     if (rc != 0)
         return rc;
-    struct ms_op *op =
-        ms_op_take(&store->op_pool, store->options.limits.append_bytes_max +
-                                        OP_OVERHEAD_BYTES * request->part_count);
+    struct ms_op *op = ms_op_take(&store->op_pool, store->options.limits.append_bytes_max +
+                                                       OP_OVERHEAD_BYTES * request->part_count);
     if (op == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory for an append");
     op->store = store;
     op->system = request->system;
+    op->must_exist = op->must_reach = request->must_reach;
     op->wait = request->wait;
     op->part_count = request->part_count;
     op->parts = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->parts);
@@ -366,6 +395,12 @@ int ms_op_new(struct ms_store *store, const struct ms_append_request *request,
 }
 
 void ms_op_free(struct ms_op *op) {
-    if (op != NULL)
-        ms_op_give(&op->store->op_pool, op);
+    if (op == NULL)
+        return;
+    for (struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next) {
+        ms_op_free(new->creation);
+        if (!new->entered)
+            ms_topics_free(new->topic);
+    }
+    ms_op_give(&op->store->op_pool, op);
 }

@@ -15,6 +15,7 @@
  *   publish.c      what became durable goes to the index and to the waiters
  *   decode.c       entries -> events
  *   read_stream.c read_all.c subscription.c waiters.c metadata.c snapshots.c
+ *   scavenge.c scavenge_schedule.c
  *   worker.c       I/O that the committer's thread must not do
  *
  * Locks, in rank order after those of src/log (docs/internals/threads.md): the log's lock guards
@@ -148,6 +149,16 @@ struct ms_op_effect {
     struct ms_bytes name, value;
 };
 
+/* A topic that was not there when an append was made ready. It has an identity, so that its streams
+ * have theirs, and gets its number when it is made: in one step with the append, or never. */
+struct ms_op_topic {
+    struct ms_op_topic *next;
+    struct ms_topic *topic; /* the op's own until `entered` in the table */
+    bool needed;            /* the append adds to it; else only a condition looks there */
+    bool entered;
+    struct ms_op *creation; /* its event, to be put before the append's own */
+};
+
 struct ms_op {
     struct ms_log_ticket ticket;
     struct ms_arena arena; /* names, hashes, terms */
@@ -158,9 +169,12 @@ struct ms_op {
     struct ms_op *next; /* of the worker's queue */
     enum ms_op_outcome outcome;
     bool must_exist;    /* a delete: no stream is MS_ENOTFOUND */
+    bool must_reach;    /* expected versions may also have been passed; see ms_append_request */
     bool ignore_window; /* the window's hint turned out to be wrong */
     bool system;
     bool wait;
+    bool stale; /* submitting said MS_EAGAIN: a topic was made meanwhile, make the op anew */
+    struct ms_op_topic *new_topics;
     uint64_t budget;
     uint64_t started_us;
     struct ms_op_part *parts;
@@ -204,6 +218,7 @@ struct ms_waiters {
     _Atomic(size_t) stream_count;
     struct ms_waiter *fired; /* streams whose events are in the group being published */
     bool firing;
+    struct ms_subscription *subscriptions; /* all of them, for the lag's sake */
 };
 
 struct ms_window {    /* idempotence for `any`: hash of stream and event id -> version */
@@ -232,12 +247,24 @@ struct ms_worker {
     struct ms_op *first, **end;
 };
 
+/* What a scheduled scavenge remembers of a segment that it has looked at. */
+struct ms_scavenge_memo {
+    uint64_t segment, bytes; /* its first position; of its file */
+    double dead_min;         /* less dead than this share: rewriting it was in vain already */
+};
 struct ms_scavenger { /* runs on a schedule */
     pthread_mutex_t lock;
     pthread_cond_t wake;
     pthread_t thread;
     bool started;
     _Atomic(bool) stop;
+    _Atomic(bool) running;    /* a scheduled scavenge, which gives way to what is asked for: */
+    _Atomic(unsigned) wanted; /* how many ask */
+    /* Of the last complete pass; under scavenge_lock. */
+    struct ms_scavenge_memo *memos; /* in order */
+    size_t memo_count;
+    uint64_t marks;
+    bool passed, rules_act; /* rules were met that mark events without anybody's doing */
 };
 
 struct ms_store_metrics {
@@ -274,7 +301,8 @@ struct ms_store {
     _Atomic(bool) closing;
     struct ms_index_append *publish_appends; /* reused by the committer's thread */
     size_t publish_capacity;
-    pthread_mutex_t scavenge_lock; /* one scavenge at a time */
+    pthread_mutex_t scavenge_lock;  /* one scavenge at a time */
+    _Atomic(uint64_t) rule_changes; /* since the start */
     struct ms_scavenger scavenger;
     struct ms_store_metrics metrics;
 };
@@ -286,13 +314,28 @@ int ms_format_read(const struct ms_env *env, const char *dir, struct ms_uuid *re
                    struct ms_uuid *ret_log_uuid, struct ms_error *err) MS_MUST_CHECK;
 
 /* names.c */
-/* Which topic and key a stream's text form names. *ret_topic_name borrows from text; the key may be
- * decoded into the arena. MS_EINVAL says what is wrong with the name. */
+#define MS_NAME_TEXT_MAX 65536u /* bytes of any text form, escapes included */
+#define MS_TOPIC_NAME_ILLEGAL "'%.*s' is no legal topic name: 1 to 249 of [A-Za-z0-9._-]"
+/* The topic that a text form begins with: `len` bytes, written as `text_len` before the '-'. */
+struct ms_name_topic {
+    uint8_t bytes[MS_TOPIC_NAME_MAX + 1]; /* and the '$' of the system's */
+    size_t len, text_len;
+};
+/* False: there is none, and the stream lives in "$streams" or "$metadata". */
+bool ms_name_topic(struct ms_bytes text, struct ms_name_topic *ret_topic);
+/* Which topic and key a stream's text form names. They borrow from text, or are decoded into the
+ * arena. name_max counts decoded bytes. MS_EINVAL says what is wrong with the name. */
 int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
                   struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key, struct ms_error *err)
     MS_MUST_CHECK;
-/* Appends the text form. */
+/* Appends the text form, the one of several that streams are shown in. */
 int ms_name_join(struct ms_bytes topic_name, struct ms_bytes key, struct ms_buf *out) MS_MUST_CHECK;
+/* Appends a name as ms_name_join would write it. */
+int ms_name_canonical(struct ms_store *store, struct ms_bytes text, struct ms_buf *out,
+                      struct ms_error *err) MS_MUST_CHECK;
+static inline size_t ms_name_bytes_max(const struct ms_store *store) {
+    return store->options.limits.name_bytes_max + 64; /* the topic's share */
+}
 bool ms_topic_name_legal(struct ms_bytes name); /* [A-Za-z0-9._-]{1,249} */
 bool ms_name_reserved(struct ms_bytes stream_or_topic);
 /* The partition of a key, as Kafka's default partitioner chooses it. */
@@ -305,9 +348,18 @@ int ms_topics_init(struct ms_store *store) MS_MUST_CHECK;
 void ms_topics_deinit(struct ms_store *store);
 struct ms_topic *ms_topics_find(struct ms_store *store, struct ms_bytes name);
 struct ms_topic *ms_topics_at(struct ms_store *store, uint32_t number);
-/* Finds it or makes it (an entry of "$topics", sequenced before what follows). MS_ELIMIT … */
-int ms_topics_need(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
-                   struct ms_error *err) MS_MUST_CHECK;
+/* A topic that nobody knows yet: identity, default settings, no number. MS_EINVAL: the name;
+ * MS_ENOMEM. */
+int ms_topics_new(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
+                  struct ms_error *err) MS_MUST_CHECK;
+void ms_topics_free(struct ms_topic *topic);
+/* Under creation_lock: room in the table for `count` topics numbered from *ret_first on. */
+int ms_topics_reserve(struct ms_store *store, uint32_t count, uint32_t *ret_first) MS_MUST_CHECK;
+/* The same lock still held: takes one of them over. */
+void ms_topics_enter(struct ms_store *store, struct ms_topic *topic);
+/* topic_changes.c; under creation_lock: numbers and creation events for an op's new topics.
+ * MS_ELIMIT; MS_EAGAIN and op->stale: somebody else has made one of them. */
+int ms_topics_prepare(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
 /* Folds a topic's JSON description (from "$topics" or a fact). */
 int ms_topics_fold(struct ms_store *store, struct ms_bytes json, struct ms_error *err)
     MS_MUST_CHECK;
@@ -356,7 +408,10 @@ int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct m
 bool ms_op_judge(struct ms_op *op);
 
 /* append.c */
+/* MS_EAGAIN and op->stale: the op is to be made anew. */
 int ms_op_submit(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
+/* Not under the lock: the heads that aren't known, from the index. */
+int ms_op_resolve_heads(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
 void ms_op_finish(struct ms_op *op); /* calls done, gives the budget back, frees */
 void ms_op_refuse_conflict(struct ms_op *op, size_t part, const struct ms_head *head);
 
@@ -429,6 +484,12 @@ int ms_entry_reader_at(struct ms_entry_reader *reader, size_t n, struct ms_read_
 int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena *arena,
                    struct ms_stream_ref *ret_ref, struct ms_error *err) MS_MUST_CHECK;
 
+/* subscription.c */
+struct ms_subscription_lag {
+    uint64_t sum, max; /* events behind the end: of the store, or of the stream that is followed */
+};
+void ms_subscriptions_lag(struct ms_store *store, struct ms_subscription_lag *ret_lag);
+
 /* read_all.c */
 bool ms_filter_matches(const struct ms_filter *filter, const struct ms_read_event *event,
                        bool system);
@@ -442,6 +503,17 @@ void ms_waiters_note(struct ms_waiters *waiters, const struct ms_stream_id *stre
 void ms_waiters_fire(struct ms_waiters *waiters);
 
 /* scavenge.c */
+/* `frugal`: segments in which nothing can have changed since the last time are not even read,
+ * others are read before they are written anew. scavenge_lock is held, and given back. */
+int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *options, bool frugal,
+                    struct ms_scavenge_result *ret_result, struct ms_error *err) MS_MUST_CHECK;
+
+/* scavenge_schedule.c */
+/* Locks scavenge_lock for what somebody asked for; a scheduled run gives way. MS_EAGAIN. */
+int ms_scavenge_lock(struct ms_store *store) MS_MUST_CHECK;
+uint64_t ms_scavenge_marks(struct ms_store *store);
+/* A topic has rules that mark events as time passes or events come. */
+bool ms_scavenge_topics_act(struct ms_store *store);
 int ms_scavenger_start(struct ms_store *store) MS_MUST_CHECK;
 void ms_scavenger_stop(struct ms_store *store);
 

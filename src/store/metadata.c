@@ -161,8 +161,16 @@ struct rules_change {
     bool tombstone, must_exist;
 };
 
-static int submit_rules(struct ms_store *store, const struct rules_change *change,
-                        ms_append_done_fn *done, void *context, struct ms_error *err) {
+/* Rules are those of a topic's stream: a topic that is not there yet is made for them too. */
+static void need_topic(struct ms_op *op, const struct ms_op_part *part) {
+    for (struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next)
+        new->needed = new->needed || new->topic == part->ref.topic;
+}
+
+static int submit_once(struct ms_store *store, const struct rules_change *change,
+                       ms_append_done_fn *done, void *context, bool *ret_stale,
+                       struct ms_error *err) {
+    *ret_stale = false;
     struct ms_append_part parts[2] = {
         {change->event_stream, change->event_condition, change->event, 1},
         {change->stream, change->condition, NULL, 0},
@@ -180,6 +188,7 @@ static int submit_rules(struct ms_store *store, const struct rules_change *chang
         return ms_error_set(err, MS_ENOMEM, "no memory for stream metadata");
     }
     size_t about = change->tombstone ? 0 : 1;
+    need_topic(op, &op->parts[about]);
     op->must_exist = change->must_exist;
     op->effect.kind = MS_EFFECT_RULES;
     op->effect.part = about;
@@ -195,9 +204,22 @@ static int submit_rules(struct ms_store *store, const struct rules_change *chang
     atomic_fetch_add(&store->inflight, budget);
     rc = ms_op_submit(op, err);
     if (rc != 0) {
+        *ret_stale = op->stale;
         ms_op_free(op);
         atomic_fetch_sub(&store->inflight, budget);
+        return rc;
     }
+    atomic_fetch_add(&store->rule_changes, 1);
+    return 0;
+}
+
+static int submit_rules(struct ms_store *store, const struct rules_change *change,
+                        ms_append_done_fn *done, void *context, struct ms_error *err) {
+    bool stale;
+    int rc;
+    do
+        rc = submit_once(store, change, done, context, &stale, err);
+    while (stale);
     return rc;
 }
 
@@ -209,6 +231,14 @@ static int check_target(struct ms_store *store, struct ms_bytes stream, struct m
     return 0;
 }
 
+/* One place for the metadata, however the stream's name is spelt. */
+static int metadata_stream(struct ms_store *store, struct ms_bytes stream, struct ms_buf *out,
+                           struct ms_error *err) {
+    if (ms_buf_append_cstr(out, "$$") != 0)
+        return ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
+    return ms_name_canonical(store, stream, out, err);
+}
+
 static int put_metadata(struct ms_store *store, struct rules_change *change, struct ms_bytes json,
                         ms_append_done_fn *done, void *context, struct ms_error *err) {
     struct ms_buf name;
@@ -217,10 +247,8 @@ static int put_metadata(struct ms_store *store, struct rules_change *change, str
         .timestamp_ms = MS_TIMESTAMP_NONE,
         .data = json,
     };
-    ms_buf_init(&name, 4096);
-    int rc = ms_buf_append_cstr(&name, "$$");
-    if (rc == 0)
-        rc = ms_buf_append_bytes(&name, change->stream);
+    ms_buf_init(&name, MS_NAME_TEXT_MAX);
+    int rc = metadata_stream(store, change->stream, &name, err);
     change->event_stream = ms_buf_bytes(&name);
     change->event = &event;
     if (rc == 0)
@@ -337,10 +365,8 @@ int ms_store_get_metadata(struct ms_store *store, struct ms_bytes stream, struct
                           int64_t *ret_version, struct ms_error *err) {
     struct ms_buf name;
     struct metadata_read metadata = {.out = out};
-    ms_buf_init(&name, 4096);
-    int rc = ms_buf_append_cstr(&name, "$$");
-    if (rc == 0)
-        rc = ms_buf_append_bytes(&name, stream);
+    ms_buf_init(&name, MS_NAME_TEXT_MAX);
+    int rc = metadata_stream(store, stream, &name, err);
     struct ms_stream_read read = {
         .stream = ms_buf_bytes(&name), .backward = true, .from_end = true, .limit = 1};
     struct ms_stream_read_result result;

@@ -5,16 +5,24 @@
  *   order-123            order       123          split at the first '-'
  *   order-a-b            order       a-b
  *   order-50%25          order       50%          bytes that can't stand in a name are %XX
+ *   my%2Dorder-1         my-order    1            a '-' of the topic's own is %2D
  *   cart                 $streams    cart         no '-'
  *   my orders-1          $streams    my orders-1  what is before '-' is no legal topic name
+ *   $streams-order-1     $streams    order-1      a key that would be taken for a topic's
  *   $$order-123          $metadata   order-123    the metadata of a stream
  *   $topics-order        $topics     order        system topics, for readers
+ *
+ * Splitting takes more than one spelling of a pair (order-%2d and order--), joining always makes
+ * the same one, and splitting that gives the pair back: it is the form in which streams are shown,
+ * and under which what belongs to a stream (metadata, snapshots) is kept.
  *
  * Any thread.
  */
 #include "store/internal.h"
 
 #define NAME_STREAMS "$streams"
+#define NAME_METADATA "$metadata"
+#define ESCAPED_TWICE 10u /* a byte in the name of a snapshot's stream: %25XX, and some room */
 
 static const char *const reserved_topics[] = {"__consumer_offsets", "__transaction_state",
                                               "_schemas"};
@@ -80,6 +88,26 @@ static int decode_key(struct ms_bytes text, struct ms_arena *arena, struct ms_by
     return 0;
 }
 
+bool ms_name_topic(struct ms_bytes text, struct ms_name_topic *ret_topic) {
+    const uint8_t *dash = text.len > 0 ? memchr(text.data, '-', text.len) : NULL;
+    if (dash == NULL || ms_bytes_starts_with(text, MS_BYTES_LITERAL("$$")))
+        return false;
+    struct ms_name_topic topic = {.text_len = (size_t)(dash - text.data)};
+    for (size_t i = 0; i < topic.text_len; i++) {
+        if (topic.len == sizeof topic.bytes)
+            return false;
+        bool escaped = text.data[i] == '%' && i + 2 < topic.text_len && text.data[i + 1] == '2' &&
+                       (text.data[i + 2] | 0x20) == 'd';
+        topic.bytes[topic.len++] = escaped ? '-' : text.data[i];
+        i += escaped ? 2 : 0;
+    }
+    size_t sigil = topic.len > 1 && topic.bytes[0] == '$';
+    if (!ms_topic_name_legal(ms_bytes_of(topic.bytes + sigil, topic.len - sigil)))
+        return false;
+    *ret_topic = topic;
+    return true;
+}
+
 static bool printable(struct ms_bytes text) {
     if (!ms_utf8_valid(text))
         return false;
@@ -92,12 +120,16 @@ static bool printable(struct ms_bytes text) {
     return true;
 }
 
-static int check_name(struct ms_bytes text, size_t name_max, struct ms_error *err) {
+static int too_long(size_t len, size_t name_max, struct ms_error *err) {
+    return ms_error_set(err, MS_EINVAL, "the stream's name has %zu bytes, the limit is %zu", len,
+                        name_max);
+}
+
+static int check_text(struct ms_bytes text, size_t name_max, struct ms_error *err) {
     if (text.len == 0)
         return ms_error_set(err, MS_EINVAL, "the stream's name is empty");
-    if (text.len > name_max)
-        return ms_error_set(err, MS_EINVAL, "the stream's name has %zu bytes, the limit is %zu",
-                            text.len, name_max);
+    if (text.len > name_max * ESCAPED_TWICE)
+        return too_long(text.len, name_max, err);
     if (!printable(text))
         return ms_error_set(
             err, MS_EINVAL,
@@ -105,48 +137,115 @@ static int check_name(struct ms_bytes text, size_t name_max, struct ms_error *er
     return 0;
 }
 
-int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
-                  struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key, struct ms_error *err) {
-    int rc = check_name(text, name_max, err);
-    if (rc != 0)
-        return rc;
+/* Escapes don't count, so that whatever topic and key fit have a text form. The system's own names
+ * hold another's text. */
+static int check_length(struct ms_bytes topic_name, struct ms_bytes key, size_t name_max,
+                        struct ms_error *err) {
+    size_t len = topic_name.len + 1 + key.len;
+    if (ms_bytes_equal_cstr(topic_name, NAME_STREAMS))
+        len = key.len;
+    else if (topic_name.data[0] == '$')
+        return 0;
+    return len > name_max ? too_long(len, name_max, err) : 0;
+}
+
+/* A topic and the text of the key behind it. */
+static int split_text(struct ms_bytes text, struct ms_arena *arena, struct ms_bytes *ret_topic_name,
+                      struct ms_bytes *ret_key) {
+    struct ms_name_topic topic;
     if (ms_bytes_starts_with(text, MS_BYTES_LITERAL("$$"))) {
-        *ret_topic_name = MS_BYTES_LITERAL("$metadata");
+        *ret_topic_name = MS_BYTES_LITERAL(NAME_METADATA);
         *ret_key = ms_bytes_of(text.data + 2, text.len - 2);
         return 0;
     }
-    const uint8_t *dash = memchr(text.data, '-', text.len);
-    struct ms_bytes prefix = ms_bytes_of(text.data, dash != NULL ? (size_t)(dash - text.data) : 0);
-    struct ms_bytes bare = prefix;
-    if (bare.len > 1 && bare.data[0] == '$')
-        bare = ms_bytes_of(bare.data + 1, bare.len - 1);
-    if (dash == NULL || !ms_topic_name_legal(bare)) {
+    if (!ms_name_topic(text, &topic)) {
         *ret_topic_name = MS_BYTES_LITERAL(NAME_STREAMS);
         *ret_key = text;
         return 0;
     }
-    *ret_topic_name = prefix;
-    rc = decode_key(ms_bytes_of(dash + 1, text.len - prefix.len - 1), arena, ret_key);
-    return rc != 0 ? ms_error_set(err, rc, "no memory for a stream's name") : 0;
+    *ret_topic_name = ms_bytes_of(text.data, topic.len);
+    if (topic.len < topic.text_len) { /* it was escaped */
+        char *copy = ms_arena_strdup(arena, ms_bytes_of(topic.bytes, topic.len));
+        if (copy == NULL)
+            return MS_ENOMEM;
+        *ret_topic_name = ms_bytes_of(copy, topic.len);
+    }
+    size_t at = topic.text_len + 1;
+    return decode_key(ms_bytes_of(text.data + at, text.len - at), arena, ret_key);
+}
+
+int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
+                  struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key, struct ms_error *err) {
+    struct ms_bytes topic_name, key;
+    int rc = check_text(text, name_max, err);
+    if (rc != 0)
+        return rc;
+    rc = split_text(text, arena, &topic_name, &key);
+    if (rc != 0)
+        return ms_error_set(err, rc, "no memory for a stream's name");
+    rc = check_length(topic_name, key, name_max, err);
+    if (rc == 0) {
+        *ret_topic_name = topic_name;
+        *ret_key = key;
+    }
+    return rc;
+}
+
+static int join_topic(struct ms_bytes topic_name, struct ms_buf *out) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < topic_name.len; i++)
+        rc = topic_name.data[i] == '-' ? ms_buf_append_cstr(out, "%2D")
+                                       : ms_buf_append_u8(out, topic_name.data[i]);
+    return rc == 0 ? ms_buf_append_u8(out, '-') : rc;
+}
+
+static int join_key(struct ms_bytes key, bool keep_percent, struct ms_buf *out) {
+    bool whole = printable(key);
+    if (whole && (keep_percent || key.len == 0 || memchr(key.data, '%', key.len) == NULL))
+        return ms_buf_append_bytes(out, key);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < key.len; i++) {
+        uint8_t c = key.data[i];
+        bool keep = c != '%' && c >= 0x20 && c != 0x7f && (c < 0x80 || whole);
+        rc = keep ? ms_buf_append_u8(out, c) : ms_buf_printf(out, "%%%02X", c);
+    }
+    return rc;
+}
+
+/* A key of "$streams" that is a stream's name by itself. */
+static bool is_whole_name(struct ms_bytes key) {
+    struct ms_name_topic topic;
+    return key.len > 0 && printable(key) && !ms_name_topic(key, &topic) &&
+           !ms_bytes_starts_with(key, MS_BYTES_LITERAL("$$"));
 }
 
 int ms_name_join(struct ms_bytes topic_name, struct ms_bytes key, struct ms_buf *out) {
-    if (ms_bytes_equal_cstr(topic_name, NAME_STREAMS))
+    if (ms_bytes_equal_cstr(topic_name, NAME_STREAMS) && is_whole_name(key))
         return ms_buf_append_bytes(out, key);
-    bool metadata = ms_bytes_equal_cstr(topic_name, "$metadata");
-    int rc = metadata ? ms_buf_append_cstr(out, "$$") : ms_buf_append_bytes(out, topic_name);
-    if (rc == 0 && !metadata)
-        rc = ms_buf_append_u8(out, '-');
-    bool plain =
-        printable(key) && (metadata || key.len == 0 || memchr(key.data, '%', key.len) == NULL);
-    if (rc == 0 && plain)
-        return ms_buf_append_bytes(out, key);
-    bool utf8 = printable(key);
-    for (size_t i = 0; rc == 0 && i < key.len; i++) {
-        uint8_t c = key.data[i];
-        bool keep = c != '%' && c >= 0x20 && c != 0x7f && (c < 0x80 || utf8);
-        rc = keep ? ms_buf_append_u8(out, c) : ms_buf_printf(out, "%%%02X", c);
-    }
+    bool metadata = ms_bytes_equal_cstr(topic_name, NAME_METADATA);
+    int rc = metadata ? ms_buf_append_cstr(out, "$$") : join_topic(topic_name, out);
+    return rc == 0 ? join_key(key, metadata, out) : rc;
+}
+
+int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_buf *out,
+                         struct ms_error *err) {
+    size_t sigil = topic.len > 1 && topic.data[0] == '$';
+    if (!ms_topic_name_legal(ms_bytes_of(topic.data + sigil, topic.len - sigil)))
+        return ms_error_set(err, MS_EINVAL, MS_TOPIC_NAME_ILLEGAL,
+                            (int)(topic.len > 80 ? 80 : topic.len), topic.data);
+    int rc = ms_name_join(topic, key, out);
+    return rc == 0 ? 0 : ms_error_set(err, rc, "no memory for a stream's name");
+}
+
+int ms_name_canonical(struct ms_store *store, struct ms_bytes text, struct ms_buf *out,
+                      struct ms_error *err) {
+    struct ms_arena arena;
+    struct ms_bytes topic_name, key;
+    ms_arena_init(&arena, MS_NAME_TEXT_MAX);
+    int rc = ms_name_split(text, ms_name_bytes_max(store), &arena, &topic_name, &key, err);
+    if (rc == 0 && ms_name_join(topic_name, key, out) != 0)
+        rc = ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
+    ms_arena_deinit(&arena);
     return rc;
 }
 

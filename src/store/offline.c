@@ -80,6 +80,24 @@ static int check_exists(const struct ms_offline *o, struct ms_error *err) {
     return rc == MS_ENOTFOUND ? ms_error_set(err, rc, "there is no data directory %s", o->dir) : rc;
 }
 
+static int index_options(const struct ms_offline *o, char dir[MS_PATH_MAX],
+                         struct ms_index_options *ret_options, struct ms_error *err) {
+    if (ms_path_join(dir, o->shard, "index") != 0)
+        return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
+    *ret_options =
+        (struct ms_index_options){.env = o->env, .dir = dir, .store_uuid = o->store_uuid};
+    return 0;
+}
+
+static void ask_index(struct ms_offline *o) {
+    char dir[MS_PATH_MAX];
+    struct ms_index_options options;
+    uint64_t applied;
+    if (!o->in_use && index_options(o, dir, &options, NULL) == 0 &&
+        ms_index_peek(&options, &applied, NULL) == 0)
+        o->known_end = applied;
+}
+
 int ms_offline_open(struct ms_offline *o, const struct ms_env *env, const char *dir, bool change,
                     struct ms_error *err) {
     *o = (struct ms_offline){.env = env, .dir = dir};
@@ -91,7 +109,9 @@ int ms_offline_open(struct ms_offline *o, const struct ms_env *env, const char *
     if (rc != 0)
         return rc;
     rc = ms_format_read(env, dir, &o->store_uuid, &o->log_uuid, err);
-    if (rc == MS_ENOTFOUND || rc == MS_ECORRUPT)
+    if (rc == 0)
+        ask_index(o);
+    else if (rc == MS_ENOTFOUND || rc == MS_ECORRUPT)
         rc = uuid_from_blocks(o, err);
     if (rc != 0)
         ms_offline_close(o);
@@ -106,6 +126,14 @@ int ms_offline_restore_format(struct ms_offline *o, struct ms_error *err) {
     int rc = ms_format_write(o->env, o->dir, &o->store_uuid, &o->log_uuid, err);
     o->format_lost = rc != 0;
     return rc;
+}
+
+int ms_offline_discard_index(struct ms_offline *o, struct ms_error *err) {
+    char dir[MS_PATH_MAX];
+    struct ms_index_options options;
+    MS_ASSERT(o->lock != NULL);
+    int rc = index_options(o, dir, &options, err);
+    return rc != 0 ? rc : ms_index_discard(&options, err);
 }
 
 void ms_offline_close(struct ms_offline *o) {

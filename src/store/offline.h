@@ -13,7 +13,10 @@ struct ms_offline {
     char shard[MS_PATH_MAX];
     struct ms_uuid store_uuid, log_uuid;
     bool format_lost; /* FORMAT is missing or damaged; log_uuid is what the blocks say */
-    bool in_use;      /* another process has it open: its newest blocks may look unfinished */
+    /* The index beside the log has seen events below it; 0: there is none, it can't be read, is of
+     * another store, or another process has the directory open. */
+    uint64_t known_end;
+    bool in_use; /* another process has it open: its newest blocks may look unfinished */
     struct ms_file *lock;
 };
 
@@ -24,4 +27,6 @@ int ms_offline_open(struct ms_offline *offline, const struct ms_env *env, const 
 /* Writes FORMAT anew when it was lost: another store (a new uuid) on the same log, as after a
  * restore. */
 int ms_offline_restore_format(struct ms_offline *offline, struct ms_error *err) MS_MUST_CHECK;
+/* Moves the index aside, so that the store opens with what the log holds. MS_EIO. */
+int ms_offline_discard_index(struct ms_offline *offline, struct ms_error *err) MS_MUST_CHECK;
 void ms_offline_close(struct ms_offline *offline); /* takes a zeroed struct */

@@ -122,13 +122,33 @@ static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t 
     fold_offset(fold, part->ref.topic->number, part->partition, part->first_offset + part->count);
 }
 
+/* The topics that an append makes, the append, and what it changes. */
+static void fold_op(struct fold *fold, const struct ms_op *op, int64_t commit_time_ms) {
+    for (const struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next)
+        if (new->entered)
+            fold_op(fold, new->creation, commit_time_ms);
+    for (size_t i = 0; i < op->part_count; i++)
+        if (op->parts[i].count > 0)
+            fold_part(fold, &op->parts[i], commit_time_ms);
+    if (op->effect.kind != MS_EFFECT_NONE)
+        fold_fact(fold, op->effect.name, op->effect.value);
+}
+
+static void note_op(struct ms_store *store, const struct ms_op *op) {
+    for (const struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next)
+        if (new->entered)
+            note_op(store, new->creation);
+    for (size_t i = 0; i < op->part_count; i++)
+        if (op->parts[i].count > 0)
+            ms_waiters_note(&store->waiters, &op->parts[i].ref.id);
+}
+
 /* After the index knows: whoever arms from now on finds the events by looking. */
 static void note_waiters(struct ms_store *store, struct ms_log_ticket *tickets) {
     for (struct ms_log_ticket *ticket = tickets; ticket != NULL; ticket = ticket->next) {
         const struct ms_op *op = (struct ms_op *)ticket;
-        for (size_t i = 0; op->outcome == MS_OP_APPENDED && i < op->part_count; i++)
-            if (op->parts[i].count > 0)
-                ms_waiters_note(&store->waiters, &op->parts[i].ref.id);
+        if (op->outcome == MS_OP_APPENDED)
+            note_op(store, op);
     }
 }
 
@@ -140,13 +160,8 @@ void ms_publish(void *context, struct ms_log_ticket *tickets) {
     fold.next_position = ms_index_next_position(store->index);
     for (struct ms_log_ticket *ticket = tickets; ticket != NULL; ticket = ticket->next) {
         struct ms_op *op = (struct ms_op *)ticket;
-        if (op->outcome != MS_OP_APPENDED)
-            continue;
-        for (size_t i = 0; i < op->part_count; i++)
-            if (op->parts[i].count > 0)
-                fold_part(&fold, &op->parts[i], ticket->commit_time_ms);
-        if (op->effect.kind != MS_EFFECT_NONE)
-            fold_fact(&fold, op->effect.name, op->effect.value);
+        if (op->outcome == MS_OP_APPENDED)
+            fold_op(&fold, op, ticket->commit_time_ms);
     }
     int rc = fold.appends > 0 ? fold_flush(&fold) : 0;
     if (rc != 0)

@@ -224,17 +224,6 @@ struct selection {
     size_t count;
 };
 
-static bool topic_of_prefix(const struct ms_filter *filter, struct ms_bytes *ret_topic) {
-    const uint8_t *dash = filter->stream_prefix.len > 0
-                              ? memchr(filter->stream_prefix.data, '-', filter->stream_prefix.len)
-                              : NULL;
-    if (dash == NULL)
-        return false;
-    *ret_topic =
-        ms_bytes_of(filter->stream_prefix.data, (size_t)(dash - filter->stream_prefix.data));
-    return ms_topic_name_legal(*ret_topic);
-}
-
 /* The most selective terms that every match must have one of; count 0: walk. */
 static struct selection select_terms(const struct ms_filter *filter, const struct ms_topic *topic) {
     struct selection selection = {0};
@@ -388,7 +377,10 @@ static void place_reading(struct all_reading *reading) {
 static int choose_and_read(struct all_reading *reading, struct ms_error *err) {
     const struct ms_filter *filter = &reading->read->filter;
     struct ms_bytes topic_name = filter->topic;
-    if (topic_name.data != NULL || topic_of_prefix(filter, &topic_name)) {
+    struct ms_name_topic of_prefix;
+    if (topic_name.data == NULL && ms_name_topic(filter->stream_prefix, &of_prefix))
+        topic_name = ms_bytes_of(of_prefix.bytes, of_prefix.len);
+    if (topic_name.data != NULL) {
         reading->topic = ms_topics_find(reading->store, topic_name);
         if (reading->topic == NULL) {
             reading->at_end = true;

@@ -12,8 +12,7 @@
 int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena *arena,
                    struct ms_stream_ref *ret_ref, struct ms_error *err) {
     struct ms_bytes topic_name, key;
-    int rc = ms_name_split(name, store->options.limits.name_bytes_max + 64, arena, &topic_name,
-                           &key, err);
+    int rc = ms_name_split(name, ms_name_bytes_max(store), arena, &topic_name, &key, err);
     if (rc != 0)
         return rc;
     struct ms_topic *topic = ms_topics_find(store, topic_name);
@@ -21,6 +20,13 @@ int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena
         return MS_ENOTFOUND;
     *ret_ref = (struct ms_stream_ref){topic, key, ms_stream_id_of(store, topic, key)};
     return 0;
+}
+
+int ms_store_stream_key(struct ms_store *store, struct ms_bytes stream, struct ms_arena *arena,
+                        struct ms_bytes *ret_key, struct ms_error *err) {
+    struct ms_bytes topic_name;
+    return ms_name_split(stream, store->options.limits.name_bytes_max + 64, arena, &topic_name,
+                         ret_key, err);
 }
 
 struct stream_reading {

@@ -5,11 +5,15 @@
  * appended with an id of the client's: `any` and `exists` appends are looked up there, in memory,
  * under the log's lock. Exact and no-stream conditions need no window: the events stand where the
  * condition says. Either way the final word has a comparison with the stored events, on the
- * worker's thread: same ids and same data in a row is a resend and gets the first answer; same ids
- * with other data is a conflict of ids; anything else was a conflict of versions.
+ * worker's thread: same ids, types and data (with their content types) in a row is a resend and
+ * gets the first answer; same ids with something else is a conflict of ids; anything else was a
+ * conflict of versions. What else an envelope says, such as metadata or the time, is not compared:
+ * a client that tries again may well make it anew.
  */
 #include "base/alloc.h"
 #include "store/internal.h"
+
+#define EVENT_ARENA_MAX ((size_t)1 << 20)
 
 /* ---- the window ---- */
 
@@ -142,28 +146,37 @@ int ms_window_rebuild(struct ms_store *store, struct ms_error *err) {
 
 /* ---- comparing with what is stored ---- */
 
-enum comparison { SAME, OTHER_DATA, DIFFERENT };
+enum comparison { SAME, OTHER_DATA, DIFFERENT }; /* DIFFERENT: another id */
 
 struct comparer {
     struct ms_batch_reader batch; /* what was sent, as encoded */
+    struct ms_arena arena;        /* of the event that is compared */
     uint32_t compared;
     uint64_t position; /* of the last stored event */
     enum comparison verdict;
 };
 
+static bool says_the_same(const struct ms_event *sent, const struct ms_event *stored) {
+    return sent->data_is_null == stored->data_is_null && ms_bytes_equal(sent->data, stored->data) &&
+           ms_bytes_equal(sent->type, stored->type) &&
+           ms_bytes_equal(sent->content_type, stored->content_type);
+}
+
 static int compare_event(void *context, const struct ms_read_event *stored) {
     struct comparer *comparer = context;
-    struct ms_record sent;
-    if (ms_batch_reader_next(&comparer->batch, &sent, NULL) <= 0)
+    struct ms_record record;
+    struct ms_event sent;
+    if (ms_batch_reader_next(&comparer->batch, &record, NULL) <= 0)
         return 1;
-    struct ms_bytes id = ms_event_record_id(&sent);
-    if (!ms_bytes_equal(id, stored->event.id)) {
+    ms_arena_reset(&comparer->arena);
+    int rc = ms_event_read_record(&record, &comparer->arena, &sent);
+    if (rc != 0)
+        return rc;
+    if (!ms_bytes_equal(sent.id, stored->event.id)) {
         comparer->verdict = DIFFERENT;
         return 1;
     }
-    bool same_data = sent.value_is_null == stored->event.data_is_null &&
-                     ms_bytes_equal(sent.value, stored->event.data);
-    if (!same_data)
+    if (!says_the_same(&sent, &stored->event))
         comparer->verdict = OTHER_DATA;
     comparer->position = stored->place.position;
     comparer->compared++;
@@ -181,10 +194,12 @@ static enum comparison compare_part(struct ms_op *op, struct ms_op_part *part, i
         .stored = true, /* a resend is one also after its stream was deleted */
     };
     struct ms_stream_read_result result;
+    ms_arena_init(&comparer.arena, EVENT_ARENA_MAX);
     if (*ret_rc == 0)
         *ret_rc =
             ms_store_read_stream(op->store, &read, compare_event, &comparer, &result, &op->error);
     ms_batch_reader_deinit(&comparer.batch);
+    ms_arena_deinit(&comparer.arena);
     /* Scavenged meanwhile: the window's word stands, a condition's place proves nothing. */
     bool weak = part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
     if (comparer.verdict == SAME && comparer.compared != part->count && !weak)
@@ -247,7 +262,8 @@ void ms_repeat_compare(struct ms_op *op) {
         if (verdict == OTHER_DATA) {
             op->result.code =
                 ms_error_set(&op->error, MS_EIDCONFLICT,
-                             "an event with the same id and other data is in stream '%.*s' already",
+                             "an event with the same id and another type, content type or data is "
+                             "in stream '%.*s' already",
                              (int)part->stream.len, part->stream.data);
             op->result.failed_part = i;
             ms_op_finish(op);

@@ -13,12 +13,11 @@
  * batch that spans the same offsets, so that an index folded anew knows the same heads.
  * src/log/rewrite.c does the writing. Scavenger's thread, or the caller's.
  */
-#include <time.h>
-
 #include "base/alloc.h"
 #include "base/endian.h"
 #include "log/rewrite.h"
 #include "store/internal.h"
+#include "wire/compress.h"
 
 #define HEAD_CACHE 4096u
 #define GAIN_PERCENT 80u
@@ -47,6 +46,11 @@ struct scavenge {
     struct partition_bytes *sizes; /* only when a topic has retention_bytes */
     size_t size_count;
     uint64_t removed;
+    bool rules_act; /* rules were met that mark events without anybody's doing */
+    bool frugal;
+    bool changed; /* frugal: something may have been marked since the last pass */
+    int64_t started_us;
+    uint64_t looked_bytes; /* by looking, for the throttle */
 };
 
 /* ---- who is wanted ---- */
@@ -63,6 +67,8 @@ static int head_of(struct scavenge *s, const uint8_t *stream_id, struct ms_head 
         return 0;
     int rc = ms_heads_resolve(s->store, &id, head, err);
     head->used = rc == 0;
+    if (rc == 0 && (head->rules.max_age_ms > 0 || head->rules.max_count > 0))
+        s->rules_act = true;
     return rc;
 }
 
@@ -151,11 +157,10 @@ static int filter_records(struct scavenge *s, const struct ms_log_entry *entry,
     return rc;
 }
 
-static int visit_entry(void *context, const struct ms_log_entry *entry, struct ms_bytes *ret_batch,
-                       struct ms_error *err) {
-    struct scavenge *s = context;
-    struct ms_head *head = NULL;
-    uint32_t kept = 0;
+/* Leaves what is wanted of the entry in scratch. *ret_head is NULL for one of no stream. */
+static int judge_entry(struct scavenge *s, const struct ms_log_entry *entry, uint32_t *ret_kept,
+                       struct ms_head **ret_head, struct ms_error *err) {
+    *ret_head = NULL;
     if (s->topic == NULL || s->topic->number != entry->header.topic) {
         s->topic = ms_topics_at(s->store, entry->header.topic);
         if (s->topic == NULL)
@@ -165,9 +170,16 @@ static int visit_entry(void *context, const struct ms_log_entry *entry, struct m
     }
     int rc = 0;
     if (entry->header.flags & MS_ENTRY_HAS_STREAM)
-        rc = head_of(s, entry->header.stream_id, &head, err);
-    if (rc == 0)
-        rc = filter_records(s, entry, head, &kept, err);
+        rc = head_of(s, entry->header.stream_id, ret_head, err);
+    return rc == 0 ? filter_records(s, entry, *ret_head, ret_kept, err) : rc;
+}
+
+static int visit_entry(void *context, const struct ms_log_entry *entry, struct ms_bytes *ret_batch,
+                       struct ms_error *err) {
+    struct scavenge *s = context;
+    struct ms_head *head;
+    uint32_t kept = 0;
+    int rc = judge_entry(s, entry, &kept, &head, err);
     if (rc != 0)
         return rc;
     if (kept == (uint32_t)s->batch.header.record_count) {
@@ -229,6 +241,114 @@ static int measure_partitions(struct scavenge *s, struct ms_error *err) {
     return rc;
 }
 
+/* ---- looking before writing, for scheduled runs ---- */
+
+#define SAMPLE_EVERY ((uint64_t)16 << 20)
+#define SAMPLE_BYTES ((size_t)64 << 10)
+#define SAMPLES_MAX ((size_t)4 << 20)
+#define RETRY_SHARE 0.05 /* more must be dead than when rewriting was in vain */
+
+struct look {
+    uint64_t stored;      /* bytes of entries */
+    uint64_t dead, total; /* bytes of records and batch headers, decompressed */
+    struct ms_buf sample; /* of what is stored */
+};
+
+static int look_at_entry(struct scavenge *s, const struct ms_log_entry *entry, struct look *look,
+                         struct ms_error *err) {
+    struct ms_head *head;
+    uint32_t kept = 0;
+    int rc = judge_entry(s, entry, &kept, &head, err);
+    if (rc == 0 && look->stored % SAMPLE_EVERY < SAMPLE_BYTES) {
+        size_t len = entry->batch.len < SAMPLE_BYTES ? entry->batch.len : SAMPLE_BYTES;
+        ms_ignore(ms_buf_append(&look->sample, entry->batch.data, len)); /* smaller then */
+    }
+    size_t total = MS_BATCH_HEADER_LEN + s->batch.records.len;
+    look->stored += MS_ENTRY_HEADER_LEN + entry->batch.len;
+    look->total += total;
+    look->dead += kept > 0 ? total - s->scratch.len : total;
+    return rc;
+}
+
+static int throttle_look(struct scavenge *s, uint64_t bytes, struct ms_error *err) {
+    const struct ms_scavenge_options *options = s->options;
+    struct ms_clock *clock = s->store->env->clock;
+    if (options->stop != NULL && options->stop(options->context))
+        return ms_error_set(err, MS_ECANCELED, "the scavenge was stopped");
+    s->looked_bytes += bytes;
+    if (options->bytes_per_second == 0)
+        return 0;
+    int64_t due_us = (int64_t)(s->looked_bytes * 1000000 / options->bytes_per_second);
+    int64_t now_us = ms_clock_monotonic_us(clock) - s->started_us;
+    if (due_us > now_us + 1000)
+        ms_clock_sleep_us(clock, due_us - now_us);
+    return 0;
+}
+
+static int look_at_segment(struct scavenge *s, const struct ms_segment_info *info,
+                           struct look *look, struct ms_error *err) {
+    struct ms_log_cursor cursor;
+    struct ms_log_entry entry;
+    int rc = 0;
+    s->started_us = ms_clock_monotonic_us(s->store->env->clock);
+    s->looked_bytes = 0;
+    ms_log_cursor_init(&cursor, s->store->log, info->first_position);
+    cursor.read_bytes = (size_t)256 << 10;
+    while (rc == 0 && cursor.next_position < info->end_position) {
+        rc = ms_log_cursor_next(&cursor, &entry, err);
+        if (rc <= 0 || entry.header.first_position >= info->end_position)
+            break;
+        rc = look_at_entry(s, &entry, look, err);
+        if (rc == 0)
+            rc = throttle_look(s, MS_ENTRY_HEADER_LEN + entry.batch.len, err);
+    }
+    ms_log_cursor_deinit(&cursor);
+    ms_counter_add(&s->store->metrics.scavenge_read_bytes, info->bytes);
+    return rc < 0 ? rc : 0;
+}
+
+/* What compression leaves of the sample. */
+static double compressed_share(const struct look *look) {
+    struct ms_buf out;
+    double share = 1;
+    ms_buf_init(&out, 2 * SAMPLES_MAX);
+    if (look->sample.len > 0 &&
+        ms_compress(MS_CODEC_ZSTD, 1, ms_buf_bytes(&look->sample), &out) == 0)
+        share = (double)out.len / (double)look->sample.len;
+    ms_buf_deinit(&out);
+    return share < 1 ? share : 1;
+}
+
+static struct ms_scavenge_memo *memo_of(struct ms_scavenger *scavenger, uint64_t segment) {
+    size_t low = 0, high = scavenger->memo_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (scavenger->memos[middle].segment < segment)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool found = low < scavenger->memo_count && scavenger->memos[low].segment == segment;
+    return found ? &scavenger->memos[low] : NULL;
+}
+
+/* Segments come in order and new ones are the last, so a new memo is too. */
+static int remember(struct ms_scavenger *scavenger, const struct ms_segment_info *info,
+                    uint64_t bytes, double dead_min) {
+    struct ms_scavenge_memo *memo = memo_of(scavenger, info->first_position);
+    if (memo == NULL) {
+        size_t count = scavenger->memo_count;
+        struct ms_scavenge_memo *memos = ms_realloc(scavenger->memos, (count + 1) * sizeof *memos);
+        if (memos == NULL)
+            return MS_ENOMEM;
+        scavenger->memos = memos;
+        memo = &memos[count];
+        scavenger->memo_count++;
+    }
+    *memo = (struct ms_scavenge_memo){info->first_position, bytes, dead_min};
+    return 0;
+}
+
 /* ---- the run ---- */
 
 static bool rewrite_should_stop(void *context) {
@@ -265,6 +385,55 @@ static int scavenge_segment(struct scavenge *s, const struct ms_segment_info *in
     return 0;
 }
 
+/* Retention by bytes is counted down by looking, and counted again by rewriting. */
+static struct partition_bytes *copy_sizes(const struct scavenge *s) {
+    struct partition_bytes *copy = ms_calloc(s->size_count + 1, sizeof *copy);
+    if (copy != NULL && s->size_count > 0)
+        memcpy(copy, s->sizes, s->size_count * sizeof *copy);
+    return copy;
+}
+
+/* Rewrites a segment when looking at it promises the gain. */
+static int look_and_scavenge(struct scavenge *s, const struct ms_segment_info *info,
+                             struct ms_scavenge_result *result, struct ms_error *err) {
+    struct ms_scavenger *scavenger = &s->store->scavenger;
+    const struct ms_scavenge_memo *memo = memo_of(scavenger, info->first_position);
+    double dead_min = memo != NULL && memo->bytes == info->bytes ? memo->dead_min : 0;
+    struct partition_bytes *sizes = copy_sizes(s);
+    struct look look = {0};
+    ms_buf_init(&look.sample, SAMPLES_MAX);
+    int rc = sizes != NULL ? look_at_segment(s, info, &look, err) : MS_ENOMEM;
+    double dead = look.total > 0 ? (double)look.dead / (double)look.total : 0;
+    double left =
+        info->rewritten ? (double)info->bytes : (double)look.stored * compressed_share(&look);
+    ms_buf_deinit(&look.sample);
+    bool worth = left * (1 - dead) * 100 <= (double)info->bytes * GAIN_PERCENT && dead >= dead_min;
+    uint64_t rewritten = result->rewritten, bytes = info->bytes;
+    if (rc == 0 && worth) {
+        if (s->size_count > 0)
+            memcpy(s->sizes, sizes, s->size_count * sizeof *sizes);
+        uint64_t before = result->bytes_after;
+        rc = scavenge_segment(s, info, result, err);
+        bool in_vain = result->rewritten == rewritten;
+        dead_min = in_vain ? dead + RETRY_SHARE : 0;
+        bytes = result->bytes_after - before;
+    }
+    if (rc == 0)
+        rc = remember(scavenger, info, bytes, dead_min);
+    ms_free(sizes);
+    return rc;
+}
+
+static int scavenge_sealed(struct scavenge *s, const struct ms_segment_info *info,
+                           struct ms_scavenge_result *result, struct ms_error *err) {
+    if (!s->frugal)
+        return scavenge_segment(s, info, result, err);
+    const struct ms_scavenge_memo *memo = memo_of(&s->store->scavenger, info->first_position);
+    if (memo != NULL && memo->bytes == info->bytes && !s->changed)
+        return 0;
+    return look_and_scavenge(s, info, result, err);
+}
+
 static int scavenge_all(struct scavenge *s, struct ms_scavenge_result *result,
                         struct ms_error *err) {
     size_t max = ms_log_segments(s->store->log, NULL, 0);
@@ -273,10 +442,10 @@ static int scavenge_all(struct scavenge *s, struct ms_scavenge_result *result,
         return ms_error_set(err, MS_ENOMEM, "no memory to scavenge");
     size_t count = ms_log_segments(s->store->log, infos, max);
     count = count < max ? count : max;
-    int rc = any_retention_bytes(s->store) ? measure_partitions(s, err) : 0;
+    int rc = s->changed && any_retention_bytes(s->store) ? measure_partitions(s, err) : 0;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         if (infos[i].sealed) {
-            rc = scavenge_segment(s, &infos[i], result, err);
+            rc = scavenge_sealed(s, &infos[i], result, err);
             result->segments++;
         }
         if (s->options->on_progress != NULL)
@@ -286,14 +455,17 @@ static int scavenge_all(struct scavenge *s, struct ms_scavenge_result *result,
     return rc;
 }
 
-int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *options,
-                      struct ms_scavenge_result *ret_result, struct ms_error *err) {
+int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *options, bool frugal,
+                    struct ms_scavenge_result *ret_result, struct ms_error *err) {
+    struct ms_scavenger *scavenger = &store->scavenger;
     struct ms_scavenge_result result = {0};
-    if (pthread_mutex_trylock(&store->scavenge_lock) != 0)
-        return ms_error_set(err, MS_EAGAIN, "a scavenge is running");
+    uint64_t marks = ms_scavenge_marks(store);
     struct scavenge s = {
         .store = store,
         .options = options,
+        .frugal = frugal,
+        .changed = !frugal || !scavenger->passed || scavenger->marks != marks ||
+                   scavenger->rules_act || ms_scavenge_topics_act(store),
         .now_ms = ms_clock_now_us(store->env->clock) / 1000,
         .heads = ms_calloc(HEAD_CACHE, sizeof(struct ms_head)),
     };
@@ -302,6 +474,11 @@ int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *
     int rc = s.heads != NULL ? 0 : ms_error_set(err, MS_ENOMEM, "no memory to scavenge");
     if (rc == 0)
         rc = scavenge_all(&s, &result, err);
+    if (rc == 0 && frugal) {
+        scavenger->passed = true;
+        scavenger->marks = marks;
+        scavenger->rules_act = s.rules_act;
+    }
     pthread_mutex_unlock(&store->scavenge_lock);
     ms_free(s.heads);
     ms_free(s.sizes);
@@ -311,62 +488,9 @@ int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *
     return rc;
 }
 
-/* ---- on a schedule ---- */
-
-static bool asked_to_stop(void *context) {
-    return atomic_load(&((struct ms_store *)context)->scavenger.stop);
-}
-
-static void wait_interval(struct ms_store *store) {
-    struct ms_scavenger *scavenger = &store->scavenger;
-    struct timespec until;
-    timespec_get(&until, TIME_UTC);
-    int64_t ms = store->options.scavenge_interval_ms;
-    until.tv_sec += (time_t)(ms / 1000) + 1;
-    pthread_mutex_lock(&scavenger->lock);
-    int rc = 0;
-    while (!atomic_load(&scavenger->stop) && rc == 0)
-        rc = pthread_cond_timedwait(&scavenger->wake, &scavenger->lock, &until);
-    pthread_mutex_unlock(&scavenger->lock);
-}
-
-static void *scavenger_main(void *argument) {
-    struct ms_store *store = argument;
-    struct ms_scavenge_options options = {
-        .bytes_per_second = store->options.scavenge_bytes_per_second,
-        .stop = asked_to_stop,
-        .context = store,
-    };
-    for (;;) {
-        struct ms_scavenge_result result;
-        wait_interval(store);
-        if (atomic_load(&store->scavenger.stop))
-            return NULL;
-        /* A failure shows in the metrics (segments looked at, none rewritten) and is tried again.
-         * */
-        ms_ignore(ms_store_scavenge(store, &options, &result, NULL));
-    }
-}
-
-int ms_scavenger_start(struct ms_store *store) {
-    struct ms_scavenger *scavenger = &store->scavenger;
-    const struct ms_store_options *options = &store->options;
-    if (options->scavenge_interval_ms <= 0 || options->manual || options->read_only)
-        return 0;
-    pthread_mutex_init(&scavenger->lock, NULL);
-    pthread_cond_init(&scavenger->wake, NULL);
-    scavenger->started = pthread_create(&scavenger->thread, NULL, scavenger_main, store) == 0;
-    return scavenger->started ? 0 : MS_ENOMEM;
-}
-
-void ms_scavenger_stop(struct ms_store *store) {
-    struct ms_scavenger *scavenger = &store->scavenger;
-    if (!scavenger->started)
-        return;
-    pthread_mutex_lock(&scavenger->lock);
-    atomic_store(&scavenger->stop, true);
-    pthread_cond_signal(&scavenger->wake);
-    pthread_mutex_unlock(&scavenger->lock);
-    pthread_join(scavenger->thread, NULL);
-    scavenger->started = false;
+int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *options,
+                      struct ms_scavenge_result *ret_result, struct ms_error *err) {
+    if (ms_scavenge_lock(store) != 0)
+        return ms_error_set(err, MS_EAGAIN, "a scavenge is running");
+    return ms_scavenge_run(store, options, false, ret_result, err);
 }

@@ -1,17 +1,24 @@
 /* Snapshots: events of the system topic "$snapshots" under the stream's name, the newest of which
- * counts. The version that a snapshot stands for is its extension `snapshotversion`. Any thread. */
+ * counts. The version that a snapshot stands for is its extension `snapshotversion`; the stream
+ * must have reached it, which is judged in the append that stores the snapshot. Any thread. */
 #include <stdio.h>
 
 #include "store/internal.h"
 
 #define VERSION_EXTENSION "snapshotversion"
 
-static int snapshot_stream(struct ms_bytes stream, struct ms_buf *out, struct ms_error *err) {
+/* One place for the snapshots, however the stream's name is spelt. */
+static int snapshot_stream(struct ms_store *store, struct ms_bytes stream, struct ms_buf *out,
+                           struct ms_error *err) {
+    struct ms_buf name;
     if (ms_name_reserved(stream) || ms_bytes_starts_with(stream, MS_BYTES_LITERAL("$$")))
         return ms_error_set(err, MS_ERESERVED, "streams beginning with '$' have no snapshots");
-    if (stream.len == 0)
-        return ms_error_set(err, MS_EINVAL, "the stream's name is empty");
-    return ms_name_join(MS_BYTES_LITERAL("$snapshots"), stream, out);
+    ms_buf_init(&name, MS_NAME_TEXT_MAX);
+    int rc = ms_name_canonical(store, stream, &name, err);
+    if (rc == 0 && ms_name_join(MS_BYTES_LITERAL("$snapshots"), ms_buf_bytes(&name), out) != 0)
+        rc = ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
+    ms_buf_deinit(&name);
+    return rc;
 }
 
 /* The stream's extensions and the version's. */
@@ -31,6 +38,19 @@ static int extend(const struct ms_event *snapshot, const char *version, struct m
     return 0;
 }
 
+/* Appending would make the stream's topic, which is not wanted of a stream that isn't there. */
+static int check_stream(struct ms_store *store, struct ms_bytes stream, struct ms_error *err) {
+    struct ms_stream_ref ref;
+    struct ms_arena arena;
+    ms_arena_init(&arena, 65536);
+    int rc = ms_stream_find(store, stream, &arena, &ref, err);
+    ms_arena_deinit(&arena);
+    if (rc == MS_ENOTFOUND)
+        return ms_error_set(err, rc, "stream '%.*s' does not exist, so it has no snapshot",
+                            (int)(stream.len > 200 ? 200 : stream.len), stream.data);
+    return rc;
+}
+
 int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_t stream_version,
                           const struct ms_event *snapshot, ms_append_done_fn *done, void *context,
                           struct ms_error *err) {
@@ -41,13 +61,19 @@ int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_
     if (stream_version < 0)
         return ms_error_set(err, MS_EINVAL, "a snapshot stands for a version of at least 0");
     snprintf(version, sizeof version, "%lld", (long long)stream_version);
-    ms_buf_init(&name, 16384);
+    ms_buf_init(&name, MS_NAME_TEXT_MAX);
     ms_arena_init(&arena, 65536);
-    int rc = snapshot_stream(stream, &name, err);
+    int rc = snapshot_stream(store, stream, &name, err);
     if (rc == 0)
         rc = extend(snapshot, version, &arena, &event);
-    struct ms_append_part part = {.stream = ms_buf_bytes(&name), .events = &event, .count = 1};
-    struct ms_append_request request = {.parts = &part, .part_count = 1, .system = true};
+    if (rc == 0)
+        rc = check_stream(store, stream, err);
+    struct ms_append_part parts[2] = {
+        {.stream = stream, .condition = {MS_EXPECT_VERSION, stream_version}},
+        {.stream = ms_buf_bytes(&name), .events = &event, .count = 1},
+    };
+    struct ms_append_request request = {
+        .parts = parts, .part_count = 2, .system = true, .must_reach = true};
     if (rc == 0)
         rc = ms_store_append(store, &request, done, context, err);
     ms_buf_deinit(&name);
@@ -79,8 +105,8 @@ int ms_store_get_snapshot(struct ms_store *store, struct ms_bytes stream, ms_rea
                           void *context, int64_t *ret_stream_version, struct ms_error *err) {
     struct ms_buf name;
     struct snapshot_read snapshot = {.visit = visit, .context = context};
-    ms_buf_init(&name, 16384);
-    int rc = snapshot_stream(stream, &name, err);
+    ms_buf_init(&name, MS_NAME_TEXT_MAX);
+    int rc = snapshot_stream(store, stream, &name, err);
     struct ms_stream_read read = {
         .stream = ms_buf_bytes(&name), .backward = true, .from_end = true, .limit = 1};
     struct ms_stream_read_result result;

@@ -9,8 +9,11 @@
  *   <dir>/shard-000/index  derived; may be deleted
  *   <dir>/shard-000/window derived; event ids of the last appends, from the last clean stop
  *
- * Opening: lock, identity, log (recovery), index, topics, what the index lacks, the window of event
- * ids. An index that knows more than the log (its directory came from elsewhere) is moved aside.
+ * Opening: lock, identity, index, log (recovery), topics, what the index lacks, the window of event
+ * ids. The index comes before the log because it is a witness: one that knows more than the log
+ * shows that acknowledged events are missing, and the log is not opened (recovery.h, row 11). Only
+ * after `durability: os`, where a power cut may take the end of the log, is such an index moved
+ * aside and made anew.
  */
 #include "store/store.h"
 
@@ -19,8 +22,11 @@
 #include "base/alloc.h"
 #include "store/internal.h"
 
+#define TOPIC_CREATION_BYTES 65536u /* kept for the topics that an append makes */
 #define STORE_FORMAT 1
 #define FORMAT_FILE_MAX 4096u
+#define SEGMENT_BYTES_MIN ((uint64_t)1 << 20)
+#define SEGMENT_BYTES_MAX ((uint64_t)1 << 30)
 #define INDEX_FREE_BYTES_MIN ((uint64_t)16 << 20)
 
 void ms_store_options_init(struct ms_store_options *options) {
@@ -166,7 +172,8 @@ static void log_warning(void *context, const char *message) {
         store->options.on_warning(store->options.context, message);
 }
 
-static int open_log(struct ms_store *store, const char *shard, struct ms_error *err) {
+static int open_log(struct ms_store *store, const char *shard, uint64_t known_end,
+                    struct ms_error *err) {
     const struct ms_store_options *o = &store->options;
     struct ms_log_options options = {
         .env = store->env,
@@ -177,8 +184,9 @@ static int open_log(struct ms_store *store, const char *shard, struct ms_error *
         .read_only = o->read_only,
         .manual = o->manual,
         .segment_bytes = o->segment_bytes,
-        .append_bytes_max = o->limits.append_bytes_max,
+        .append_bytes_max = o->limits.append_bytes_max + TOPIC_CREATION_BYTES,
         .tail_cache_bytes = o->tail_cache_bytes,
+        .known_end = known_end,
         .context = store,
         .on_publish = ms_publish,
         .on_visible = ms_published,
@@ -200,29 +208,57 @@ static bool disk_is_full(struct ms_store *store) {
     return true;
 }
 
-static int open_index(struct ms_store *store, const char *shard, struct ms_error *err) {
+/* *ret_options is how the index on disk is opened; `dir` is its path. *ret_known_end is what it has
+ * seen, also where it isn't used for want of space. */
+static int open_index(struct ms_store *store, const char *dir, struct ms_index_options *ret_options,
+                      uint64_t *ret_known_end, struct ms_error *err) {
     const struct ms_store_options *o = &store->options;
-    char dir[MS_PATH_MAX];
-    int rc = ms_path_join(dir, shard, "index");
-    if (rc != 0)
-        return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
-    bool in_memory = o->index_in_memory || o->read_only || disk_is_full(store);
-    struct ms_index_options options = {
+    bool on_disk = !o->index_in_memory && !o->read_only;
+    bool full = on_disk && disk_is_full(store);
+    *ret_options = (struct ms_index_options){
         .env = store->env,
-        .dir = in_memory ? NULL : dir,
+        .dir = on_disk ? dir : NULL,
         .store_uuid = store->uuid,
         .overlay_entries_max = o->index_overlay_entries_max,
         .block_cache_bytes = o->index_cache_bytes,
         .manual = o->manual,
     };
+    struct ms_index_options options = *ret_options;
+    if (full)
+        options.dir = NULL;
+    int rc = ms_index_open(&options, &store->index, ret_known_end, err);
+    if (rc == 0 && full && ms_index_peek(ret_options, ret_known_end, NULL) != 0)
+        *ret_known_end = 0;
+    return rc;
+}
+
+/* The log was opened although the index knows more: its end was not durable and is gone. */
+static int discard_index_ahead(struct ms_store *store, const struct ms_index_options *options,
+                               uint64_t known_end, struct ms_error *err) {
     uint64_t applied;
-    rc = ms_index_open(&options, &store->index, &applied, err);
-    if (rc != 0 || applied <= ms_log_end(store->log))
-        return rc;
-    ms_index_close(store->index, false);
-    store->index = NULL;
-    rc = ms_index_discard(&options, err);
-    return rc != 0 ? rc : ms_index_open(&options, &store->index, &applied, err);
+    if (known_end <= ms_log_end(store->log))
+        return 0;
+    log_warning(store, "events that were acknowledged with durability os are lost; the index made "
+                       "from them is moved aside");
+    bool used = ms_index_applied(store->index) > ms_log_end(store->log);
+    if (used) {
+        ms_index_close(store->index, false);
+        store->index = NULL;
+    }
+    int rc = ms_index_discard(options, err);
+    return rc != 0 || !used ? rc : ms_index_open(options, &store->index, &applied, err);
+}
+
+static int open_log_and_index(struct ms_store *store, const char *shard, struct ms_error *err) {
+    char dir[MS_PATH_MAX];
+    struct ms_index_options options;
+    uint64_t known_end = 0;
+    if (ms_path_join(dir, shard, "index") != 0)
+        return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
+    int rc = open_index(store, dir, &options, &known_end, err);
+    if (rc == 0)
+        rc = open_log(store, shard, known_end, err);
+    return rc != 0 ? rc : discard_index_ahead(store, &options, known_end, err);
 }
 
 static int fold_log(struct ms_store *store, struct ms_error *err) {
@@ -284,6 +320,11 @@ static void store_free(struct ms_store *store) {
 static int check_options(const struct ms_store_options *options, struct ms_error *err) {
     if (options->dir == NULL || options->dir[0] == 0)
         return ms_error_set(err, MS_EINVAL, "no data directory is given");
+    if (options->segment_bytes % 4096 != 0 || options->segment_bytes < SEGMENT_BYTES_MIN ||
+        options->segment_bytes > SEGMENT_BYTES_MAX)
+        return ms_error_set(err, MS_EINVAL,
+                            "segments have 1 MiB to 1 GiB, a multiple of 4096 bytes, not %llu",
+                            (unsigned long long)options->segment_bytes);
     if (options->head_cache_entries < 1024)
         return ms_error_set(err, MS_EINVAL,
                             "the cache of stream heads needs at least 1024 entries");
@@ -312,9 +353,7 @@ static int start(struct ms_store *store, struct ms_error *err) {
             rc = ms_error_set(err, rc, "no memory for the table of topics");
     }
     if (rc == 0)
-        rc = open_log(store, shard, err);
-    if (rc == 0)
-        rc = open_index(store, shard, err);
+        rc = open_log_and_index(store, shard, err);
     if (rc == 0)
         rc = fold_log(store, err);
     if (rc == 0 && (rc = ms_worker_start(store)) != 0)
@@ -436,17 +475,50 @@ static int write_counters(struct ms_store *store, struct ms_buf *out) {
     return rc;
 }
 
+struct gauge {
+    const char *name, *help;
+    double value;
+};
+
+static int write_gauge_table(struct ms_buf *out, const struct gauge *gauges, size_t count) {
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = ms_metrics_gauge(out, gauges[i].name, gauges[i].help, NULL, gauges[i].value);
+    return rc;
+}
+
+static int write_memory(struct ms_store *store, struct ms_buf *out) {
+    struct ms_log_info log;
+    ms_log_info(store->log, &log);
+    ms_log_lock(store->log);
+    struct ms_heads heads = store->heads;
+    struct ms_window window = store->window;
+    ms_log_unlock(store->log);
+    size_t slot = sizeof *window.hashes + sizeof *window.versions;
+    const struct gauge gauges[] = {
+        {"mainstem_log_tail_cache_bytes", "Newest blocks kept in memory for readers.",
+         (double)log.tail_bytes},
+        {"mainstem_store_head_cache_entries", "Stream heads in memory.", (double)heads.count},
+        {"mainstem_store_head_cache_bytes", "Memory of the cache of stream heads.",
+         (double)(heads.capacity * sizeof *heads.table)},
+        {"mainstem_store_idempotence_window_events", "Events whose ids are remembered for resends.",
+         (double)window.count},
+        {"mainstem_store_idempotence_window_bytes", "Memory of the window of event ids.",
+         (double)(window.capacity * slot + window.count * sizeof *window.ring)},
+    };
+    return write_gauge_table(out, gauges, sizeof gauges / sizeof gauges[0]);
+}
+
 static int write_gauges(struct ms_store *store, struct ms_buf *out) {
+    struct ms_subscription_lag lag;
     struct ms_store_info info;
     struct ms_index_stats index;
     uint64_t disk_free = 0, disk_total = 0;
     ms_ignore(ms_vfs_free_space(store->env->vfs, store->dir, &disk_free, &disk_total, NULL));
     ms_store_info(store, &info);
     ms_index_stats(store->index, &index);
-    const struct {
-        const char *name, *help;
-        double value;
-    } gauges[] = {
+    ms_subscriptions_lag(store, &lag);
+    const struct gauge gauges[] = {
         {"mainstem_log_end_position", "Position that the next event gets.", (double)info.end},
         {"mainstem_log_segments", "Segment files.", info.segments},
         {"mainstem_log_bytes", "Bytes of blocks in segments.", (double)info.log_bytes},
@@ -460,6 +532,10 @@ static int write_gauges(struct ms_store *store, struct ms_buf *out) {
         {"mainstem_store_inflight_bytes", "Appends accepted and not yet answered.",
          (double)info.inflight_bytes},
         {"mainstem_store_subscriptions", "Open subscriptions.", (double)info.subscriptions},
+        {"mainstem_store_subscription_lag_events",
+         "Events behind the end, over all open subscriptions.", (double)lag.sum},
+        {"mainstem_store_subscription_lag_events_max",
+         "Events behind the end of the subscription that is furthest behind.", (double)lag.max},
         {"mainstem_index_lag_events", "Events not yet in RocksDB.", (double)info.index_lag},
         {"mainstem_index_overlay_bytes", "Memory of the index's overlay.",
          (double)index.overlay_bytes},
@@ -468,15 +544,14 @@ static int write_gauges(struct ms_store *store, struct ms_buf *out) {
          (double)index.memory_bytes},
         {"mainstem_index_stalls", "Times the log waited for the index.", (double)index.stalls},
     };
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < sizeof gauges / sizeof gauges[0]; i++)
-        rc = ms_metrics_gauge(out, gauges[i].name, gauges[i].help, NULL, gauges[i].value);
-    return rc;
+    return write_gauge_table(out, gauges, sizeof gauges / sizeof gauges[0]);
 }
 
 int ms_store_metrics(struct ms_store *store, struct ms_buf *out) {
     int rc = write_counters(store, out);
     if (rc == 0)
         rc = write_gauges(store, out);
+    if (rc == 0)
+        rc = write_memory(store, out);
     return rc == 0 ? ms_log_metrics(store->log, out) : rc;
 }

@@ -62,6 +62,15 @@ int ms_store_close(struct ms_store *store, struct ms_error *err);
 /* manual mode only: commits what is pending, runs deferred work. */
 void ms_store_run(struct ms_store *store);
 
+/* ---- names ---- */
+
+/* Appends the text form of the stream of a topic and key: "<topic>-<key>", with the bytes of the
+ * key that can't stand in a name as %XX and a '-' of the topic's own as %2D. In this form streams
+ * are shown, and every function here takes it. MS_EINVAL: no legal topic name; MS_ENOMEM.
+ */
+int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_buf *out,
+                         struct ms_error *err) MS_MUST_CHECK;
+
 /* ---- appending ---- */
 
 enum ms_condition_kind {
@@ -79,7 +88,7 @@ struct ms_condition {
 enum ms_stream_state { MS_STREAM_NONE, MS_STREAM_LIVE, MS_STREAM_DELETED, MS_STREAM_TOMBSTONED };
 
 struct ms_append_part {
-    struct ms_bytes stream; /* text form "<topic>-<key>" */
+    struct ms_bytes stream; /* text form, see ms_store_stream_name */
     struct ms_condition condition;
     const struct ms_event *events;
     size_t count; /* 0 is legal: only the condition is checked */
@@ -103,6 +112,9 @@ struct ms_append_request {
     size_t query_condition_count;
     bool system; /* may write reserved names */
     bool wait;   /* wait for the in-flight budget instead of MS_EAGAIN */
+    /* An expected version is one that the stream must have reached, and it must be live: otherwise
+     * MS_ENOTFOUND, MS_EDELETED, MS_ETOMBSTONED or MS_ECONFLICT. Nothing is a resend by it. */
+    bool must_reach;
 };
 
 struct ms_append_part_result {
@@ -160,6 +172,9 @@ int ms_store_get_metadata(struct ms_store *store, struct ms_bytes stream, struct
 
 /* ---- snapshots: one newest per stream, stored as events of a system stream ---- */
 
+/* The stream must be there and have reached stream_version. Returned or told to `done`:
+ * MS_ENOTFOUND, MS_EDELETED, MS_ETOMBSTONED, MS_ECONFLICT (it names the stream's version), and
+ * whatever an append is refused with. */
 int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_t stream_version,
                           const struct ms_event *snapshot, ms_append_done_fn *done, void *context,
                           struct ms_error *err) MS_MUST_CHECK;
@@ -170,6 +185,11 @@ typedef int ms_read_fn(void *context, const struct ms_read_event *event);
 int ms_store_get_snapshot(struct ms_store *store, struct ms_bytes stream, ms_read_fn *visit,
                           void *context, int64_t *ret_stream_version, struct ms_error *err)
     MS_MUST_CHECK;
+
+/* The key that a stream's text form names; decoded into the arena where it must be. MS_EINVAL (the
+ * name is none), MS_ENOMEM. */
+int ms_store_stream_key(struct ms_store *store, struct ms_bytes stream, struct ms_arena *arena,
+                        struct ms_bytes *ret_key, struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- reading ---- */
 

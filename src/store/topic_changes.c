@@ -1,6 +1,7 @@
 /*
- * Making, changing, deleting and showing topics. A change is an event in "$topics": it is sequenced
- * before any append that needs the topic, so that append's answer implies it. Any thread.
+ * Making, changing, deleting and showing topics. A change is an event in "$topics". A topic that an
+ * append needs is made by the append itself: its creation is the append's first entry, so there is
+ * either both or nothing (docs/decisions/0008). Any thread.
  */
 #include <stdio.h>
 
@@ -114,17 +115,23 @@ static uint32_t live_user_topics(struct ms_store *store) {
     return live;
 }
 
+static int check_topic_limit(struct ms_store *store, uint32_t more, struct ms_error *err) {
+    if (live_user_topics(store) + more > store->options.topics_max)
+        return ms_error_set(err, MS_ELIMIT,
+                            "there are %u topics, the limit (topics.max) is reached",
+                            (unsigned)live_user_topics(store));
+    return 0;
+}
+
 static int start_creation(struct ms_store *store, struct ms_bytes name,
                           const struct ms_topic_settings *settings, struct change *ret_change,
                           struct ms_error *err) {
     if (!ms_topic_name_legal(name))
-        return ms_error_set(err, MS_EINVAL,
-                            "'%.*s' is no legal topic name: 1 to 249 of [A-Za-z0-9._-]",
+        return ms_error_set(err, MS_EINVAL, MS_TOPIC_NAME_ILLEGAL,
                             (int)(name.len > 80 ? 80 : name.len), name.data);
-    if (live_user_topics(store) >= store->options.topics_max)
-        return ms_error_set(err, MS_ELIMIT,
-                            "there are %u topics, the limit (topics.max) is reached",
-                            (unsigned)store->options.topics_max);
+    int rc = check_topic_limit(store, 1, err);
+    if (rc != 0)
+        return rc;
     struct change change = {.name = name, .settings = *settings, .created = true};
     pthread_rwlock_wrlock(&store->topics.lock);
     change.number = store->topics.next_number++;
@@ -135,26 +142,47 @@ static int start_creation(struct ms_store *store, struct ms_bytes name,
     return 0;
 }
 
-int ms_topics_need(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
-                   struct ms_error *err) {
-    struct ms_topic *topic = ms_topics_find(store, name);
-    int rc = 0;
-    if (topic == NULL) {
-        /* One creator at a time, so that a name gets one topic. */
-        pthread_mutex_lock(&store->creation_lock);
-        topic = ms_topics_find(store, name);
-        struct ms_topic_settings settings = ms_topic_settings_default(store);
-        struct change change;
-        if (topic == NULL)
-            rc = start_creation(store, name, &settings, &change, err);
-        if (topic == NULL && rc == 0)
-            rc = submit_change(store, &change, NULL, NULL, err);
-        if (topic == NULL && rc == 0)
-            topic = ms_topics_find(store, name);
-        pthread_mutex_unlock(&store->creation_lock);
+static int prepare_creation(struct ms_op *op, struct ms_op_topic *new, uint32_t number,
+                            struct ms_error *err) {
+    struct ms_topic *topic = new->topic;
+    struct change change = {
+        .name = ms_bytes_of(topic->name, topic->name_len),
+        .number = number,
+        .id = topic->id,
+        .settings = topic->settings,
+        .created_at_ms = topic->created_at_ms,
+        .created = true,
+    };
+    struct ms_buf json;
+    ms_op_free(new->creation);
+    new->creation = NULL;
+    topic->number = number;
+    ms_buf_init(&json, DESCRIPTION_MAX);
+    int rc = change_op(op->store, &change, &json, &new->creation, err);
+    ms_buf_deinit(&json);
+    return rc == 0 ? ms_op_resolve_heads(new->creation, err) : rc;
+}
+
+/* Nothing of it lasts unless the op is sequenced before creation_lock is given back: numbers are
+ * taken by ms_topics_enter. */
+int ms_topics_prepare(struct ms_op *op, struct ms_error *err) {
+    struct ms_store *store = op->store;
+    uint32_t needed = 0, number = 0;
+    for (struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next) {
+        op->stale =
+            ms_topics_find(store, ms_bytes_of(new->topic->name, new->topic->name_len)) != NULL;
+        if (op->stale)
+            return ms_error_set(err, MS_EAGAIN, "topic '%s' is being made", new->topic->name);
+        needed += new->needed;
     }
-    if (rc == 0)
-        *ret_topic = topic;
+    if (needed == 0)
+        return 0;
+    int rc = check_topic_limit(store, needed, err);
+    if (rc == 0 && ms_topics_reserve(store, needed, &number) != 0)
+        rc = ms_error_set(err, MS_ENOMEM, "no memory for the table of topics");
+    for (struct ms_op_topic *new = op->new_topics; rc == 0 && new != NULL; new = new->next)
+        if (new->needed)
+            rc = prepare_creation(op, new, number++, err);
     return rc;
 }
 
@@ -200,6 +228,8 @@ static int change_and_wait(struct ms_store *store, const struct change *change,
 
 static int check_settings(const struct ms_topic_settings *settings, const struct ms_topic *topic,
                           struct ms_error *err) {
+    if (!settings->streams)
+        return ms_error_set(err, MS_EINVAL, "topics without streams do not exist yet");
     if (settings->partitions == 0 || settings->partitions > MS_TOPIC_PARTITIONS_MAX)
         return ms_error_set(err, MS_EINVAL, "partitions must be 1 to %u, not %u",
                             MS_TOPIC_PARTITIONS_MAX, (unsigned)settings->partitions);

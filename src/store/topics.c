@@ -62,26 +62,64 @@ static int rehash_names(struct ms_topics *topics, size_t capacity) {
 }
 
 /* Under the write lock. */
+static int make_room(struct ms_topics *topics, uint32_t number) {
+    if (number < topics->by_number_count)
+        return 0;
+    size_t count = (size_t)number * 2 + 16;
+    struct ms_topic **bigger = ms_realloc(topics->by_number, count * sizeof(struct ms_topic *));
+    if (bigger == NULL)
+        return MS_ENOMEM;
+    memset(bigger + topics->by_number_count, 0,
+           (count - topics->by_number_count) * sizeof(struct ms_topic *));
+    topics->by_number = bigger;
+    topics->by_number_count = count;
+    return 0;
+}
+
+/* Under the write lock. */
 static int table_add(struct ms_topics *topics, struct ms_topic *topic) {
-    if (topic->number >= topics->by_number_count) {
-        size_t count = (size_t)topic->number * 2 + 16;
-        struct ms_topic **bigger = ms_realloc(topics->by_number, count * sizeof(struct ms_topic *));
-        if (bigger == NULL)
-            return MS_ENOMEM;
-        memset(bigger + topics->by_number_count, 0,
-               (count - topics->by_number_count) * sizeof(struct ms_topic *));
-        topics->by_number = bigger;
-        topics->by_number_count = count;
-    }
+    int rc = make_room(topics, topic->number);
+    if (rc != 0)
+        return rc;
     struct ms_topic *before = topics->by_number[topic->number];
     topics->by_number[topic->number] = topic;
     if (topic->number >= topics->next_number)
         topics->next_number = topic->number + 1;
     size_t capacity = topics->by_name_capacity;
-    int rc = rehash_names(topics, (topics->live + 2) * 2 > capacity ? capacity * 2 : capacity);
+    rc = rehash_names(topics, (topics->live + 2) * 2 > capacity ? capacity * 2 : capacity);
     if (rc != 0)
         topics->by_number[topic->number] = before; /* what is new stays the caller's */
     return rc;
+}
+
+int ms_topics_reserve(struct ms_store *store, uint32_t count, uint32_t *ret_first) {
+    struct ms_topics *topics = &store->topics;
+    pthread_rwlock_wrlock(&topics->lock);
+    size_t capacity = topics->by_name_capacity;
+    while ((topics->live + count + 1) * 2 > capacity)
+        capacity *= 2;
+    int rc = capacity > topics->by_name_capacity ? rehash_names(topics, capacity) : 0;
+    if (rc == 0)
+        rc = make_room(topics, topics->next_number + count);
+    if (rc == 0)
+        *ret_first = topics->next_number;
+    pthread_rwlock_unlock(&topics->lock);
+    return rc;
+}
+
+void ms_topics_enter(struct ms_store *store, struct ms_topic *topic) {
+    struct ms_topics *topics = &store->topics;
+    pthread_rwlock_wrlock(&topics->lock);
+    size_t slot = name_slot(topics, name_of(topic));
+    MS_ASSERT(topic->number < topics->by_number_count && topics->by_name[slot] == NULL &&
+              topics->by_number[topic->number] == NULL &&
+              (topics->live + 1) * 2 <= topics->by_name_capacity);
+    topics->by_number[topic->number] = topic;
+    topics->by_name[slot] = topic;
+    topics->live++;
+    if (topic->number >= topics->next_number)
+        topics->next_number = topic->number + 1;
+    pthread_rwlock_unlock(&topics->lock);
 }
 
 static struct ms_topic *topic_new(uint32_t number, struct ms_bytes name) {
@@ -100,7 +138,7 @@ static struct ms_topic *topic_new(uint32_t number, struct ms_bytes name) {
     return topic;
 }
 
-static void topic_free(struct ms_topic *topic) {
+void ms_topics_free(struct ms_topic *topic) {
     if (topic == NULL)
         return;
     ms_free(topic->next_offset);
@@ -117,6 +155,22 @@ struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store)
     };
 }
 
+int ms_topics_new(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
+                  struct ms_error *err) {
+    if (!ms_topic_name_legal(name))
+        return ms_error_set(err, MS_EINVAL, MS_TOPIC_NAME_ILLEGAL,
+                            (int)(name.len > 80 ? 80 : name.len), name.data);
+    struct ms_topic *topic = topic_new(0, name);
+    if (topic == NULL)
+        return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
+    topic->system = false; /* its number will be a user's */
+    topic->settings = ms_topic_settings_default(store);
+    topic->created_at_ms = ms_clock_now_us(store->env->clock) / 1000;
+    ms_env_uuid_v4(store->env, &topic->id);
+    *ret_topic = topic;
+    return 0;
+}
+
 static int add_system_topic(struct ms_store *store, uint32_t number, const char *name) {
     struct ms_topic *topic = topic_new(number, ms_bytes_cstr(name));
     if (topic == NULL)
@@ -129,7 +183,7 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
     topic->settings.partitions = number == MS_TOPIC_STREAMS ? 4 : 1;
     int rc = table_add(&store->topics, topic);
     if (rc != 0)
-        topic_free(topic);
+        ms_topics_free(topic);
     return rc;
 }
 
@@ -148,7 +202,7 @@ int ms_topics_init(struct ms_store *store) {
 void ms_topics_deinit(struct ms_store *store) {
     struct ms_topics *topics = &store->topics;
     for (size_t i = 0; i < topics->by_number_count; i++)
-        topic_free(topics->by_number[i]);
+        ms_topics_free(topics->by_number[i]);
     ms_free(topics->by_number);
     ms_free(topics->by_name);
     pthread_rwlock_destroy(&topics->lock);
@@ -270,7 +324,7 @@ static int adopt(struct ms_store *store, const struct description *d) {
         atomic_store(&topic->deleted, d->deleted);
         rc = table_add(topics, topic);
         if (rc != 0 && made)
-            topic_free(topic);
+            ms_topics_free(topic);
     }
     pthread_rwlock_unlock(&topics->lock);
     return rc;

@@ -15,7 +15,7 @@
  *              (a string holding the JSON text), tags as `tags` (joined with ','), event_version as
  *              `eventversion`, correlation_id as `correlationid`, causation_id as `causationid`.
  *              dataschema is kept as the extension "dataschema", subject as the extension
- *              "subject": a face for which it names the key takes it from there.
+ *              "subject": a face sees to it that it is the key, and refuses another one.
  *              Out: extensions stream, streamversion, position, recordedat are added; subject is
  *              the place's key (left out when that is no text), else the extension.
  *

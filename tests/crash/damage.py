@@ -170,6 +170,7 @@ def plan(campaign, rng, quick):
         ("another block's bytes in a sealed segment",
          on(sealed, corrupt.copy, blocks[0][0], inner[0], 4096), either, sealed),
         ("sealed segment deleted", on(paths[1], corrupt.delete), ["refuse"], None),
+        ("newest segment deleted", on(newest, corrupt.delete), ["refuse"], None),
     ]
     if quick:
         return plans
@@ -194,7 +195,6 @@ def plan(campaign, rng, quick):
         ("active segment cut at a block", on(newest, corrupt.truncate, active[0]), ["refuse"],
          newest),
         ("first segment deleted", on(paths[0], corrupt.delete), ["refuse"], None),
-        ("newest segment deleted", on(newest, corrupt.delete), ["refuse"], None),
         ("all segments deleted", lambda copy: [corrupt.delete(p) for p in segments(copy)],
          ["refuse"], None),
         ("file FORMAT deleted", lambda copy: corrupt.delete(os.path.join(copy, "FORMAT")), either,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "face/http/loop.h"
+#include "face/http/server.h"
 #include "wire/event_json.h"
 
 #define KEY_MAX 128
@@ -112,6 +113,41 @@ static int parse_lines(struct ms_http_request *request, struct ms_error *err) {
     return 0;
 }
 
+/* ---- the subject of a CloudEvent is the stream's key ---- */
+
+static struct ms_bytes subject_of(const struct ms_event *event) {
+    for (size_t i = 0; i < event->extension_count; i++)
+        if (ms_bytes_equal_cstr(event->extensions[i].name, "subject"))
+            return event->extensions[i].value;
+    return (struct ms_bytes){0};
+}
+
+static int shown(struct ms_bytes text) { return (int)(text.len > 150 ? 150 : text.len); }
+
+/* Readers are told the key as the subject, so another one would be lost. */
+static int check_subjects(struct ms_http_request *request, struct ms_error *err) {
+    struct ms_bytes key = {0};
+    for (size_t i = 0; i < request->event_count; i++) {
+        struct ms_bytes subject = subject_of(&request->events[i]);
+        if (!subject.data || ms_bytes_equal(subject, request->stream))
+            continue;
+        int code = key.data ? 0
+                            : ms_store_stream_key(request->loop->http->store, request->stream,
+                                                  &request->arena, &key, err);
+        if (code != 0)
+            return code;
+        if (ms_bytes_equal(subject, key))
+            continue;
+        code = ms_error_set(err, MS_EINVAL,
+                            "the subject '%.*s' is not the key of stream '%.*s', which is '%.*s': "
+                            "leave it out, or make it the same",
+                            shown(subject), subject.data, shown(request->stream),
+                            request->stream.data, shown(key), key.data);
+        return request->event_count > 1 ? ms_error_prefix(err, "event %zu", i) : code;
+    }
+    return 0;
+}
+
 /* ---- idempotency ---- */
 
 int ms_http_idempotency_key(struct ms_http_request *request, struct ms_bytes *ret_key,
@@ -156,14 +192,16 @@ int ms_http_idempotency_apply(struct ms_http_request *request, struct ms_bytes k
 static int parse(struct ms_http_request *request, struct ms_error *err) {
     bool structured = request->body_type == MS_HTTP_BODY_CLOUDEVENT ||
                       request->body_type == MS_HTTP_BODY_CLOUDEVENTS;
-    if (request->headers.cloudevent && !structured)
-        return parse_binary(request, err);
-    if (request->body_type == MS_HTTP_BODY_NDJSON)
+    bool binary = request->headers.cloudevent && !structured;
+    if (!binary && request->body_type == MS_HTTP_BODY_NDJSON)
         return parse_lines(request, err);
-    enum ms_event_format format =
-        request->body_type == MS_HTTP_BODY_JSON ? MS_FORMAT_JSON : MS_FORMAT_CLOUDEVENTS;
-    return ms_events_parse(format, ms_buf_bytes(&request->body), limits_of(request),
-                           &request->arena, &request->events, &request->event_count, err);
+    bool plain = !binary && request->body_type == MS_HTTP_BODY_JSON;
+    int code = binary
+                   ? parse_binary(request, err)
+                   : ms_events_parse(plain ? MS_FORMAT_JSON : MS_FORMAT_CLOUDEVENTS,
+                                     ms_buf_bytes(&request->body), limits_of(request),
+                                     &request->arena, &request->events, &request->event_count, err);
+    return code == 0 && !plain ? check_subjects(request, err) : code;
 }
 
 int ms_http_event_body_parse(struct ms_http_request *request, struct ms_error *err) {

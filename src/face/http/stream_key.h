@@ -4,7 +4,7 @@
 
 #include "base/arena.h"
 
-/* `<topic>-<key>`, with the key's bytes that can't stand in a name as %XX; in the arena. MS_EINVAL
- * for a topic whose name has a '-' (its streams have no text form) or an empty key, MS_ENOMEM. */
+/* `<topic>-<key>`, with what can't stand in a name as %XX (ms_store_stream_name); in the arena.
+ * MS_EINVAL for what is no topic's name, MS_ENOMEM. */
 int ms_http_stream_of_key(struct ms_bytes topic, struct ms_bytes key, struct ms_arena *arena,
                           struct ms_bytes *ret_stream, struct ms_error *err) MS_MUST_CHECK;

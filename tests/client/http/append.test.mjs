@@ -238,6 +238,56 @@ test('a stream can be named by topic and key', async () => {
   assert.equal((await server.get('/v1/topics/byid/keys/50%25')).json.length, 1);
 });
 
+test('a topic with a dash in its name has streams too', async () => {
+  const path = '/v1/topics/my-topic/keys/a-1';
+  const name = 'my%2Dtopic-a-1';
+  const byName = `/v1/streams/${encodeURIComponent(name)}`;
+  const answer = await server.request('POST', path, { json: event('dashed') });
+  assert.equal(answer.status, 201, answer.text);
+  assert.equal(answer.json.stream, name);
+  const again = await server.append(name, event('dashed'), { 'if-match': '"0"' });
+  assert.equal(again.status, 201, again.text);
+  const read = await server.get(path);
+  assert.deepEqual(read.json.map((e) => [e.stream, e.topic, e.version]), [
+    [name, 'my-topic', 0],
+    [name, 'my-topic', 1],
+  ]);
+  assert.deepEqual((await server.get(byName)).json, read.json);
+  for (const query of ['topic=my-topic', `stream_prefix=${encodeURIComponent('my%2Dtopic-')}`])
+    assert.deepEqual((await server.get(`/v1/events?${query}`)).json, read.json);
+  const list = await server.get('/v1/streams?topic=my-topic');
+  assert.equal(list.json.streams[0].stream, name);
+  const metadata = await server.request('PUT', `${byName}/metadata`, { json: { $tb: 1 } });
+  assert.ok(metadata.status < 300, metadata.text);
+  assert.equal((await server.get(path)).json[0].version, 1);
+  const other = await server.get(`/v1/streams/${encodeURIComponent('my%2dtopic-a-1')}/metadata`);
+  assert.deepEqual(other.json, { $tb: 1 });
+  const snapshot = await server.request('PUT', `${byName}/snapshot?version=1`, { json: event('s') });
+  assert.ok(snapshot.status < 300, snapshot.text);
+  assert.equal((await server.get(`${byName}/snapshot`)).json.version, 1);
+  assert.equal((await server.request('DELETE', path)).status < 300, true);
+  assert.equal((await server.get(byName)).status, 404);
+  assert.equal((await server.get('/v1/streams/my-topic-a-1')).status, 404);
+});
+
+test('what is no topic has no keys', async () => {
+  const answer = await server.request('POST', '/v1/topics/a%20b/keys/1', { json: event('x') });
+  assert.equal(answer.status, 400, answer.text);
+});
+
+test('a refused append makes no topic', async () => {
+  const refused = [
+    [412, event('x'), { 'if-match': '"5"' }],
+    [412, event('x'), { 'if-match': '*' }],
+    [400, { event_type: '' }, {}],
+  ];
+  for (const [status, body, headers] of refused) {
+    const answer = await server.append('nevermade-1', body, headers);
+    assert.equal(answer.status, status, answer.text);
+  }
+  assert.equal((await server.get('/v1/topics/nevermade')).status, 404);
+});
+
 test('a large event is stored and read back whole', async () => {
   const stream = fresh();
   const data = 'x'.repeat(12 * 1024 * 1024);
@@ -248,4 +298,19 @@ test('a large event is stored and read back whole', async () => {
 test('a client request id is given back', async () => {
   const answer = await server.append(fresh(), event(), { 'x-request-id': 'abc.DEF-1:2' });
   assert.equal(answer.headers['x-request-id'], 'abc.DEF-1:2');
+});
+
+test('the same id with another type is no repeat', async () => {
+  const one = event('order.paid', { n: 1 }, { event_id: `id-${Math.random()}` });
+  const stream = fresh();
+  assert.equal((await server.append(stream, one)).status, 201);
+  for (const other of [{ event_type: 'order.refunded' }, { content_type: 'text/plain', data: 'x' }]) {
+    const answer = await server.append(stream, { ...one, ...other });
+    assertProblem(assert, answer, 409, 'event-id-conflict');
+  }
+  const headers = { 'idempotency-key': `key-${Math.random()}` };
+  const keyed = (type) => server.append(stream, event(type, { n: 2 }), headers);
+  assert.equal((await keyed('order.paid')).status, 201);
+  assert.equal((await keyed('order.paid')).json.repeated, true);
+  assertProblem(assert, await keyed('order.refunded'), 409, 'event-id-conflict');
 });

@@ -117,6 +117,40 @@ test('events appended plainly are valid CloudEvents', async () => {
   assert.deepEqual(JSON.parse(read[0].metadata), { m: 1 });
 });
 
+for (const mode of ['structured', 'batch', 'binary']) {
+  test(`in ${mode} mode the subject is the key, or is refused`, async () => {
+    const stream = fresh();
+    const key = stream.slice(stream.indexOf('-') + 1);
+    const post = (subject) => {
+      const one = cloudEvent({ subject });
+      return send(
+        stream,
+        mode === 'batch'
+          ? { headers: { 'content-type': BATCH }, body: JSON.stringify([cloudEvent(), one]) }
+          : HTTP[mode](one),
+      );
+    };
+    const refused = await post('my/subject');
+    assertProblem(assert, refused, 400, 'bad-request');
+    assert.ok(refused.json.detail.includes("'my/subject'"), refused.json.detail);
+    assert.ok(refused.json.detail.includes(`'${key}'`), refused.json.detail);
+    assert.equal((await server.get(`/v1/streams/${stream}`)).status, 404);
+    for (const subject of [key, stream, undefined]) {
+      const answer = await post(subject);
+      assert.equal(answer.status, 201, answer.text);
+    }
+    for (const one of await readBatch(stream)) assert.equal(one.subject, key);
+  });
+}
+
+test('the subject of a stream without topic is its name', async () => {
+  const stream = `cart ${Math.random()}`;
+  const post = (subject) =>
+    send(encodeURIComponent(stream), HTTP.structured(cloudEvent({ subject })));
+  assert.equal((await post(stream)).status, 201);
+  assert.equal((await post('cart')).status, 400);
+});
+
 test('sending the same CloudEvent again adds nothing', async () => {
   const stream = fresh();
   const message = HTTP.binary(cloudEvent());

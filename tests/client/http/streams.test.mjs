@@ -95,12 +95,40 @@ test('the newest snapshot is found', async () => {
 });
 
 test('a snapshot needs its version and is one event', async () => {
-  const path = `/v1/streams/${fresh()}/snapshot`;
+  const stream = fresh();
+  await server.append(stream, [event(), event()]);
+  const path = `/v1/streams/${stream}/snapshot`;
   const put = (query, json) => server.request('PUT', path + query, { json });
   assertProblem(assert, await put('', event()), 400, 'bad-request');
   assertProblem(assert, await put('?version=-1', event()), 400, 'bad-request');
   assertProblem(assert, await put('?version=1', [event(), event()]), 400, 'bad-request');
   assertProblem(assert, await put('?version=1', { data: 1 }), 400, 'bad-request');
+});
+
+test('a snapshot ahead of its stream, or of none, is refused', async () => {
+  const stream = fresh();
+  const put = (version) =>
+    server.request('PUT', `/v1/streams/${stream}/snapshot?version=${version}`, { json: event() });
+  assertProblem(assert, await put(0), 404, 'not-found');
+  await server.append(stream, [event(), event(), event()]);
+  const answer = await put(99);
+  assertProblem(assert, answer, 412, 'wrong-expected-version');
+  assert.equal(answer.json.stream, stream);
+  assert.equal(answer.json.expected, 99);
+  assert.equal(answer.json.actual, 2);
+  assertProblem(assert, await server.get(`/v1/streams/${stream}/snapshot`), 404, 'not-found');
+  assert.equal((await put(2)).status, 200);
+  await server.request('DELETE', `/v1/streams/${stream}`);
+  assertProblem(assert, await put(2), 404, 'stream-deleted');
+});
+
+test('a topic without streams is refused', async () => {
+  const put = (json) => server.request('PUT', '/v1/topics/nostreams', { json });
+  const answer = await put({ streams: false });
+  assertProblem(assert, answer, 400, 'bad-request');
+  assert.match(answer.json.detail, /without streams/);
+  assert.equal((await server.get('/v1/topics/nostreams')).status, 404);
+  assert.equal((await put({ streams: true })).status, 201);
 });
 
 test('a topic is made, changed, shown, listed and deleted', async () => {

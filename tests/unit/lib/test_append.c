@@ -119,6 +119,76 @@ static void what_is_malformed_is_refused_and_nothing_stored(void **state) {
     assert_int_equal(info.state, MAINSTEM_STREAM_NONE);
 }
 
+static int append_sized(struct library *library, size_t bytes, size_t count, const char *type) {
+    static char data[100000];
+    static struct mainstem_event events[8];
+    memset(data, '1', sizeof data);
+    for (size_t i = 0; i < count; i++)
+        events[i] = (struct mainstem_event){.type = mainstem_text(type),
+                                            .data = mainstem_bytes_of(data, bytes)};
+    return mainstem_append(library->store, "a-1", MAINSTEM_ANY, events, count, NULL,
+                           &library->error);
+}
+
+static int emit_sized(const void *state, const void *command, struct mainstem_decision *decision) {
+    (void)state;
+    static char data[100000];
+    struct mainstem_event event = {.type = mainstem_text("x"),
+                                   .data = mainstem_bytes_of(data, *(const size_t *)command)};
+    return mainstem_emit(decision, &event);
+}
+
+static int apply_nothing(void *state, const struct mainstem_recorded_event *event) {
+    (void)state;
+    (void)event;
+    return 0;
+}
+
+static void limits_are_what_the_options_say(void **state) {
+    struct library *library = *state;
+    struct mainstem_options options = small_options();
+    options.event_bytes_max = 5000;
+    options.append_bytes_max = 9000;
+    options.append_events_max = 4;
+    options.name_bytes_max = 40;
+    ASSERT_OK(mainstem_close(library->store, &library->error));
+    ASSERT_OK(mainstem_open(library->dir, &options, &library->store, &library->error));
+    ASSERT_OK(append_sized(library, 4000, 2, "x"));
+    assert_int_equal(append_sized(library, 5000, 1, "x"), MAINSTEM_ETOOBIG);
+    assert_int_equal(append_sized(library, 4000, 3, "x"), MAINSTEM_ETOOBIG);
+    ASSERT_OK(append_sized(library, 1, 4, "1234567890123456789012345678901234567890"));
+    assert_int_equal(append_sized(library, 1, 5, "x"), MAINSTEM_ETOOBIG);
+    assert_int_equal(append_sized(library, 1, 1, "12345678901234567890123456789012345678901"),
+                     MAINSTEM_ETOOBIG);
+    struct mainstem_aggregate_type type = {
+        .struct_size = sizeof type, .topic = "b", .state_size = 8, .apply = apply_nothing};
+    struct mainstem_repository *repository;
+    ASSERT_OK(mainstem_repository_new(library->store, &type, &repository, &library->error));
+    size_t fits = 4000, large = 5001;
+    ASSERT_OK(mainstem_execute(repository, "1", emit_sized, &fits, NULL, &library->error));
+    assert_int_equal(mainstem_execute(repository, "1", emit_sized, &large, NULL, &library->error),
+                     MAINSTEM_ETOOBIG);
+    mainstem_repository_free(repository);
+}
+
+static void limits_may_be_raised(void **state) {
+    struct library *library = *state;
+    struct mainstem_options options = small_options();
+    options.segment_bytes = 64u << 20;
+    options.event_bytes_max = options.append_bytes_max = 32u << 20;
+    ASSERT_OK(mainstem_close(library->store, &library->error));
+    ASSERT_OK(mainstem_open(library->dir, &options, &library->store, &library->error));
+    size_t size = MAINSTEM_EVENT_BYTES_MAX + 4096;
+    char *large = malloc(size);
+    assert_non_null(large);
+    memset(large, '1', size);
+    struct mainstem_event event = event_of("x", "{}");
+    event.data = mainstem_bytes_of(large, size);
+    ASSERT_OK(
+        mainstem_append(library->store, "a-1", MAINSTEM_ANY, &event, 1, NULL, &library->error));
+    free(large);
+}
+
 static void limits_are_errors(void **state) {
     struct library *library = *state;
     struct mainstem_event event = event_of("x", "{}");
@@ -407,6 +477,8 @@ int main(void) {
         REAL_TEST(no_events_only_check_the_condition),
         REAL_TEST(what_is_malformed_is_refused_and_nothing_stored),
         REAL_TEST(limits_are_errors),
+        REAL_TEST(limits_are_what_the_options_say),
+        REAL_TEST(limits_may_be_raised),
         REAL_TEST(several_streams_change_together_or_not_at_all),
         REAL_TEST(query_conditions_guard_a_decision),
         REAL_TEST(malformed_requests_are_refused),

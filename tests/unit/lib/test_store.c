@@ -1,6 +1,8 @@
 /* Opening, closing, state, and the store that has stopped. */
 #include "lib/library.h"
 
+#include <unistd.h>
+
 #include "base/alloc.h"
 
 static void opening_makes_a_directory_and_finds_it_again(void **state) {
@@ -29,7 +31,21 @@ static void opening_refuses_what_is_wrong(void **state) {
     options = small_options();
     options.head_cache_entries = 5;
     assert_int_equal(mainstem_open("x", &options, &store, &library->error), MAINSTEM_EINVAL);
+    const uint64_t limits[][4] = {{1023, 0, 0, 0},    {(256u << 20) + 1, 0, 0, 0},
+                                  {0, 1023, 0, 0},    {0, (512u << 20) + 1, 0, 0},
+                                  {0, 0, 1000001, 0}, {0, 0, 0, 35},
+                                  {0, 0, 0, 4097}};
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        options = small_options();
+        options.event_bytes_max = limits[i][0];
+        options.append_bytes_max = limits[i][1];
+        options.append_events_max = (uint32_t)limits[i][2];
+        options.name_bytes_max = (uint32_t)limits[i][3];
+        assert_int_equal(mainstem_open("x", &options, &store, &library->error), MAINSTEM_EINVAL);
+        assert_message_has(&library->error, "_max is ");
+    }
     assert_null(store);
+    assert_int_equal(access("x", F_OK), -1); /* nothing was made */
 }
 
 static void a_second_opener_is_locked_out(void **state) {

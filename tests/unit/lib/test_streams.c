@@ -126,6 +126,12 @@ static void the_newest_snapshot_counts(void **state) {
     int64_t version = 77;
     assert_int_equal(mainstem_get_snapshot(store, "a-1", see, &seen, &version, error),
                      MAINSTEM_ENOTFOUND);
+    assert_int_equal(mainstem_put_snapshot(store, "a-1", 3, &first, error), MAINSTEM_ENOTFOUND);
+    for (int i = 0; i < 8; i++)
+        append_one(library, "a-1", "x", "{}");
+    assert_int_equal(mainstem_put_snapshot(store, "a-1", 8, &first, error), MAINSTEM_ECONFLICT);
+    assert_int_equal(error->actual_version, 7);
+    assert_int_equal(error->failed, 0);
     ASSERT_OK(mainstem_put_snapshot(store, "a-1", 3, &first, error));
     ASSERT_OK(mainstem_put_snapshot(store, "a-1", 7, &second, error));
     ASSERT_OK(mainstem_get_snapshot(store, "a-1", see, &seen, &version, error));
@@ -144,6 +150,7 @@ static void malformed_snapshots_are_refused(void **state) {
     struct mainstem_error *error = &library->error;
     struct mainstem_event event = event_of("snapshot", "{}");
     struct seen seen = {0};
+    append_one(library, "a-1", "x", "{}");
     assert_int_equal(mainstem_put_snapshot(store, "a-1", -1, &event, error), MAINSTEM_EINVAL);
     assert_int_equal(mainstem_put_snapshot(store, "a-1", 0, NULL, error), MAINSTEM_EINVAL);
     assert_int_equal(mainstem_put_snapshot(store, NULL, 0, &event, error), MAINSTEM_EINVAL);

@@ -6,12 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-
-#include "base/alloc.h"
-#include "base/endian.h"
-#include "log/recovery.h"
-#include "support/log_world.h"
+#include "recovery_world.h"
 
 static int setup(void **state) {
     static struct log_world w;
@@ -26,98 +21,6 @@ static int teardown(void **state) {
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
-static void assert_good(struct log_world *w) {
-    const char *wrong = log_world_check(w);
-    if (wrong != NULL)
-        fail_msg("%s", wrong);
-}
-
-static void start(struct log_world *w, unsigned appends) {
-    assert_int_equal(log_world_open(w), 0);
-    for (unsigned i = 0; i < appends; i++)
-        assert_int_equal(log_world_append(w, 64), 0);
-}
-
-static void reopen_and_go_on(struct log_world *w) {
-    assert_int_equal(log_world_open(w), 0);
-    assert_good(w);
-    assert_int_equal(log_world_append(w, 64), 0);
-    assert_int_equal(log_world_close(w), 0);
-    assert_int_equal(log_world_open(w), 0);
-    assert_good(w);
-}
-
-/* The block that begins at a place of a segment's file. */
-static struct ms_block_header header_at(struct log_world *w, uint64_t segment, uint64_t offset) {
-    uint8_t bytes[MS_BLOCK_HEADER_LEN];
-    struct ms_block_header header;
-    char path[64];
-    world_read(&w->world, log_world_segment(segment, path), offset, bytes, sizeof bytes);
-    assert_int_equal(ms_block_header_read(bytes, &header), 0);
-    return header;
-}
-
-/* Where the n-th block with entries of the segment begins. */
-static uint64_t find_block(struct log_world *w, uint64_t segment, unsigned n) {
-    uint64_t offset = 0;
-    for (;;) {
-        struct ms_block_header header = header_at(w, segment, offset);
-        if (header.entry_count > 0 && n-- == 0)
-            return offset;
-        offset += ms_block_padded(header.length);
-    }
-}
-
-static uint64_t end_of_blocks(struct log_world *w, uint64_t segment) {
-    uint8_t bytes[MS_BLOCK_HEADER_LEN];
-    struct ms_block_header header;
-    char path[64];
-    uint64_t offset = 0, size = world_file_size(&w->world, log_world_segment(segment, path));
-    while (offset + sizeof bytes <= size) {
-        world_read(&w->world, path, offset, bytes, sizeof bytes);
-        if (ms_block_header_read(bytes, &header) != 0)
-            break;
-        offset += ms_block_padded(header.length);
-    }
-    return offset;
-}
-
-static void flip(struct log_world *w, uint64_t segment, uint64_t offset) {
-    char path[64];
-    assert_int_equal(ms_vfs_sim_flip(w->world.sim, log_world_segment(segment, path), offset, 3), 0);
-}
-
-/* A hash of all files' names and content in the shard. */
-static uint64_t fingerprint(struct log_world *w) {
-    struct ms_dir_entry *entries;
-    size_t count;
-    uint64_t hash = 0;
-    assert_int_equal(ms_vfs_list(world_vfs(&w->world), LOG_WORLD_DIR, &entries, &count, NULL), 0);
-    for (size_t i = 0; i < count; i++) {
-        char path[MS_PATH_MAX];
-        assert_int_equal(ms_path_join(path, LOG_WORLD_DIR, entries[i].name), 0);
-        uint8_t *bytes = ms_alloc(entries[i].size + 1);
-        world_read(&w->world, path, 0, bytes, entries[i].size);
-        hash = ms_hash64(entries[i].name, strlen(entries[i].name), hash);
-        hash = ms_hash64(bytes, entries[i].size, hash);
-        ms_free(bytes);
-    }
-    ms_dir_entries_free(entries, count);
-    return hash;
-}
-
-/* Refused with this code, for writers and readers, and nothing touched. */
-static void assert_refused(struct log_world *w, int code, const char *words) {
-    uint64_t before = fingerprint(w);
-    for (int pass = 0; pass < 2; pass++) {
-        w->options.read_only = pass == 0;
-        assert_int_equal(log_world_open(w), code);
-        if (strstr(w->error.message, words) == NULL)
-            fail_msg("'%s' does not say '%s'", w->error.message, words);
-        assert_int_equal(fingerprint(w), before);
-    }
-}
 
 /* ---- the rows ---- */
 
@@ -137,6 +40,9 @@ static void decision_table_as_data(void **state) {
         {{.bytes = true, .blocks = true, .synced_through = 5}, MS_RECOVERY_TORN},
         {{.bytes = true, .blocks = true, .synced_through = 6}, MS_RECOVERY_DAMAGE},
         {{.bytes = true, .blocks = true, .synced_through = 100}, MS_RECOVERY_DAMAGE},
+        {{.missing = true}, MS_RECOVERY_DAMAGE},
+        {{.missing = true, .bytes = true}, MS_RECOVERY_DAMAGE},
+        {{.missing = true, .bytes = true, .newer_format = true}, MS_RECOVERY_REFUSE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(ms_recovery_decide(&rows[i].evidence, 5), rows[i].verdict);
@@ -309,21 +215,6 @@ static void set_aside_segments_are_never_overwritten(void **state) {
     assert_good(w);
 }
 
-/* Segments of a few blocks each, all sealed but the last. */
-static void write_segments(struct log_world *w, unsigned segments, size_t value_len) {
-    assert_int_equal(log_world_open(w), 0);
-    while (w->log->segment_count < segments) {
-        assert_int_equal(log_world_append(w, value_len), 0);
-        while (ms_keeper_step(w->log))
-            continue;
-    }
-    assert_int_equal(log_world_append(w, value_len), 0);
-}
-
-static uint64_t first_of(struct log_world *w, size_t index) {
-    return w->log->segments[index]->first_position;
-}
-
 static void row_6_missing_segment_is_a_hole(void **state) {
     struct log_world *w = *state;
     char path[64];
@@ -408,8 +299,8 @@ static void row_9_log_of_sealed_segments_only_begins_a_new_one(void **state) {
     uint64_t last = first_of(w, 2);
     assert_int_equal(log_world_close(w), 0);
     world_remove(&w->world, log_world_segment(last, path));
-    /* What the removed segment held was acknowledged, and only its absence could say so: the known
-     * limit. The two sealed ones are taken as they are. */
+    /* What the removed segment held was acknowledged, and only its absence could say so where
+     * nothing is known of it (test_known_end.c). The two sealed ones are taken as they are. */
     for (size_t i = last; i < w->count; i++)
         w->appends[i].status = MS_EUNKNOWN;
     reopen_and_go_on(w);

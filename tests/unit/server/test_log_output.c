@@ -175,6 +175,18 @@ static void slow_operations_are_logged_from_the_configured_time_on(void **state)
     assert_int_equal(line_count, 1);
 }
 
+static void a_slow_operation_tells_its_duration_once(void **state) {
+    (void)state;
+    start(MS_LOG_JSON, MS_LOG_INFO, 100);
+    const struct ms_log_field fields[] = {MS_FIELD_INT("status", 200),
+                                          MS_FIELD_REAL("duration_ms", 150),
+                                          MS_FIELD_TEXT("request_id", "r1")};
+    ms_log_output_slow("append", 150000, fields, 3);
+    expect_lines("{\"time\":\"2026-11-23T10:52:54.123Z\",\"level\":\"warn\","
+                 "\"message\":\"slow operation\",\"operation\":\"append\",\"duration_ms\":150,"
+                 "\"status\":200,\"request_id\":\"r1\"}\n");
+}
+
 static void *write_many(void *context) {
     (void)context;
     for (int i = 0; i < 500; i++)
@@ -208,6 +220,7 @@ int main(void) {
         TEST(long_values_are_cut_between_characters),
         TEST(a_line_too_long_is_still_valid_and_says_so),
         TEST(slow_operations_are_logged_from_the_configured_time_on),
+        TEST(a_slow_operation_tells_its_duration_once),
         TEST(lines_of_several_threads_never_mix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "store/internal.h"
 #include "support/store_world.h"
 
 static int setup(void **state) {
@@ -229,6 +230,7 @@ static void newest_snapshot_counts(void **state) {
     static const char *const names[] = {"cart-1", "cart", "my cart-1", "cart-50%25"};
     for (size_t i = 0; i < 4; i++) {
         assert_int_equal(get_snapshot(w, names[i], &version, data), MS_ENOTFOUND);
+        assert_int_equal(store_append(w, names[i], ANY, "0 1 2 3 4 5 6 7 8 9").code, 0);
         assert_int_equal(put_snapshot(w, names[i], 3, "three").code, 0);
         assert_int_equal(put_snapshot(w, names[i], 9, "nine").code, 0);
         for (int k = 0; k < 2; k++) {
@@ -240,8 +242,45 @@ static void newest_snapshot_counts(void **state) {
     }
     struct event_log all = {0};
     store_read_everything(w, false, &all);
-    assert_int_equal(all.count, 0); /* snapshots are the system's */
+    assert_int_equal(all.count, 40); /* snapshots are the system's */
     event_log_clear(&all);
+}
+
+static void snapshots_ahead_of_their_stream_are_refused(void **state) {
+    struct store_world *w = *state;
+    int64_t version;
+    char data[64];
+    assert_int_equal(store_append(w, "cart-1", ANY, "a b c").code, 0);
+    for (int i = 0; i < 2; i++) {
+        struct store_answer answer = put_snapshot(w, "cart-1", 3, "x");
+        assert_int_equal(answer.code, MS_ECONFLICT);
+        assert_int_equal(answer.actual_state, MS_STREAM_LIVE);
+        assert_int_equal(answer.actual_version, 2);
+        assert_int_equal(answer.expected.version, 3);
+        assert_string_equal(answer.error.message,
+                            "stream 'cart-1' is at version 2, expected at least version 3");
+        assert_int_equal(get_snapshot(w, "cart-1", &version, data), MS_ENOTFOUND);
+        store_world_reopen(w);
+    }
+    assert_int_equal(put_snapshot(w, "cart-1", 1, "one").code, 0);
+    assert_int_equal(put_snapshot(w, "cart-1", 2, "two").code, 0);
+    assert_int_equal(get_snapshot(w, "cart-1", &version, data), 0);
+    assert_int_equal(version, 2);
+}
+
+static void streams_that_are_not_there_have_no_snapshots(void **state) {
+    struct store_world *w = *state;
+    /* Of a topic that isn't there either, and stays away. */
+    assert_int_equal(put_snapshot(w, "cart-1", 0, "x").code, MS_ENOTFOUND);
+    assert_null(ms_topics_find(w->store, MS_BYTES_LITERAL("cart")));
+    assert_int_equal(store_append(w, "cart-2", ANY, "a").code, 0);
+    assert_int_equal(put_snapshot(w, "cart-1", 0, "x").code, MS_ENOTFOUND);
+    assert_int_equal(store_put_metadata(w, "cart-1", ANY, "{}").code, 0);
+    assert_int_equal(put_snapshot(w, "cart-1", 0, "x").code, MS_ENOTFOUND);
+    assert_int_equal(store_delete(w, "cart-2", ANY, false).code, 0);
+    assert_int_equal(put_snapshot(w, "cart-2", 0, "x").code, MS_EDELETED);
+    assert_int_equal(store_delete(w, "cart-2", ANY, true).code, 0);
+    assert_int_equal(put_snapshot(w, "cart-2", 0, "x").code, MS_ETOMBSTONED);
 }
 
 static void senseless_snapshots_are_refused(void **state) {
@@ -267,6 +306,8 @@ int main(void) {
         test(deletion_keeps_the_other_metadata),
         test(metadata_written_anew_ends_a_deletion),
         test(newest_snapshot_counts),
+        test(snapshots_ahead_of_their_stream_are_refused),
+        test(streams_that_are_not_there_have_no_snapshots),
         test(senseless_snapshots_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

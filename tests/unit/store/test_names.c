@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "os/random.h"
 #include "store/internal.h"
 
@@ -42,6 +44,14 @@ static void names_split_as_the_table_says(void **state) {
         {"$topics-order", "$topics", "order"},
         {"$-1", "$streams", "$-1"},
         {"50%25", "$streams", "50%25"},
+        {"my%2Dorder-1", "my-order", "1"},
+        {"my%2dorder-a-b%25", "my-order", "a-b%"},
+        {"%2D-1", "-", "1"},
+        {"my%2Dorder", "$streams", "my%2Dorder"},
+        {"%6Frder-1", "$streams", "%6Frder-1"},
+        {"my%2-1", "$streams", "my%2-1"},
+        {"$streams-order-1", "$streams", "order-1"},
+        {"$a%2Db-1", "$a-b", "1"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct ms_arena arena;
@@ -128,6 +138,52 @@ static void any_key_of_a_topic_survives_the_text_form(void **state) {
     check_round_trip("$snapshots", MS_BYTES_LITERAL("order-1%25"));
 }
 
+/* What is shown names the same pair again, and only that. */
+static void any_pair_survives_the_text_form(void **state) {
+    (void)state;
+    static const char *const topics[] = {"my-order", "-", "a--b-", "$streams"};
+    static const char *const keys[] = {
+        "1",          "order-1",      "my%2Dorder-1", "my-order-1", "a-1", "$$order-1",
+        "$streams-x", "$topics-x",    "\n",           "\xff",       "",    "-",
+        "cart%2D",    "$streams-%0A", "%2D-1",        "my orders-1"};
+    char texts[80][64];
+    size_t count = 0;
+    for (size_t t = 0; t < 4; t++)
+        for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+            struct ms_buf text;
+            check_round_trip(topics[t], ms_bytes_cstr(keys[k]));
+            ms_buf_init(&text, 64);
+            assert_int_equal(
+                ms_store_stream_name(ms_bytes_cstr(topics[t]), ms_bytes_cstr(keys[k]), &text, NULL),
+                0);
+            snprintf(texts[count], sizeof texts[0], "%.*s", (int)text.len, (char *)text.data);
+            for (size_t i = 0; i < count; i++)
+                assert_string_not_equal(texts[i], texts[count]);
+            count++;
+            ms_buf_deinit(&text);
+        }
+}
+
+/* Escapes don't count: whatever topic and key fit have a text form. */
+static void the_limit_is_that_of_the_decoded_name(void **state) {
+    (void)state;
+    uint8_t key[NAME_MAX_BYTES];
+    struct ms_arena arena;
+    struct ms_buf text;
+    struct ms_bytes topic, back;
+    memset(key, 1, sizeof key);
+    ms_arena_init(&arena, 65536);
+    ms_buf_init(&text, 65536);
+    size_t fits = NAME_MAX_BYTES - sizeof "my-order";
+    assert_int_equal(ms_name_join(MS_BYTES_LITERAL("my-order"), ms_bytes_of(key, fits), &text), 0);
+    assert_int_equal(split(ms_buf_bytes(&text), &arena, &topic, &back), 0);
+    assert_int_equal(back.len, fits);
+    assert_int_equal(ms_buf_append_u8(&text, 'x'), 0);
+    assert_int_equal(split(ms_buf_bytes(&text), &arena, &topic, &back), MS_EINVAL);
+    ms_buf_deinit(&text);
+    ms_arena_deinit(&arena);
+}
+
 static void reserved_names(void **state) {
     (void)state;
     static const char *const reserved[] = {"$streams",
@@ -185,6 +241,8 @@ int main(void) {
         cmocka_unit_test(unusable_names_are_refused),
         cmocka_unit_test(long_prefix_is_no_topic),
         cmocka_unit_test(any_key_of_a_topic_survives_the_text_form),
+        cmocka_unit_test(any_pair_survives_the_text_form),
+        cmocka_unit_test(the_limit_is_that_of_the_decoded_name),
         cmocka_unit_test(reserved_names),
         cmocka_unit_test(legal_topic_names),
         cmocka_unit_test(partitions_are_those_of_kafkas_default_partitioner),

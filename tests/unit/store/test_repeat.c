@@ -165,6 +165,40 @@ static void same_id_with_other_data_is_refused(void **state) {
     assert_string_equal(store_ids(w, "o-1", 0), "a");
 }
 
+static struct store_answer append_typed(struct store_world *w, struct ms_condition condition,
+                                        const char *type, const char *content_type,
+                                        const char *metadata) {
+    struct ms_event event = {.id = MS_BYTES_LITERAL("a"),
+                             .type = ms_bytes_cstr(type),
+                             .content_type = ms_bytes_cstr(content_type),
+                             .metadata = ms_bytes_cstr(metadata),
+                             .timestamp_ms = MS_TIMESTAMP_NONE,
+                             .data = MS_BYTES_LITERAL("1")};
+    struct ms_append_part part = {MS_BYTES_LITERAL("o-1"), condition, &event, 1};
+    struct ms_append_request request = {.parts = &part, .part_count = 1};
+    return store_request(w, &request);
+}
+
+static void same_id_with_another_type_is_refused(void **state) {
+    struct store_world *w = *state;
+    const struct ms_condition conditions[] = {ANY, EXISTS, NONE};
+    assert_int_equal(append_typed(w, NONE, "paid", NULL, "{\"try\":1}").code, 0);
+    for (int i = 0; i < 2; i++) {
+        for (size_t c = 0; c < 3; c++) {
+            struct ms_condition condition = conditions[c];
+            assert_int_equal(append_typed(w, condition, "refunded", NULL, NULL).code,
+                             MS_EIDCONFLICT);
+            assert_int_equal(append_typed(w, condition, "paid", "text/plain", NULL).code,
+                             MS_EIDCONFLICT);
+            /* The default spelt out is the same; metadata is not compared. */
+            assert_true(append_typed(w, condition, "paid", "application/json", NULL).repeated);
+            assert_true(append_typed(w, condition, "paid", NULL, "{\"try\":2}").repeated);
+        }
+        store_world_reopen(w);
+    }
+    assert_string_equal(store_ids(w, "o-1", 0), "a");
+}
+
 static void ids_belong_to_their_stream(void **state) {
     struct store_world *w = *state;
     assert_int_equal(store_append(w, "o-1", ANY, "a").code, 0);
@@ -325,6 +359,7 @@ int main(void) {
         test(closing_answers_resends_on_their_way),
         test(part_of_it_again_is_refused),
         test(same_id_with_other_data_is_refused),
+        test(same_id_with_another_type_is_refused),
         test(ids_belong_to_their_stream),
         test(events_without_ids_are_always_new),
         test(several_streams_repeat_together),

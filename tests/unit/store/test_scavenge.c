@@ -645,20 +645,6 @@ static void appends_and_readers_go_on_meanwhile(void **state) {
     store_world_deinit(&w);
 }
 
-static void a_schedule_runs_it(void **state) {
-    (void)state;
-    struct store_world w;
-    store_world_init_real(&w);
-    w.options.scavenge_interval_ms = 1;
-    assert_int_equal(store_world_open(&w), 0);
-    int64_t until = ms_clock_monotonic_us(w.env.clock) + 10000000;
-    while (ms_counter_get(&w.store->metrics.scavenges) == 0 &&
-           ms_clock_monotonic_us(w.env.clock) < until)
-        ms_clock_sleep_us(w.env.clock, 10000);
-    assert_true(ms_counter_get(&w.store->metrics.scavenges) > 0);
-    store_world_deinit(&w); /* closing does not wait for the next run */
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(truncated_events_go),
@@ -682,7 +668,6 @@ int main(void) {
         test(any_failing_call_changes_no_answer),
         test(a_delete_that_is_lost_has_removed_nothing),
         cmocka_unit_test(appends_and_readers_go_on_meanwhile),
-        cmocka_unit_test(a_schedule_runs_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "store/internal.h"
 #include "support/store_world.h"
 
 static int setup(void **state) {
@@ -415,6 +416,51 @@ static void followers_see_everything_once_in_order(void **state) {
     store_world_deinit(&w);
 }
 
+static void lag_is(struct store_world *w, uint64_t max, uint64_t sum) {
+    struct ms_subscription_lag lag;
+    ms_subscriptions_lag(w->store, &lag);
+    assert_int_equal(lag.max, max);
+    assert_int_equal(lag.sum, sum);
+}
+
+static void metrics_tell_how_far_subscriptions_are_behind(void **state) {
+    struct store_world *w = *state;
+    struct listener stream, all, early, quiet;
+    lag_is(w, 0, 0);
+    listen_to(w, &early, "later-1", (struct ms_subscription_options){0});
+    poll_to_end(&early);
+    assert_int_equal(store_append(w, "o-1", ANY, "a b c d").code, 0);
+    assert_int_equal(store_append(w, "o-2", ANY, "e").code, 0);
+    uint64_t end = ms_store_end(w->store); /* the topic's own event counts among all */
+    listen_to(w, &stream, "o-1", (struct ms_subscription_options){.from_version = 1});
+    listen_to(w, &all, NULL, (struct ms_subscription_options){0});
+    listen_to(w, &quiet, "o-2", (struct ms_subscription_options){.from_end = true});
+    lag_is(w, end, end + 3);
+    assert_int_equal(poll(&stream, 2), 0);
+    lag_is(w, end, end + 1);
+    poll_to_end(&stream);
+    poll_to_end(&all);
+    poll_to_end(&quiet);
+    poll_to_end(&early);
+    lag_is(w, 0, 0);
+    assert_int_equal(store_append(w, "o-1", ANY, "f g").code, 0);
+    lag_is(w, 2, 4);
+    poll_to_end(&all);
+    assert_int_equal(store_put_metadata(w, "o-1", ANY, "{\"$tb\":5}").code, 0);
+    poll_to_end(&all);
+    lag_is(w, 1, 1); /* what was truncated away will never come */
+    assert_int_equal(store_append(w, "later-1", ANY, "h i j").code, 0);
+    poll_to_end(&all);
+    poll_to_end(&stream);
+    assert_int_equal(poll(&early, 1), 0);
+    lag_is(w, 2, 2);
+    stop(&early);
+    lag_is(w, 0, 0);
+    stop(&stream);
+    stop(&all);
+    stop(&quiet);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(stream_is_caught_up_with_and_then_followed),
@@ -427,6 +473,7 @@ int main(void) {
         test(soft_delete_is_survived),
         test(wake_may_poll_again),
         test(subscriptions_are_counted),
+        test(metrics_tell_how_far_subscriptions_are_behind),
         test(senseless_streams_are_refused),
         cmocka_unit_test(followers_see_everything_once_in_order),
     };

@@ -27,18 +27,37 @@ static void what_can_not_stand_in_a_name_is_escaped(void **state) {
     assert_stream(B("order"), B("x\xc2\x85y"), "order-x%C2%85y");    /* a C1 control character */
 }
 
-static void a_topic_with_a_dash_has_no_streams_by_name(void **state) {
+static void the_dash_of_a_topic_is_escaped(void **state) {
     (void)state;
+    assert_stream(B("my-order"), B("1"), "my%2Dorder-1");
+    assert_stream(B("a--b-"), B("x-%"), "a%2D%2Db%2D-x-%25");
+    assert_stream(B("-"), B("1"), "%2D-1");
+}
+
+/* Not the stream order-1: that is another topic's. */
+static void a_key_of_plain_streams_is_not_taken_for_another_topic(void **state) {
+    (void)state;
+    assert_stream(B("$streams"), B("order-1"), "$streams-order-1");
+    assert_stream(B("$streams"), B("my orders-1"), "my orders-1");
+    assert_stream(B("$streams"), B("\n"), "$streams-%0A");
+}
+
+static void what_is_no_topic_is_refused(void **state) {
+    (void)state;
+    static const char *const topics[] = {"a b", "", ".", "a%", "$$a", "$", "\xc3\xa9"};
     struct ms_arena arena;
     struct ms_bytes stream = NO_BYTES;
     struct ms_error err = {0};
     ms_arena_init(&arena, 64 * 1024);
-    assert_int_equal(ms_http_stream_of_key(B("my-order"), B("1"), &arena, &stream, &err),
-                     MS_EINVAL);
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
+        assert_int_equal(
+            ms_http_stream_of_key(ms_bytes_cstr(topics[i]), B("1"), &arena, &stream, &err),
+            MS_EINVAL);
     assert_null(stream.data);
     ms_arena_deinit(&arena);
     ms_arena_init(&arena, 16);
-    assert_int_equal(ms_http_stream_of_key(B("order"), B("1"), &arena, &stream, &err), MS_ENOMEM);
+    assert_int_equal(ms_http_stream_of_key(B("order"), B("1234567890"), &arena, &stream, &err),
+                     MS_ENOMEM);
     ms_arena_deinit(&arena);
 }
 
@@ -46,7 +65,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(topic_and_key_are_joined),
         cmocka_unit_test(what_can_not_stand_in_a_name_is_escaped),
-        cmocka_unit_test(a_topic_with_a_dash_has_no_streams_by_name),
+        cmocka_unit_test(the_dash_of_a_topic_is_escaped),
+        cmocka_unit_test(a_key_of_plain_streams_is_not_taken_for_another_topic),
+        cmocka_unit_test(what_is_no_topic_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
