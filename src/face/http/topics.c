@@ -22,6 +22,7 @@
 #include "face/http/handlers.h"
 #include "face/http/loop.h"
 #include "face/http/server.h"
+#include "face/http/topic_settings.h"
 #include "wire/json.h"
 
 static const char *const codec_names[] = {[MS_CODEC_NONE] = "none",
@@ -52,7 +53,7 @@ static int write_bound(struct ms_buf *out, const char *name, int64_t bound) {
     return ms_buf_printf(out, ",\"%s\":%lld", name, (long long)bound);
 }
 
-static int write_settings(struct ms_buf *out, const struct ms_topic_settings *settings) {
+int ms_http_topic_settings_write(struct ms_buf *out, const struct ms_topic_settings *settings) {
     int code = ms_buf_printf(out, ",\"partitions\":%u,\"streams\":%s",
                              (unsigned)settings->partitions, settings->streams ? "true" : "false");
     if (code == 0)
@@ -79,7 +80,7 @@ static int write_topic(struct ms_buf *out, const struct ms_topic_info *topic) {
     if (code == 0)
         code = ms_buf_printf(out, ",\"id\":\"%s\"", id);
     if (code == 0)
-        code = write_settings(out, &topic->settings);
+        code = ms_http_topic_settings_write(out, &topic->settings);
     if (code == 0)
         code = ms_buf_printf(out, ",\"system\":%s,\"events\":%llu,\"created_at\":\"%s\"}",
                              topic->system ? "true" : "false", (unsigned long long)topic->events,
@@ -205,8 +206,8 @@ static int set_field(const char *name, const json_t *value, struct ms_topic_sett
                         name);
 }
 
-static int parse_settings(struct ms_bytes body, struct ms_topic_settings *settings,
-                          struct ms_error *err) {
+int ms_http_topic_settings_parse(struct ms_bytes body, struct ms_topic_settings *settings,
+                                 struct ms_error *err) {
     if (body.len == 0)
         return 0;
     json_error_t problem;
@@ -240,7 +241,7 @@ static void run_put_topic(struct ms_http_request *request) {
     if (code == MS_ENOTFOUND)
         code = 0;
     if (code == 0)
-        code = parse_settings(ms_buf_bytes(&request->body), &settings, &err);
+        code = ms_http_topic_settings_parse(ms_buf_bytes(&request->body), &settings, &err);
     if (code == 0)
         code = ms_store_put_topic(store, name, &settings, &created, &err);
     if (code == 0)

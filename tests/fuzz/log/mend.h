@@ -105,7 +105,6 @@ static inline void mend_identity(uint8_t *block, uint64_t length, const struct m
     memcpy(block, "MSTMBLK1", 8);
     ms_put_le16(block + 8, MS_BLOCK_FORMAT);
     memcpy(block + 16, chain->store.bytes, 16);
-    ms_put_le32(block + 32, 0);
     ms_put_le64(block + 40, chain->segment);
     ms_put_le64(block + 72, length);
     if (!(flags & MS_BLOCK_FOOTER)) {
@@ -128,6 +127,7 @@ static inline void mend_block(uint8_t *block, uint64_t room, enum mend how,
     uint64_t length = ms_get_le64(block + 72);
     if (length < MS_BLOCK_HEADER_LEN || length > room)
         length = how == MEND_SENSE ? room : MS_BLOCK_HEADER_LEN;
+    ms_put_le32(block + 32, 0); /* the shard, which verify is not told */
     if (how == MEND_SENSE)
         mend_identity(block, length, chain);
     struct mend_chain place = {.segment = ms_get_le64(block + 40),

@@ -1,9 +1,9 @@
 /*
  * Bodies of PUT /v1/topics/{topic}. Asserted: the settings that come out are in their ranges; what
  * is refused is refused with a sentence; and they are read again from what the server writes of
- * them, unchanged. The parser is not visible outside of its file, so the file is taken in whole.
+ * them, unchanged.
  */
-#include "face/http/topics.c"
+#include "face/http/topic_settings.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,16 +28,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct ms_topic_settings settings = defaults, back = {.partitions = 1};
     struct ms_error err = {0};
     struct ms_buf written;
-    int rc = parse_settings(ms_bytes_of(data, size), &settings, &err);
+    int rc = ms_http_topic_settings_parse(ms_bytes_of(data, size), &settings, &err);
     MS_ASSERT(rc == 0 || (rc == MS_EINVAL && err.code == rc && err.message[0] != 0));
     check_range(&settings);
     if (rc != 0)
         return 0;
     ms_buf_init(&written, 4096);
-    MS_ASSERT(write_settings(&written, &settings) == 0);
+    MS_ASSERT(ms_http_topic_settings_write(&written, &settings) == 0);
     written.data[0] = '{'; /* members of an object, each with its comma in front */
     MS_ASSERT(ms_buf_append_u8(&written, '}') == 0);
-    MS_ASSERT(parse_settings(ms_buf_bytes(&written), &back, &err) == 0);
+    MS_ASSERT(ms_http_topic_settings_parse(ms_buf_bytes(&written), &back, &err) == 0);
     MS_ASSERT(same(&settings, &back));
     ms_buf_deinit(&written);
     return 0;
