@@ -25,8 +25,7 @@ int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena
 int ms_store_stream_key(struct ms_store *store, struct ms_bytes stream, struct ms_arena *arena,
                         struct ms_bytes *ret_key, struct ms_error *err) {
     struct ms_bytes topic_name;
-    return ms_name_split(stream, store->options.limits.name_bytes_max + 64, arena, &topic_name,
-                         ret_key, err);
+    return ms_name_split(stream, ms_name_bytes_max(store), arena, &topic_name, ret_key, err);
 }
 
 struct stream_reading {

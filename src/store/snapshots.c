@@ -38,19 +38,6 @@ static int extend(const struct ms_event *snapshot, const char *version, struct m
     return 0;
 }
 
-/* Appending would make the stream's topic, which is not wanted of a stream that isn't there. */
-static int check_stream(struct ms_store *store, struct ms_bytes stream, struct ms_error *err) {
-    struct ms_stream_ref ref;
-    struct ms_arena arena;
-    ms_arena_init(&arena, 65536);
-    int rc = ms_stream_find(store, stream, &arena, &ref, err);
-    ms_arena_deinit(&arena);
-    if (rc == MS_ENOTFOUND)
-        return ms_error_set(err, rc, "stream '%.*s' does not exist, so it has no snapshot",
-                            (int)(stream.len > 200 ? 200 : stream.len), stream.data);
-    return rc;
-}
-
 int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_t stream_version,
                           const struct ms_event *snapshot, ms_append_done_fn *done, void *context,
                           struct ms_error *err) {
@@ -66,8 +53,6 @@ int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_
     int rc = snapshot_stream(store, stream, &name, err);
     if (rc == 0)
         rc = extend(snapshot, version, &arena, &event);
-    if (rc == 0)
-        rc = check_stream(store, stream, err);
     struct ms_append_part parts[2] = {
         {.stream = stream, .condition = {MS_EXPECT_VERSION, stream_version}},
         {.stream = ms_buf_bytes(&name), .events = &event, .count = 1},
