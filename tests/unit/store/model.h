@@ -129,7 +129,7 @@ static inline enum model_verdict model_compare(const struct model *m, const stru
         const struct model_event *stored = model_at(m, part->stream, first + (int64_t)i);
         if (stored == NULL || stored->id == 0 || stored->id != part->events[i].id)
             return CONFLICT;
-        if (stored->data != part->events[i].data)
+        if (stored->data != part->events[i].data || stored->type != part->events[i].type)
             return OTHER_DATA;
     }
     return SAME;
