@@ -214,7 +214,7 @@ static void check_afterwards(struct store_world *w, const struct store_answer *a
     open_again(w, what, n);
     check_answers(w, answers, what, n);
     again(w, what, n);
-    if (n % 8 == 0) { /* and from the disk */
+    if (n % 16 == 0) { /* and from the disk */
         open_again(w, what, n);
         again(w, what, n);
     }
@@ -288,7 +288,7 @@ static bool fail_allocation(size_t number, uint64_t n, bool sticky) {
         fail_msg("allocation %llu of act %zu: %s", (unsigned long long)n, number,
                  ms_error_name(code));
     assert_true(fault.struck || code == 0);
-    if (w.failures > 0 || n % 4 == 0) {
+    if (w.failures > 0 || n % 8 == 0) {
         check_afterwards(&w, answers, "allocation", n);
     } else { /* the store goes on */
         check_answers(&w, answers, "allocation", n);
