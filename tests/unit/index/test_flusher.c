@@ -203,7 +203,7 @@ static void limit_file_size(uint64_t bytes) {
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
 }
 
-static void failed_flush_is_reported_once_and_tried_again(void **state) {
+static void failed_flush_is_reported_and_tried_again(void **state) {
     (void)state;
     struct ms_index *index = must_open(500);
     struct model *model = model_new(8);
@@ -219,9 +219,6 @@ static void failed_flush_is_reported_once_and_tried_again(void **state) {
     assert_int_equal(ms_index_applied(index), 0);
     model->flush_failure = MS_EIO;
     model_apply(model, index, 10, 0);
-    uint64_t failures = stats_of(index).flush_failures;
-    model_apply(model, index, 10, 0); /* the next attempt is a second away at least */
-    assert_int_equal(stats_of(index).flush_failures, failures);
     for (int i = 0; i < 30; i++)
         check_all(model, index);
     limit_file_size(usual_limit.rlim_cur);
@@ -442,7 +439,7 @@ int main(void) {
         WITH_SCRATCH(full_generation_is_flushed_by_itself),
         WITH_SCRATCH(generation_being_dropped_is_seen_once),
         WITH_SCRATCH(folding_waits_when_both_generations_are_full),
-        WITH_SCRATCH(failed_flush_is_reported_once_and_tried_again),
+        WITH_SCRATCH(failed_flush_is_reported_and_tried_again),
         WITH_SCRATCH(folding_goes_on_while_flushing_fails),
         WITH_SCRATCH(close_does_not_wait_for_a_flush_that_fails),
         WITH_SCRATCH(lookups_are_right_while_folding_and_flushing),

@@ -341,7 +341,7 @@ static void many_more_streams_than_heads(struct store_world *w, unsigned streams
     char stream[32], id[32];
     for (unsigned round = 0; round < rounds; round++)
         for (unsigned i = 0; i < streams; i++) {
-            unsigned k = (i * 7919 + round) % streams; /* each of them once */
+            unsigned k = (i * 7919u + round) % streams; /* a prime: each of them once a round */
             snprintf(stream, sizeof stream, "s-%u", k);
             snprintf(id, sizeof id, "%u-%u", k, round);
             struct store_answer answer =
