@@ -1,6 +1,6 @@
 /*
- * Bodies of PUT /v1/streams/{stream}/metadata. Asserted: rules are in their ranges and survive being
- * written as a fact; and in a store, metadata that was accepted reads back byte for byte, and what a
+ * Bodies of PUT /v1/streams/{stream}/metadata. Asserted: rules are in their ranges and survive
+ * being written as a fact; in a store, metadata that was accepted reads back as it was, and what a
  * soft delete makes of it is accepted again, deletes the stream and keeps the other rules.
  */
 #include "os/vfs_sim.h"

@@ -214,7 +214,7 @@ static void check_afterwards(struct store_world *w, const struct store_answer *a
     open_again(w, what, n);
     check_answers(w, answers, what, n);
     again(w, what, n);
-    if (n % 8 == 0) { /* and from the disk */
+    if (n % 16 == 0) { /* and from the disk */
         open_again(w, what, n);
         again(w, what, n);
     }
@@ -288,7 +288,7 @@ static bool fail_allocation(size_t number, uint64_t n, bool sticky) {
         fail_msg("allocation %llu of act %zu: %s", (unsigned long long)n, number,
                  ms_error_name(code));
     assert_true(fault.struck || code == 0);
-    if (w.failures > 0 || n % 4 == 0) {
+    if (w.failures > 0 || n % 8 == 0) {
         check_afterwards(&w, answers, "allocation", n);
     } else { /* the store goes on */
         check_answers(&w, answers, "allocation", n);
@@ -302,8 +302,8 @@ static void memory_that_runs_out_refuses_an_append(void **state) {
     (void)state;
     uint64_t step = world_setting("MS_FAULT_STEP", 1), struck = 0;
     for (size_t i = 0; i < ACTS; i++)
-        for (int sticky = 0; sticky < 2; sticky++)
-            for (uint64_t n = 1; fail_allocation(i, n, sticky != 0); n += step)
+        for (int sticky = 0; sticky < 2; sticky++) /* most operations end at the first one */
+            for (uint64_t n = 1; fail_allocation(i, n, sticky != 0); n += sticky ? 3 * step : step)
                 struck++;
     assert_true(struck * step > 2 * ACTS);
 }
@@ -349,7 +349,7 @@ static void memory_that_runs_out_while_opening_is_only_an_error(void **state) {
         struct fault fault = {.alloc_sticky = sticky != 0};
         do {
             fault.struck = false;
-            fault.alloc += fault.alloc == 0 ? 1 : step;
+            fault.alloc += fault.alloc == 0 ? 1 : sticky != 0 ? 4 * step : step;
             arm(&fault);
             int rc = store_world_open(&w);
             disarm(&fault);
