@@ -63,7 +63,7 @@ static atomic_bool fails;
 static int failing_writev(struct ms_file *file, uint64_t offset, const struct ms_iovec *iov,
                           int count, struct ms_error *err);
 static int failing_sync(struct ms_file *file, struct ms_error *err);
-static const struct ms_file_ops *real_file_ops;
+static const struct ms_file_ops *_Atomic real_file_ops; /* the same at every opening */
 static struct ms_file_ops failing_file_ops;
 
 static int failing_writev(struct ms_file *file, uint64_t offset, const struct ms_iovec *iov,

@@ -88,19 +88,19 @@ void store_world_drop_index(struct store_world *w) {
 
 void store_answer_take(void *context, const struct ms_append_result *result) {
     struct store_answer *answer = context;
-    unsigned calls = answer->calls + 1;
-    *answer = (struct store_answer){
-        .code = result->code,
-        .repeated = result->repeated,
-        .position = result->position,
-        .part_count = result->part_count,
-        .failed_part = result->failed_part,
-        .failed_query = result->failed_query,
-        .expected = result->expected,
-        .actual_state = result->actual_state,
-        .actual_version = result->actual_version,
-        .matching_position = result->matching_position,
-    };
+    unsigned calls = __atomic_load_n(&answer->calls, __ATOMIC_RELAXED) + 1;
+    answer->code = result->code;
+    answer->repeated = result->repeated;
+    answer->position = result->position;
+    answer->part_count = result->part_count;
+    answer->failed_part = result->failed_part;
+    answer->failed_query = result->failed_query;
+    answer->expected = result->expected;
+    answer->actual_state = result->actual_state;
+    answer->actual_version = result->actual_version;
+    answer->matching_position = result->matching_position;
+    answer->error = (struct ms_error){0};
+    memset(answer->parts, 0, sizeof answer->parts);
     MS_ASSERT((result->code != 0) == (result->error != NULL));
     if (result->error != NULL) {
         MS_ASSERT(result->error->code == result->code);
@@ -129,10 +129,10 @@ static void wait_for_answer(struct store_world *w, struct store_answer *answer) 
 
 struct store_answer store_request(struct store_world *w, const struct ms_append_request *request) {
     struct store_answer answer = {0};
-    int rc = ms_store_append(w->store, request, store_answer_take, &answer, &w->error);
-    answer.refused = rc;
-    if (rc != 0)
-        answer.error = w->error;
+    struct ms_error error = {0}; /* tests call this from many threads */
+    answer.refused = ms_store_append(w->store, request, store_answer_take, &answer, &error);
+    if (answer.refused != 0)
+        answer.error = error;
     wait_for_answer(w, &answer);
     return answer;
 }
