@@ -15,7 +15,7 @@
  *
  *     --dir D        where the data goes; a directory of its own is made in it and removed
  *     --secs S --warm S --streams N --inflight N --batch N --events N --event-bytes N
- *     --durability commit|os
+ *     --durability commit|os --head-cache N (entries; 0: the default)
  *
  * Every workload starts on an empty store. Client and store share the process, so srv_cpu_per_M is
  * the CPU of both.
@@ -45,7 +45,7 @@ struct bench {
     char dir[PATH_BYTES];
     double secs, warm;
     uint32_t streams;
-    uint64_t inflight, batch, events, event_bytes;
+    uint64_t inflight, batch, events, event_bytes, head_cache;
     uint32_t durability;
     struct bench_payloads payloads;
     struct mainstem_store *store;
@@ -56,7 +56,8 @@ struct bench {
 
 static struct mainstem_store *open_at(const struct bench *bench, const char *dir) {
     struct mainstem_options options = {.struct_size = sizeof options,
-                                       .durability = bench->durability};
+                                       .durability = bench->durability,
+                                       .head_cache_entries = bench->head_cache};
     struct mainstem_store *store;
     struct mainstem_error error;
     if (mainstem_open(dir, &options, &store, &error) != 0)
@@ -429,6 +430,7 @@ static bool take_number(struct bench *bench, const char *option, const char *tex
         {"--batch", &bench->batch},
         {"--events", &bench->events},
         {"--event-bytes", &bench->event_bytes},
+        {"--head-cache", &bench->head_cache},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(option, numbers[i].name) == 0) {

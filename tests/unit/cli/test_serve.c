@@ -63,7 +63,7 @@ static atomic_bool fails;
 static int failing_writev(struct ms_file *file, uint64_t offset, const struct ms_iovec *iov,
                           int count, struct ms_error *err);
 static int failing_sync(struct ms_file *file, struct ms_error *err);
-static const struct ms_file_ops *_Atomic real_file_ops; /* the same at every opening */
+static const struct ms_file_ops *real_file_ops;
 static struct ms_file_ops failing_file_ops;
 
 static int failing_writev(struct ms_file *file, uint64_t offset, const struct ms_iovec *iov,
@@ -85,10 +85,12 @@ static int failing_open(struct ms_vfs *vfs, const char *path, int flags, struct 
     int rc = ms_vfs_open(ms_vfs_posix(), path, flags, ret_file, err);
     if (rc != 0)
         return rc;
-    real_file_ops = (*ret_file)->ops;
-    failing_file_ops = *real_file_ops;
-    failing_file_ops.writev = failing_writev;
-    failing_file_ops.sync = failing_sync;
+    if (real_file_ops == NULL) { /* the first file is opened before there are threads */
+        real_file_ops = (*ret_file)->ops;
+        failing_file_ops = *real_file_ops;
+        failing_file_ops.writev = failing_writev;
+        failing_file_ops.sync = failing_sync;
+    }
     (*ret_file)->ops = &failing_file_ops;
     return 0;
 }
