@@ -87,11 +87,11 @@ static const struct {
 };
 
 static void cut_everywhere(enum way way) {
-    uint64_t seeds = world_setting("MS_SIM_SEEDS", 12);
+    uint64_t seeds = world_setting("MS_SIM_SEEDS", 12), step = world_setting("MS_CUT_STEP", 1);
     for (size_t k = 0; k < 3; k++)
         for (uint64_t seed = 0; seed < (kinds[k].seeds * seeds + 11) / 12; seed++) {
             bool was_cut = true;
-            for (uint64_t n = 1; was_cut; n++) {
+            for (uint64_t n = 1; was_cut; n += step) {
                 struct log_world w;
                 log_world_init(&w, n * 1000 + seed);
                 set_way(&w, way);
@@ -122,9 +122,10 @@ static void cuts_everywhere_without_syncs(void **state) {
 /* Recovery itself is cut, at each of its operations. */
 static void cuts_during_recovery(void **state) {
     (void)state;
+    uint64_t step = world_setting("MS_CUT_STEP", 1);
     for (uint64_t first = 5; first < 60; first += 6) {
         bool was_cut = true;
-        for (uint64_t n = 1; was_cut; n++) {
+        for (uint64_t n = 1; was_cut; n += step) {
             struct log_world w;
             log_world_init(&w, first * 100 + n);
             ms_vfs_sim_cut_at(w.world.sim, first);
