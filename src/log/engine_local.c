@@ -23,16 +23,16 @@ static int name_segment(struct ms_log *log, struct ms_segment *segment, struct m
     ms_segment_name(segment->first_position, name);
     int rc = ms_path_join(path, log->dir, name);
     MS_ASSERT(rc == 0);
+    /* The keeper may still be filling it: it finds the file under the one name or the other, never
+     * under neither. */
+    pthread_mutex_lock(&log->mutex);
     rc = ms_vfs_rename(log->env->vfs, segment->path, path, err);
-    if (rc == 0)
-        rc = ms_vfs_sync_dir(log->env->vfs, log->dir, err);
-    if (rc != 0)
-        return rc;
-    pthread_mutex_lock(&log->mutex); /* the keeper may still be filling it */
-    memcpy(segment->path, path, strlen(path) + 1);
-    segment->named = true;
+    if (rc == 0) {
+        memcpy(segment->path, path, strlen(path) + 1);
+        segment->named = true;
+    }
     pthread_mutex_unlock(&log->mutex);
-    return 0;
+    return rc == 0 ? ms_vfs_sync_dir(log->env->vfs, log->dir, err) : rc;
 }
 
 static int open_writer(struct ms_log *log, struct ms_segment *segment, struct ms_error *err) {
