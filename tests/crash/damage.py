@@ -229,7 +229,8 @@ def run(counts, place, quick):
         for _ in range(40):  # until there are segments of every state
             campaign.drive(seconds=1, only="append,multi", clients=8, depth=8, no_readers=True)
             campaign.end_driver()
-            if len(segments(campaign.server.data)) >= 4:
+            paths = segments(campaign.server.data)
+            if len(paths) >= 4 and len(data_blocks(paths[-1])) >= 3:
                 break
         problems = campaign.verify()
         status = campaign.server.stop()
