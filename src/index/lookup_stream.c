@@ -139,6 +139,8 @@ static int seek_descending(rocksdb_iterator_t *iterator, const struct stream_sca
 /* Adds what is below `base` in RocksDB. */
 static int scan_database(struct ms_index *index, uint64_t base, struct stream_scan *scan,
                          struct ms_error *err) {
+    if (base == 0)
+        return 0; /* nothing has been written out yet */
     uint8_t bytes[MS_KEY_STREAM_LEN];
     ms_key_stream(bytes, scan->stream, scan->from);
     struct ms_bytes key = ms_bytes_of(bytes, sizeof bytes);

@@ -1,6 +1,9 @@
 /*
  * Stream heads: what the sequencer must know of a stream to judge a condition, for the streams that
- * are in use. A bounded open-addressing table with clock eviction; guarded by the log's lock.
+ * are in use. A bounded hash table with clock eviction; guarded by the log's lock.
+ *
+ * 256 shards by the last byte of the id: one that is full doubles alone, so that no append waits
+ * until all of a million heads have been moved.
  *
  * A stream that is not in the table is resolved from the index, without the lock, and brought in.
  * Only heads that the index fully covers are evicted, and `evicted_end` remembers how new the
@@ -9,30 +12,36 @@
 #include "base/alloc.h"
 #include "store/internal.h"
 
-#define HEADS_INITIAL 1024u
+#define SHARD_CAPACITY_MIN 8u
 #define EVICTION_STEPS_MAX 4096u
 
-int ms_heads_init(struct ms_heads *heads, size_t count_max) {
-    *heads = (struct ms_heads){.capacity = HEADS_INITIAL, .count_max = count_max};
-    heads->table = ms_calloc(heads->capacity, sizeof *heads->table);
-    return heads->table != NULL ? 0 : MS_ENOMEM;
+void ms_heads_init(struct ms_heads *heads, size_t count_max) {
+    *heads = (struct ms_heads){.count_max = count_max};
 }
 
 void ms_heads_deinit(struct ms_heads *heads) {
-    ms_free(heads->table);
-    heads->table = NULL;
+    for (size_t i = 0; i < MS_HEADS_SHARDS; i++)
+        ms_free(heads->shards[i].table);
+    *heads = (struct ms_heads){0};
+}
+
+static struct ms_heads_shard *shard_of(struct ms_heads *heads, const struct ms_stream_id *id) {
+    return &heads->shards[id->bytes[MS_STREAM_ID_LEN - 1]];
 }
 
 /* Stream ids are hashes already. */
-static size_t home_of(const struct ms_heads *heads, const struct ms_stream_id *id) {
+static size_t home_of(const struct ms_heads_shard *shard, const struct ms_stream_id *id) {
     uint64_t hash;
     memcpy(&hash, id->bytes, sizeof hash);
-    return (size_t)hash & (heads->capacity - 1);
+    return (size_t)hash & (shard->capacity - 1);
 }
 
 struct ms_head *ms_heads_find(struct ms_heads *heads, const struct ms_stream_id *id) {
-    for (size_t i = home_of(heads, id);; i = (i + 1) & (heads->capacity - 1)) {
-        struct ms_head *head = &heads->table[i];
+    struct ms_heads_shard *shard = shard_of(heads, id);
+    if (shard->table == NULL)
+        return NULL;
+    for (size_t i = home_of(shard, id);; i = (i + 1) & (shard->capacity - 1)) {
+        struct ms_head *head = &shard->table[i];
         if (!head->used)
             return NULL;
         if (memcmp(head->id.bytes, id->bytes, MS_STREAM_ID_LEN) == 0) {
@@ -42,33 +51,44 @@ struct ms_head *ms_heads_find(struct ms_heads *heads, const struct ms_stream_id 
     }
 }
 
-static struct ms_head *place_for(struct ms_heads *heads, const struct ms_stream_id *id) {
-    size_t i = home_of(heads, id);
-    while (heads->table[i].used)
-        i = (i + 1) & (heads->capacity - 1);
-    return &heads->table[i];
+static struct ms_head *place_for(struct ms_heads_shard *shard, const struct ms_stream_id *id) {
+    size_t i = home_of(shard, id);
+    while (shard->table[i].used)
+        i = (i + 1) & (shard->capacity - 1);
+    return &shard->table[i];
 }
 
 /* Backward-shift deletion keeps probe sequences whole. */
-static void remove_at(struct ms_heads *heads, size_t hole) {
-    size_t mask = heads->capacity - 1;
-    for (size_t i = (hole + 1) & mask; heads->table[i].used; i = (i + 1) & mask) {
-        size_t home = home_of(heads, &heads->table[i].id);
+static void remove_at(struct ms_heads_shard *shard, size_t hole) {
+    size_t mask = shard->capacity - 1;
+    for (size_t i = (hole + 1) & mask; shard->table[i].used; i = (i + 1) & mask) {
+        size_t home = home_of(shard, &shard->table[i].id);
         if (((i - home) & mask) >= ((i - hole) & mask)) {
-            heads->table[hole] = heads->table[i];
+            shard->table[hole] = shard->table[i];
             hole = i;
         }
     }
-    heads->table[hole].used = false;
-    heads->count--;
+    shard->table[hole].used = false;
+    shard->count--;
+}
+
+/* The place under the clock's hand, which goes on to the next; NULL at the end of a shard. */
+static struct ms_head *tick(struct ms_heads *heads, struct ms_heads_shard *shard, size_t *ret_at) {
+    if (heads->hand >= shard->capacity) {
+        heads->hand = 0;
+        heads->hand_shard = (heads->hand_shard + 1) % MS_HEADS_SHARDS;
+        return NULL;
+    }
+    *ret_at = heads->hand++;
+    return &shard->table[*ret_at];
 }
 
 static bool evict_one(struct ms_heads *heads, uint64_t applied) {
     for (size_t step = 0; step < EVICTION_STEPS_MAX; step++) {
-        struct ms_head *head = &heads->table[heads->hand];
-        size_t at = heads->hand;
-        heads->hand = (heads->hand + 1) & (heads->capacity - 1);
-        if (!head->used || head->end_position > applied)
+        struct ms_heads_shard *shard = &heads->shards[heads->hand_shard];
+        size_t at = 0;
+        struct ms_head *head = tick(heads, shard, &at);
+        if (head == NULL || !head->used || head->end_position > applied)
             continue;
         if (head->referenced) {
             head->referenced = false;
@@ -76,37 +96,41 @@ static bool evict_one(struct ms_heads *heads, uint64_t applied) {
         }
         if (head->end_position > heads->evicted_end)
             heads->evicted_end = head->end_position;
-        remove_at(heads, at);
+        remove_at(shard, at);
+        heads->count--;
         return true;
     }
     return false;
 }
 
-static int grow(struct ms_heads *heads) {
-    struct ms_heads bigger = *heads;
-    bigger.capacity = heads->capacity * 2;
-    bigger.hand = 0;
+static int grow(struct ms_heads *heads, struct ms_heads_shard *shard) {
+    struct ms_heads_shard bigger = {.capacity =
+                                        shard->capacity ? shard->capacity * 2 : SHARD_CAPACITY_MIN,
+                                    .count = shard->count};
     bigger.table = ms_calloc(bigger.capacity, sizeof *bigger.table);
     if (bigger.table == NULL)
         return MS_ENOMEM;
-    for (size_t i = 0; i < heads->capacity; i++)
-        if (heads->table[i].used)
-            *place_for(&bigger, &heads->table[i].id) = heads->table[i];
-    ms_free(heads->table);
-    *heads = bigger;
+    for (size_t i = 0; i < shard->capacity; i++)
+        if (shard->table[i].used)
+            *place_for(&bigger, &shard->table[i].id) = shard->table[i];
+    ms_free(shard->table);
+    heads->capacity += bigger.capacity - shard->capacity;
+    *shard = bigger;
     return 0;
 }
 
 int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t applied,
                  struct ms_head **ret_head) {
+    struct ms_heads_shard *shard = shard_of(heads, &head->id);
     if (heads->count >= heads->count_max)
         (void)evict_one(heads, applied); /* over the bound only as long as the index lags */
-    if ((heads->count + 1) * 4 > heads->capacity * 3 && grow(heads) != 0)
+    if ((shard->count + 1) * 4 > shard->capacity * 3 && grow(heads, shard) != 0)
         return MS_ENOMEM;
-    struct ms_head *place = place_for(heads, &head->id);
+    struct ms_head *place = place_for(shard, &head->id);
     *place = *head;
     place->used = true;
     place->referenced = true;
+    shard->count++;
     heads->count++;
     *ret_head = place;
     return 0;

@@ -9,7 +9,8 @@
  *   encode.c       events -> batches and index terms
  *   append.c       sequencing, completing
  *   conditions.c   may it be appended, is it a resend?
- *   repeat.c       idempotent resends: the window of event ids, comparing
+ *   repeat.c       idempotent resends: comparing with what is stored
+ *   window.c       the window of event ids
  *   window_file.c  the window over a clean stop
  *   query.c        query conditions
  *   publish.c      what became durable goes to the index and to the waiters
@@ -95,10 +96,18 @@ struct ms_head {
     bool referenced; /* since the clock hand passed */
 };
 
+#define MS_HEADS_SHARDS 256u
+
+struct ms_heads_shard {
+    struct ms_head *table; /* open addressing, linear probing; NULL: nothing was ever in it */
+    size_t capacity, count;
+};
+
 struct ms_heads {
-    struct ms_head *table; /* open addressing, linear probing */
-    size_t capacity, count, count_max, hand;
-    uint64_t evicted_end; /* the highest end_position of any head evicted */
+    struct ms_heads_shard shards[MS_HEADS_SHARDS];
+    size_t capacity, count, count_max;
+    size_t hand_shard, hand; /* where the clock stands */
+    uint64_t evicted_end;    /* the highest end_position of any head evicted */
 };
 
 struct ms_stream_ref {
@@ -221,11 +230,22 @@ struct ms_waiters {
     struct ms_subscription *subscriptions; /* all of them, for the lag's sake */
 };
 
-struct ms_window {    /* idempotence for `any`: hash of stream and event id -> version */
-    uint64_t *hashes; /* open addressing; 0 free */
-    int64_t *versions;
-    size_t capacity;
-    uint64_t *ring; /* the hashes in the order they came */
+#define MS_WINDOW_SHARDS 256u
+
+struct ms_window_slot {
+    uint64_t hash; /* 0 free */
+    int64_t version;
+};
+
+struct ms_window_shard {
+    struct ms_window_slot *slots; /* open addressing; NULL: nothing was ever in it */
+    size_t capacity, count;
+};
+
+struct ms_window { /* idempotence for `any`: hash of stream and event id -> version */
+    struct ms_window_shard shards[MS_WINDOW_SHARDS];
+    size_t capacity; /* of all shards */
+    uint64_t *ring;  /* the hashes in the order they came */
     size_t ring_capacity, ring_at, count;
 };
 
@@ -373,7 +393,7 @@ size_t ms_topic_fact_name(uint32_t number, char out[MS_FACT_NAME_MAX]);
 size_t ms_offset_fact_name(uint32_t number, uint16_t partition, char out[MS_FACT_NAME_MAX]);
 
 /* heads.c; under the log's lock */
-int ms_heads_init(struct ms_heads *heads, size_t count_max) MS_MUST_CHECK;
+void ms_heads_init(struct ms_heads *heads, size_t count_max);
 void ms_heads_deinit(struct ms_heads *heads);
 struct ms_head *ms_heads_find(struct ms_heads *heads, const struct ms_stream_id *id);
 /* Takes a place for a head that isn't there, evicting one that the index covers (below `applied`).
@@ -415,7 +435,7 @@ int ms_op_resolve_heads(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
 void ms_op_finish(struct ms_op *op); /* calls done, gives the budget back, frees */
 void ms_op_refuse_conflict(struct ms_op *op, size_t part, const struct ms_head *head);
 
-/* repeat.c */
+/* window.c */
 int ms_window_init(struct ms_window *window, size_t events) MS_MUST_CHECK;
 void ms_window_deinit(struct ms_window *window);
 void ms_window_add(struct ms_window *window, uint64_t hash, int64_t version); /* under the lock */
@@ -428,6 +448,7 @@ void ms_window_save(struct ms_store *store, uint64_t end);
 /* False when there is no file that fits the log's end: then rebuild. */
 bool ms_window_load(struct ms_store *store);
 
+/* repeat.c */
 void ms_repeat_compare(struct ms_op *op); /* worker's thread: decides and finishes */
 
 /* query.c */

@@ -1,11 +1,9 @@
 /*
- * Idempotence.
+ * Idempotence: is an append that may be a resend one?
  *
- * The window knows the event ids (hashed together with their stream) of the last events that were
- * appended with an id of the client's: `any` and `exists` appends are looked up there, in memory,
- * under the log's lock. Exact and no-stream conditions need no window: the events stand where the
- * condition says. Either way the final word has a comparison with the stored events, on the
- * worker's thread: same ids, types and data (with their content types) in a row is a resend and
+ * `any` and `exists` appends are looked up in the window of event ids (window.c), under the log's
+ * lock. Exact and no-stream conditions need no window: the events stand where the condition says.
+ * Either way the final word has a comparison with the stored events, on the worker's thread: same ids, types and data (with their content types) in a row is a resend and
  * gets the first answer; same ids with something else is a conflict of ids; anything else was a
  * conflict of versions. What else an envelope says, such as metadata or the time, is not compared:
  * a client that tries again may well make it anew.
@@ -14,135 +12,6 @@
 #include "store/internal.h"
 
 #define EVENT_ARENA_MAX ((size_t)1 << 20)
-
-/* ---- the window ---- */
-
-int ms_window_init(struct ms_window *window, size_t events) {
-    *window = (struct ms_window){.ring_capacity = events > 0 ? events : 1, .capacity = 1024};
-    window->hashes = ms_calloc(window->capacity, sizeof *window->hashes);
-    window->versions = ms_calloc(window->capacity, sizeof *window->versions);
-    /* Demand-zero memory: it costs what is used of it. */
-    window->ring = ms_calloc(window->ring_capacity, sizeof *window->ring);
-    if (window->hashes != NULL && window->versions != NULL && window->ring != NULL)
-        return 0;
-    ms_window_deinit(window);
-    return MS_ENOMEM;
-}
-
-void ms_window_deinit(struct ms_window *window) {
-    ms_free(window->hashes);
-    ms_free(window->versions);
-    ms_free(window->ring);
-    *window = (struct ms_window){0};
-}
-
-static size_t window_slot(const struct ms_window *window, uint64_t hash) {
-    size_t i = (size_t)hash & (window->capacity - 1);
-    while (window->hashes[i] != 0 && window->hashes[i] != hash)
-        i = (i + 1) & (window->capacity - 1);
-    return i;
-}
-
-bool ms_window_find(const struct ms_window *window, uint64_t hash, int64_t *ret_version) {
-    size_t slot = window_slot(window, hash);
-    if (window->hashes[slot] == 0)
-        return false;
-    *ret_version = window->versions[slot];
-    return true;
-}
-
-static void window_remove(struct ms_window *window, uint64_t hash) {
-    size_t mask = window->capacity - 1, hole = window_slot(window, hash);
-    if (window->hashes[hole] == 0)
-        return;
-    for (size_t i = (hole + 1) & mask; window->hashes[i] != 0; i = (i + 1) & mask) {
-        size_t home = (size_t)window->hashes[i] & mask;
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            window->hashes[hole] = window->hashes[i];
-            window->versions[hole] = window->versions[i];
-            hole = i;
-        }
-    }
-    window->hashes[hole] = 0;
-}
-
-static bool window_grow(struct ms_window *window) {
-    struct ms_window bigger = *window;
-    bigger.capacity = window->capacity * 2;
-    bigger.hashes = ms_calloc(bigger.capacity, sizeof *bigger.hashes);
-    bigger.versions = ms_calloc(bigger.capacity, sizeof *bigger.versions);
-    if (bigger.hashes == NULL || bigger.versions == NULL) {
-        ms_free(bigger.hashes);
-        ms_free(bigger.versions);
-        return false;
-    }
-    for (size_t i = 0; i < window->capacity; i++) {
-        if (window->hashes[i] == 0)
-            continue;
-        size_t slot = window_slot(&bigger, window->hashes[i]);
-        bigger.hashes[slot] = window->hashes[i];
-        bigger.versions[slot] = window->versions[i];
-    }
-    ms_free(window->hashes);
-    ms_free(window->versions);
-    *window = bigger;
-    return true;
-}
-
-void ms_window_add(struct ms_window *window, uint64_t hash, int64_t version) {
-    bool full = window->count == window->ring_capacity;
-    bool crowded = (window->count + 1) * 2 > window->capacity;
-    if (full || (crowded && !window_grow(window))) { /* without memory the window is shorter */
-        size_t oldest =
-            (window->ring_at + window->ring_capacity - window->count) % window->ring_capacity;
-        window_remove(window, window->ring[oldest]);
-        window->count--;
-    }
-    size_t slot = window_slot(window, hash);
-    if (window->hashes[slot] == hash) { /* appended again, e.g. to a stream at an exact version */
-        window->versions[slot] = version;
-        return;
-    }
-    window->hashes[slot] = hash;
-    window->versions[slot] = version;
-    window->ring[window->ring_at] = hash;
-    window->ring_at = (window->ring_at + 1) % window->ring_capacity;
-    window->count++;
-}
-
-static int rebuild_entry(struct ms_store *store, const struct ms_log_entry *entry,
-                         struct ms_batch_reader *batch, struct ms_error *err) {
-    struct ms_stream_id stream;
-    struct ms_record record;
-    memcpy(stream.bytes, entry->header.stream_id, MS_STREAM_ID_LEN);
-    int rc = ms_batch_reader_init(batch, entry->batch, (size_t)1 << 30, err);
-    while (rc == 0 && (rc = ms_batch_reader_next(batch, &record, err)) > 0) {
-        struct ms_bytes id = ms_event_record_id(&record);
-        int64_t version = entry->header.first_version + (record.offset - entry->first_offset);
-        if (id.data != NULL)
-            ms_window_add(&store->window, ms_event_id_hash(&stream, id), version);
-        rc = 0;
-    }
-    return rc;
-}
-
-int ms_window_rebuild(struct ms_store *store, struct ms_error *err) {
-    uint64_t end = ms_log_end(store->log), size = store->window.ring_capacity;
-    struct ms_log_cursor cursor;
-    struct ms_batch_reader batch = {0};
-    struct ms_log_entry entry;
-    ms_log_cursor_init(&cursor, store->log, end > size ? end - size : 0);
-    int rc;
-    while ((rc = ms_log_cursor_next(&cursor, &entry, err)) > 0) {
-        if (entry.header.flags & MS_ENTRY_HAS_STREAM)
-            rc = rebuild_entry(store, &entry, &batch, err);
-        if (rc < 0)
-            break;
-    }
-    ms_batch_reader_deinit(&batch);
-    ms_log_cursor_deinit(&cursor);
-    return rc;
-}
 
 /* ---- comparing with what is stored ---- */
 

@@ -288,9 +288,8 @@ static struct ms_store *store_new(const struct ms_store_options *options) {
     pthread_cond_init(&store->budget_freed, NULL);
     ms_waiters_init(&store->waiters);
     ms_op_pool_init(&store->op_pool);
-    if (store->dir == NULL || ms_heads_init(&store->heads, options->head_cache_entries) != 0 ||
-        ms_window_init(&store->window, options->idempotence_window) != 0) {
-        ms_heads_deinit(&store->heads);
+    ms_heads_init(&store->heads, options->head_cache_entries);
+    if (store->dir == NULL || ms_window_init(&store->window, options->idempotence_window) != 0) {
         ms_free(store->dir);
         ms_free(store);
         return NULL;
@@ -491,20 +490,21 @@ static int write_memory(struct ms_store *store, struct ms_buf *out) {
     struct ms_log_info log;
     ms_log_info(store->log, &log);
     ms_log_lock(store->log);
-    struct ms_heads heads = store->heads;
-    struct ms_window window = store->window;
+    size_t head_count = store->heads.count, head_capacity = store->heads.capacity;
+    size_t window_count = store->window.count, window_capacity = store->window.capacity;
     ms_log_unlock(store->log);
-    size_t slot = sizeof *window.hashes + sizeof *window.versions;
+    size_t window_bytes =
+        window_capacity * sizeof(struct ms_window_slot) + window_count * sizeof *store->window.ring;
     const struct gauge gauges[] = {
         {"mainstem_log_tail_cache_bytes", "Newest blocks kept in memory for readers.",
          (double)log.tail_bytes},
-        {"mainstem_store_head_cache_entries", "Stream heads in memory.", (double)heads.count},
+        {"mainstem_store_head_cache_entries", "Stream heads in memory.", (double)head_count},
         {"mainstem_store_head_cache_bytes", "Memory of the cache of stream heads.",
-         (double)(heads.capacity * sizeof *heads.table)},
+         (double)(head_capacity * sizeof(struct ms_head))},
         {"mainstem_store_idempotence_window_events", "Events whose ids are remembered for resends.",
-         (double)window.count},
+         (double)window_count},
         {"mainstem_store_idempotence_window_bytes", "Memory of the window of event ids.",
-         (double)(window.capacity * slot + window.count * sizeof *window.ring)},
+         (double)window_bytes},
     };
     return write_gauge_table(out, gauges, sizeof gauges / sizeof gauges[0]);
 }
