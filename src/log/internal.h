@@ -17,6 +17,8 @@
 #define MS_CHUNK_POOL_MAX 16u
 #define MS_ANCHOR_EVERY 4096u
 #define MS_LOG_TO_SEAL_MAX 64u
+/* A segment has room for the largest append, and this much more. */
+#define MS_MARKS_ROOM 65536u
 
 /* A block in memory: being packed, waiting for the committer, or in the tail. */
 struct ms_log_block {
@@ -148,6 +150,8 @@ int ms_log_add_segment(struct ms_log *log, struct ms_segment *segment) MS_MUST_C
 struct ms_segment *ms_log_find_segment(struct ms_log *log, uint64_t position);
 int ms_log_chunk_new(struct ms_log *log, size_t size, struct ms_blob **ret_chunk) MS_MUST_CHECK;
 struct ms_segment_owner ms_log_owner(const struct ms_log *log);
+/* What marks may take of a segment that is to take the largest append as well. */
+uint64_t ms_log_room_to_spare(const struct ms_log_options *options);
 /* ms_segment_seal for a segment of this log. */
 int ms_log_seal(struct ms_log *log, struct ms_segment *segment, struct ms_error *err) MS_MUST_CHECK;
 

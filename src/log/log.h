@@ -10,6 +10,7 @@
  *   committer.c  makes blocks durable, publishes, completes       (one thread)
  *   keeper.c     prepares the next segment, seals full ones       (one thread)
  *   recovery.c   decides at start what is a torn tail and what is damage
+ *   scan.c       follows the chain of blocks in one segment, for it
  *   tail.c       the newest blocks, in memory, for readers
  *   cursor.c     reading
  *   engine.h     the seam to a replicated engine (DESIGN section 4)

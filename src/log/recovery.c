@@ -4,11 +4,8 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "base/endian.h"
-#include "wire/batch.h"
+#include "log/scan.h"
 
-#define SCAN_READ_BYTES ((size_t)1 << 20)
-#define PROGRESS_EVERY ((uint64_t)16 << 20)
 #define SET_ASIDE_MAX 1000u
 
 /* ---- the decision ---- */
@@ -55,170 +52,13 @@ enum ms_recovery_verdict ms_recovery_decide(const struct ms_recovery_evidence *e
     return decision_table[row].verdict;
 }
 
-/* ---- scanning ---- */
-
-/* Where the chain stands: what the next block must say. */
-struct chain {
-    uint64_t sequence, position;
-    struct ms_hash128 hash;
-    uint32_t epoch;
-    int64_t commit_time_ms;
-    bool os;       /* the last block may have been acknowledged before it was durable */
-    bool anchored; /* false before the first block of all: sequence and hash are taken from it */
-};
-
-struct scan {
-    struct ms_log *log;
-    struct ms_segment *segment;
-    uint64_t file_size;
-    uint64_t offset; /* X */
-    struct ms_buf buffer;
-    uint64_t buffer_offset;
-};
-
-/* Makes `len` bytes at the scan's offset available; fewer at the end of the file: MS_ENEEDMORE. */
-static int scan_need(struct scan *scan, uint64_t len, const uint8_t **ret_bytes,
-                     struct ms_error *err) {
-    uint64_t have_end = scan->buffer_offset + scan->buffer.len;
-    if (scan->offset + len > scan->file_size)
-        return MS_ENEEDMORE;
-    if (scan->offset < scan->buffer_offset || scan->offset + len > have_end) {
-        uint64_t want = len > SCAN_READ_BYTES ? len : SCAN_READ_BYTES;
-        if (want > scan->file_size - scan->offset)
-            want = scan->file_size - scan->offset;
-        uint8_t *place;
-        ms_buf_clear(&scan->buffer);
-        if (ms_buf_extend(&scan->buffer, (size_t)want, &place) != 0)
-            return ms_error_set(err, MS_ENOMEM, "no memory to scan %s", scan->segment->path);
-        int rc = ms_file_read_exact(scan->segment->reader, scan->offset, place, (size_t)want, err);
-        if (rc != 0)
-            return rc;
-        scan->buffer_offset = scan->offset;
-    }
-    *ret_bytes = scan->buffer.data + (scan->offset - scan->buffer_offset);
-    return 0;
-}
-
-static bool continues(const struct ms_log *log, const struct ms_segment *segment,
-                      const struct chain *chain, const struct ms_block_header *header) {
-    if (!ms_uuid_equal(&header->store_uuid, &log->options.store_uuid) ||
-        header->shard != log->options.shard || header->segment != segment->first_position ||
-        header->flags & MS_BLOCK_FOOTER)
-        return false;
-    if (header->first_position != chain->position || header->epoch < chain->epoch)
-        return false;
-    return !chain->anchored || (header->sequence == chain->sequence &&
-                                memcmp(&header->previous_hash, &chain->hash, 16) == 0);
-}
-
-static void anchor_block(struct scan *scan, const uint8_t *bytes,
-                         const struct ms_block_header *header) {
-    struct ms_anchor_place place = {
-        .position = header->first_position,
-        .offset = scan->offset,
-        .commit_time_ms = header->commit_time_ms,
-        .epoch = header->epoch,
-        .block_start = true,
-    };
-    if (header->entry_count > 0)
-        ms_segment_anchor(scan->segment, &place);
-    place.block_start = false;
-    size_t anchored_at = MS_BLOCK_HEADER_LEN;
-    for (size_t at = MS_BLOCK_HEADER_LEN; at < header->length;) {
-        if (at - anchored_at >= MS_ANCHOR_EVERY) {
-            place.position = ms_get_le64(bytes + at + 40);
-            place.offset = scan->offset + at;
-            ms_segment_anchor(scan->segment, &place);
-            anchored_at = at;
-        }
-        at += MS_ENTRY_HEADER_LEN + ms_get_le32(bytes + at + 4);
-    }
-}
-
-/* The block at the scan's offset, when it continues the chain: 1 and it is taken; 0 when it
- * doesn't. */
-static int scan_block(struct scan *scan, struct chain *chain, struct ms_error *err) {
-    const uint8_t *bytes;
-    int rc = scan_need(scan, MS_BLOCK_HEADER_LEN, &bytes, err);
-    if (rc != 0)
-        return rc == MS_ENEEDMORE ? 0 : rc;
-    struct ms_block_header header;
-    /* A segment that was written anew is taken by its footer or not at all. */
-    if (ms_block_header_read(bytes, &header) != 0 || header.flags & MS_BLOCK_REWRITTEN ||
-        !continues(scan->log, scan->segment, chain, &header))
-        return 0;
-    rc = scan_need(scan, header.length, &bytes, err);
-    if (rc != 0)
-        return rc == MS_ENEEDMORE ? 0 : rc;
-    if (ms_block_check(bytes, &header, false, NULL) != 0)
-        return 0;
-    anchor_block(scan, bytes, &header);
-    chain->hash = ms_block_hash(bytes);
-    chain->sequence = header.sequence + 1;
-    chain->position = header.first_position + header.record_count;
-    chain->epoch = header.epoch;
-    chain->commit_time_ms = header.commit_time_ms;
-    chain->os = (header.flags & MS_BLOCK_OS) != 0;
-    chain->anchored = true;
-    scan->log->clean_start = (header.flags & MS_BLOCK_CLEAN) != 0;
-    scan->offset += ms_block_padded(header.length);
-    return 1;
-}
-
-static bool all_zero(const uint8_t *bytes, size_t len) {
-    return len == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0);
-}
-
-/* What a 4 KiB piece tells. */
-static void probe_page(const struct ms_log *log, uint64_t segment, const uint8_t *bytes, size_t len,
-                       struct ms_recovery_evidence *evidence) {
-    struct ms_block_header header;
-    if (all_zero(bytes, len))
-        return;
-    evidence->bytes = true;
-    int rc = len < MS_BLOCK_HEADER_LEN ? MS_ENOTFOUND : ms_block_header_read(bytes, &header);
-    evidence->newer_format |= rc == MS_EFORMAT;
-    if (rc != 0 || header.segment != segment || header.shard != log->options.shard ||
-        !ms_uuid_equal(&header.store_uuid, &log->options.store_uuid))
-        return;
-    evidence->blocks = true;
-    evidence->rewritten |= (header.flags & MS_BLOCK_REWRITTEN) != 0;
-    if (header.synced_through > evidence->synced_through)
-        evidence->synced_through = header.synced_through;
-}
-
-/* Collects evidence from `offset` to the end of a segment's file. */
-static int probe(struct ms_log *log, struct ms_segment *segment, uint64_t offset,
-                 struct ms_recovery_evidence *evidence, struct ms_error *err) {
-    uint64_t size;
-    struct ms_blob *blob;
-    int rc = ms_file_size(segment->reader, &size, err);
-    if (rc == 0 && (rc = ms_blob_new(SCAN_READ_BYTES, &blob)) != 0)
-        rc = ms_error_set(err, rc, "no memory to probe %s", segment->path);
-    if (rc != 0)
-        return rc;
-    while (rc == 0 && offset < size) {
-        size_t len = 0;
-        rc = ms_file_read(segment->reader, offset, blob->data, blob->size, 0, &len, err);
-        if (rc != 0 || len == 0)
-            break;
-        for (size_t at = 0; at < len; at += MS_BLOCK_ALIGN)
-            probe_page(log, segment->first_position, blob->data + at,
-                       len - at < MS_BLOCK_ALIGN ? len - at : MS_BLOCK_ALIGN, evidence);
-        offset += len;
-    }
-    ms_blob_unref(blob);
-    return rc;
-}
-
 /* ---- the walk over segments ---- */
 
 struct recovery {
     struct ms_log *log;
     uint64_t *names;
     size_t name_count;
-    struct chain chain;
-    uint64_t reported;
+    struct ms_chain chain;
 };
 
 static int damaged(const struct ms_segment *segment, uint64_t offset, const char *why,
@@ -249,40 +89,6 @@ static int open_segment(struct ms_log *log, uint64_t first_position,
     return 0;
 }
 
-static void report_progress(struct recovery *recovery, const struct scan *scan) {
-    const struct ms_log_options *options = &recovery->log->options;
-    if (options->on_progress != NULL && scan->offset - recovery->reported >= PROGRESS_EVERY) {
-        options->on_progress(options->context, "scanning the log", scan->offset, scan->file_size);
-        recovery->reported = scan->offset;
-    }
-}
-
-/* Scans a segment without footer; its end offset is X. */
-static int scan_segment(struct recovery *recovery, struct ms_segment *segment,
-                        struct ms_error *err) {
-    struct scan scan = {.log = recovery->log, .segment = segment};
-    int rc = ms_file_size(segment->reader, &scan.file_size, err);
-    if (rc != 0)
-        return rc;
-    ms_buf_init(&scan.buffer, (size_t)1 << 31);
-    recovery->reported = 0;
-    while ((rc = scan_block(&scan, &recovery->chain, err)) > 0)
-        report_progress(recovery, &scan);
-    ms_buf_deinit(&scan.buffer);
-    if (rc != 0)
-        return rc;
-    recovery->log->recovered_bytes += scan.offset;
-    atomic_store(&segment->end_offset, scan.offset);
-    atomic_store(&segment->end_position, recovery->chain.position);
-    atomic_store(&segment->ready_bytes, scan.file_size & ~(uint64_t)(MS_BLOCK_ALIGN - 1));
-    segment->last_sequence = recovery->chain.sequence - 1;
-    segment->last_hash = recovery->chain.hash;
-    segment->last_commit_time_ms = recovery->chain.commit_time_ms;
-    segment->last_epoch = recovery->chain.epoch;
-    segment->last_os = recovery->chain.os;
-    return 0;
-}
-
 /* Row 8: a whole block that is not this segment's, at its very start. Space is zeros before it gets
  * a segment's name, so that is a file from elsewhere, not what a power cut leaves. */
 static int check_not_foreign(const struct ms_log *log, const struct ms_segment *segment,
@@ -309,14 +115,14 @@ static int check_sealed_start(struct recovery *recovery, struct ms_segment *segm
     if (rc != 0)
         return rc;
     if (ms_block_header_read(bytes, &header) != 0 ||
-        !continues(recovery->log, segment, &recovery->chain, &header))
+        !ms_scan_continues(recovery->log, segment, &recovery->chain, &header))
         return damaged(segment, 0, "it does not continue the segment before it", err);
     segment->rewritten = (header.flags & MS_BLOCK_REWRITTEN) != 0;
     return 0;
 }
 
 static void take_sealed(struct recovery *recovery, const struct ms_segment *segment) {
-    recovery->chain = (struct chain){
+    recovery->chain = (struct ms_chain){
         .sequence = segment->last_sequence + 1,
         .position = atomic_load(&segment->end_position),
         .hash = segment->last_hash,
@@ -393,12 +199,12 @@ static int judge_end(struct recovery *recovery, struct ms_segment *segment, size
     struct ms_log *log = recovery->log;
     struct ms_recovery_evidence evidence = {.missing = misses(recovery)};
     uint64_t offset = atomic_load(&segment->end_offset);
-    int rc = probe(log, segment, offset, &evidence, err);
+    int rc = ms_scan_probe(log, segment, offset, &evidence, err);
     for (size_t i = later; rc == 0 && i < recovery->name_count; i++) {
         struct ms_segment *next;
         rc = open_segment(log, recovery->names[i], &next, err);
         if (rc == 0) {
-            rc = probe(log, next, 0, &evidence, err);
+            rc = ms_scan_probe(log, next, 0, &evidence, err);
             ms_segment_unref(next);
         }
     }
@@ -447,6 +253,67 @@ static int keep_end(struct ms_log *log, struct ms_segment *segment, struct ms_er
     return rc;
 }
 
+/* A segment that holds marks only, so many that soon the largest append or a further epoch would
+ * not find room: the next segment would begin at the same position, and so have the same name. */
+static bool crowded_by_marks(const struct ms_log *log, const struct ms_segment *segment) {
+    if (atomic_load(&segment->end_position) > segment->first_position)
+        return false;
+    return atomic_load(&segment->end_offset) > ms_log_room_to_spare(&log->options) / 2 ||
+           atomic_load(&segment->epoch_count) > MS_SEGMENT_EPOCHS_MAX / 2;
+}
+
+/* Empties a segment of marks and lets it begin again where `before` ended. Nothing is lost by it,
+ * and a power cut leaves the marks or none. The epoch goes on. */
+static int begin_again(struct recovery *recovery, struct ms_segment **segment,
+                       const struct ms_chain *before, struct ms_error *err) {
+    struct ms_log *log = recovery->log;
+    struct ms_file *file;
+    int rc = ms_vfs_open(log->env->vfs, (*segment)->path, MS_OPEN_WRITE, &file, err);
+    if (rc != 0)
+        return rc;
+    rc = ms_file_truncate(file, 0, err);
+    if (rc == 0)
+        rc = ms_file_sync(file, err);
+    ms_file_close(file);
+    struct ms_segment *empty;
+    if (rc == 0)
+        rc = open_segment(log, (*segment)->first_position, &empty, err);
+    if (rc != 0)
+        return rc;
+    ms_segment_unref(*segment);
+    *segment = empty;
+    recovery->chain.sequence = before->sequence;
+    recovery->chain.hash = before->hash;
+    recovery->chain.os = before->os;
+    recovery->chain.anchored = before->anchored;
+    ms_scan_leave(empty, &recovery->chain);
+    return 0;
+}
+
+/* One segment without footer. *ret_end: the chain ended in it, and it is to be written on. */
+static int recover_open(struct recovery *recovery, struct ms_segment **segment, size_t index,
+                        bool *ret_end, struct ms_error *err) {
+    struct ms_log *log = recovery->log;
+    struct ms_chain before = recovery->chain;
+    bool last = index + 1 == recovery->name_count;
+    int rc = ms_scan_segment(log, *segment, &recovery->chain, err);
+    /* The next segment begins where this one ends: it is whole, and only its footer is missing. */
+    bool whole = rc == 0 && !last && recovery->names[index + 1] == recovery->chain.position &&
+                 recovery->chain.position > (*segment)->first_position;
+    *ret_end = !whole;
+    if (rc == 0 && *ret_end)
+        rc = judge_end(recovery, *segment, index + 1, err);
+    if (rc == 0 && *ret_end && !log->options.read_only && crowded_by_marks(log, *segment))
+        rc = begin_again(recovery, segment, &before, err);
+    if (rc == 0)
+        rc = keep_end(log, *segment, err);
+    if (rc == 0 && whole && !log->options.read_only)
+        log->to_seal[log->to_seal_count++] = ms_segment_ref(*segment);
+    if (rc == 0 && whole)
+        atomic_store(&(*segment)->state, MS_SEGMENT_FULL);
+    return rc;
+}
+
 /* One segment of the walk. *ret_end: the chain ended in it, and it is to be written on. */
 static int recover_segment(struct recovery *recovery, size_t index, bool *ret_end,
                            struct ms_error *err) {
@@ -457,7 +324,6 @@ static int recover_segment(struct recovery *recovery, size_t index, bool *ret_en
         return rc;
     if (index == 0)
         recovery->chain.position = segment->first_position;
-    bool last = index + 1 == recovery->name_count;
     rc = check_not_foreign(log, segment, err);
     if (rc != 0) {
         ms_segment_unref(segment);
@@ -470,20 +336,7 @@ static int recover_segment(struct recovery *recovery, size_t index, bool *ret_en
         if (rc == 0)
             take_sealed(recovery, segment);
     } else if (rc == MS_ENOTFOUND) {
-        rc = scan_segment(recovery, segment, err);
-        /* The next segment begins where this one ends: it is whole, and only its footer is missing.
-         * */
-        bool whole = rc == 0 && !last && recovery->names[index + 1] == recovery->chain.position &&
-                     recovery->chain.position > segment->first_position;
-        *ret_end = !whole;
-        if (rc == 0 && *ret_end)
-            rc = judge_end(recovery, segment, index + 1, err);
-        if (rc == 0)
-            rc = keep_end(log, segment, err);
-        if (rc == 0 && whole && !log->options.read_only)
-            log->to_seal[log->to_seal_count++] = ms_segment_ref(segment);
-        if (rc == 0 && whole)
-            atomic_store(&segment->state, MS_SEGMENT_FULL);
+        rc = recover_open(recovery, &segment, index, ret_end, err);
     }
     if (rc == 0 && (rc = ms_log_add_segment(log, segment)) != 0)
         rc = ms_error_set(err, rc, "no memory for the table of segments");
@@ -568,7 +421,7 @@ int ms_recovery_run(struct ms_log *log, struct ms_error *err) {
     ms_free(recovery.names);
     if (rc != 0)
         return rc;
-    const struct chain *chain = &recovery.chain;
+    const struct ms_chain *chain = &recovery.chain;
     log->next_position = log->durable_position = chain->position;
     log->next_sequence = log->synced_through = chain->sequence;
     log->previous_hash = chain->hash;

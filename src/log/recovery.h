@@ -33,6 +33,10 @@
  * to the very last block before an unclean stop looks like a torn tail when the index has not seen
  * it yet; a mark after it (written at every clean stop and after every recovery) removes the doubt.
  *
+ * A last segment that holds nothing but marks, and many of them, is emptied and begins again: it
+ * can't be followed by another one, since segments are named by their first position and marks have
+ * none.
+ *
  * Everything kept is synced before it is served. One thread, before the log is shared.
  */
 #pragma once

@@ -71,6 +71,8 @@ static int roll_segment(struct ms_log *log, struct ms_error *err) {
     struct ms_segment *spare = log->spare;
     struct ms_segment *full = log->active;
     MS_ASSERT(!spare->named);
+    /* Segments are named by their first position. */
+    MS_ASSERT(log->active->bytes_max == 0 || log->active->first_position < log->next_position);
     spare->first_position = log->next_position;
     atomic_store(&spare->end_position, log->next_position);
     int rc = ms_log_add_segment(log, spare);

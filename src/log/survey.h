@@ -4,19 +4,9 @@
  */
 #pragma once
 
-#include "log/recovery.h"
+#include "log/scan.h"
 #include "log/segment_writer.h"
 #include "log/verify.h"
-
-/* What the next block must say to continue the ones before it. */
-struct ms_chain {
-    bool anchored; /* false: only the position is known */
-    uint64_t sequence, position;
-    struct ms_hash128 hash;
-    uint32_t epoch;
-    int64_t commit_time_ms;
-    bool os; /* the last block's flag MS_BLOCK_OS */
-};
 
 /* The segments of a shard, by first position. */
 struct ms_survey_list {

@@ -104,9 +104,8 @@ static bool evict_one(struct ms_heads *heads, uint64_t applied) {
 }
 
 static int grow(struct ms_heads *heads, struct ms_heads_shard *shard) {
-    struct ms_heads_shard bigger = {.capacity =
-                                        shard->capacity ? shard->capacity * 2 : SHARD_CAPACITY_MIN,
-                                    .count = shard->count};
+    struct ms_heads_shard bigger = *shard;
+    bigger.capacity = shard->capacity > 0 ? shard->capacity * 2 : SHARD_CAPACITY_MIN;
     bigger.table = ms_calloc(bigger.capacity, sizeof *bigger.table);
     if (bigger.table == NULL)
         return MS_ENOMEM;

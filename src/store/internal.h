@@ -238,7 +238,7 @@ struct ms_window_slot {
 };
 
 struct ms_window_shard {
-    struct ms_window_slot *slots; /* open addressing; NULL: nothing was ever in it */
+    struct ms_window_slot *slots; /* open addressing, linear probing */
     size_t capacity, count;
 };
 

@@ -3,10 +3,11 @@
  *
  * `any` and `exists` appends are looked up in the window of event ids (window.c), under the log's
  * lock. Exact and no-stream conditions need no window: the events stand where the condition says.
- * Either way the final word has a comparison with the stored events, on the worker's thread: same ids, types and data (with their content types) in a row is a resend and
- * gets the first answer; same ids with something else is a conflict of ids; anything else was a
- * conflict of versions. What else an envelope says, such as metadata or the time, is not compared:
- * a client that tries again may well make it anew.
+ * Either way the final word has a comparison with the stored events, on the worker's thread: same
+ * ids, types and data (with their content types) in a row is a resend and gets the first answer;
+ * same ids with something else is a conflict of ids; anything else was a conflict of versions. What
+ * else an envelope says, such as metadata or the time, is not compared: a client that tries again
+ * may well make it anew.
  */
 #include "base/alloc.h"
 #include "store/internal.h"

@@ -11,20 +11,6 @@
 
 #define SHARD_CAPACITY_MIN 8u
 
-int ms_window_init(struct ms_window *window, size_t events) {
-    *window = (struct ms_window){.ring_capacity = events > 0 ? events : 1};
-    /* Demand-zero memory: it costs what is used of it. */
-    window->ring = ms_calloc(window->ring_capacity, sizeof *window->ring);
-    return window->ring != NULL ? 0 : MS_ENOMEM;
-}
-
-void ms_window_deinit(struct ms_window *window) {
-    for (size_t i = 0; i < MS_WINDOW_SHARDS; i++)
-        ms_free(window->shards[i].slots);
-    ms_free(window->ring);
-    *window = (struct ms_window){0};
-}
-
 static size_t shard_number(uint64_t hash) { return (size_t)(hash >> 56); }
 
 static struct ms_window_slot *slot_of(const struct ms_window_shard *shard, uint64_t hash) {
@@ -34,10 +20,45 @@ static struct ms_window_slot *slot_of(const struct ms_window_shard *shard, uint6
     return &shard->slots[i];
 }
 
+static bool grow(struct ms_window *window, struct ms_window_shard *shard) {
+    struct ms_window_shard bigger = *shard;
+    bigger.capacity = shard->capacity > 0 ? shard->capacity * 2 : SHARD_CAPACITY_MIN;
+    bigger.slots = ms_calloc(bigger.capacity, sizeof *bigger.slots);
+    if (bigger.slots == NULL)
+        return false;
+    for (size_t i = 0; i < shard->capacity; i++)
+        if (shard->slots[i].hash != 0)
+            *slot_of(&bigger, shard->slots[i].hash) = shard->slots[i];
+    ms_free(shard->slots);
+    window->capacity += bigger.capacity - shard->capacity;
+    *shard = bigger;
+    return true;
+}
+
+int ms_window_init(struct ms_window *window, size_t events) {
+    *window = (struct ms_window){.ring_capacity = events > 0 ? events : 1};
+    /* Demand-zero memory: it costs what is used of it. */
+    window->ring = ms_calloc(window->ring_capacity, sizeof *window->ring);
+    bool made = window->ring != NULL;
+    for (size_t i = 0; made && i < MS_WINDOW_SHARDS; i++)
+        made = grow(window, &window->shards[i]);
+    if (made)
+        return 0;
+    ms_window_deinit(window);
+    return MS_ENOMEM;
+}
+
+void ms_window_deinit(struct ms_window *window) {
+    for (size_t i = 0; i < MS_WINDOW_SHARDS; i++)
+        ms_free(window->shards[i].slots);
+    ms_free(window->ring);
+    *window = (struct ms_window){0};
+}
+
 bool ms_window_find(const struct ms_window *window, uint64_t hash, int64_t *ret_version) {
     const struct ms_window_shard *shard = &window->shards[shard_number(hash)];
-    const struct ms_window_slot *slot = shard->slots != NULL ? slot_of(shard, hash) : NULL;
-    if (slot == NULL || slot->hash == 0)
+    const struct ms_window_slot *slot = slot_of(shard, hash);
+    if (slot->hash == 0)
         return false;
     *ret_version = slot->version;
     return true;
@@ -67,43 +88,25 @@ static void forget_oldest(struct ms_window *window) {
     window->count--;
 }
 
-static bool grow(struct ms_window *window, struct ms_window_shard *shard) {
-    struct ms_window_shard bigger = {.capacity =
-                                         shard->capacity ? shard->capacity * 2 : SHARD_CAPACITY_MIN,
-                                     .count = shard->count};
-    bigger.slots = ms_calloc(bigger.capacity, sizeof *bigger.slots);
-    if (bigger.slots == NULL)
-        return false;
-    for (size_t i = 0; i < shard->capacity; i++)
-        if (shard->slots[i].hash != 0)
-            *slot_of(&bigger, shard->slots[i].hash) = shard->slots[i];
-    ms_free(shard->slots);
-    window->capacity += bigger.capacity - shard->capacity;
-    *shard = bigger;
-    return true;
-}
-
-/* Room for one more in the shard. Without memory the window is shorter: the oldest go, until one of
- * this shard has gone. */
-static bool make_room(struct ms_window *window, struct ms_window_shard *shard) {
+/* Room for one more in the shard. Without memory its sequences get longer; once it is full, the
+ * window gets shorter. */
+static void make_room(struct ms_window *window, struct ms_window_shard *shard) {
     if (window->count == window->ring_capacity)
         forget_oldest(window);
     if ((shard->count + 1) * 2 <= shard->capacity || grow(window, shard))
-        return true;
-    while (window->count > 0 && (shard->count + 1) * 2 > shard->capacity)
+        return;
+    while (shard->count + 1 == shard->capacity)
         forget_oldest(window);
-    return shard->capacity > 0;
 }
 
 void ms_window_add(struct ms_window *window, uint64_t hash, int64_t version) {
     struct ms_window_shard *shard = &window->shards[shard_number(hash)];
-    struct ms_window_slot *slot = shard->slots != NULL ? slot_of(shard, hash) : NULL;
-    if (slot != NULL && slot->hash == hash) { /* again, e.g. to a stream at an exact version */
+    struct ms_window_slot *slot = slot_of(shard, hash);
+    if (slot->hash == hash) { /* again, e.g. to a stream at an exact version */
         slot->version = version;
         return;
     }
-    if (!make_room(window, shard))
-        return;
+    make_room(window, shard);
     *slot_of(shard, hash) = (struct ms_window_slot){hash, version};
     shard->count++;
     window->ring[window->ring_at] = hash;
