@@ -8,10 +8,10 @@
  *     latency   the same, one at a time, waited for
  *     batch     appends of BATCH events, INFLIGHT at a time
  *     read      reads all of EVENTS events that were written BATCH at a time, three times
+ *     reads     fills EVENTS events into STREAMS streams, then reads whole streams at random, by
+ *               one thread and by two: while the index settles, and after a pass over everything
  *     growth    fills EVENTS events into STREAMS streams; at each tenth: the rate of single appends
- *               and the memory; then random reads of whole streams, by one thread and by two,
- *               before and after the index has settled, and how long opening takes after a clean
- *               stop and after kill -9
+ *               and the memory; and how long opening takes after a clean stop and after kill -9
  *
  *     --dir D        where the data goes; a directory of its own is made in it and removed
  *     --secs S --warm S --streams N --inflight N --batch N --events N --event-bytes N
@@ -385,10 +385,28 @@ static void run_crash(struct bench *bench) {
     kill(getpid(), SIGKILL);
 }
 
-static void run_growth(struct bench *bench) {
+static uint64_t rounds_of(const struct bench *bench) {
     uint64_t rounds = bench->events / bench->streams / FILL_BATCH;
     if (rounds == 0)
-        bench_die("growth: at least %d events per stream", FILL_BATCH);
+        bench_die("at least %d events per stream", FILL_BATCH);
+    return rounds;
+}
+
+static void run_reads(struct bench *bench) {
+    begin(bench);
+    fill(bench, FILL_BATCH, rounds_of(bench));
+    print_stream_reads(bench, "while the index settles", 1);
+    print_stream_reads(bench, "while the index settles", READERS_MAX);
+    close_store(bench->store);
+    print_open(bench, "after a clean stop");
+    print_full_read(bench, "read all, before random reads");
+    print_stream_reads(bench, "after a full pass", 1);
+    print_stream_reads(bench, "after a full pass", READERS_MAX);
+    finish(bench);
+}
+
+static void run_growth(struct bench *bench) {
+    uint64_t rounds = rounds_of(bench);
     begin(bench);
     uint64_t points = rounds < POINTS ? rounds : POINTS;
     for (uint64_t point = 0, filled = 0; point < points; point++) {
@@ -397,13 +415,8 @@ static void run_growth(struct bench *bench) {
         filled = until;
         print_growth_point(bench);
     }
-    print_stream_reads(bench, "while the index settles", 1);
-    print_stream_reads(bench, "while the index settles", READERS_MAX);
     close_store(bench->store);
     print_open(bench, "after a clean stop");
-    print_full_read(bench, "read all, after growth");
-    print_stream_reads(bench, "after a full pass", 1);
-    print_stream_reads(bench, "after a full pass", READERS_MAX);
     close_store(bench->store);
     crash_on(bench);
     print_open(bench, "after kill -9");
@@ -417,8 +430,8 @@ static const struct {
     const char *name;
     void (*run)(struct bench *bench);
 } workloads[] = {
-    {"append", run_append}, {"latency", run_latency}, {"batch", run_batch},
-    {"read", run_read},     {"growth", run_growth},   {"crash", run_crash},
+    {"append", run_append}, {"latency", run_latency}, {"batch", run_batch}, {"read", run_read},
+    {"reads", run_reads},   {"growth", run_growth},   {"crash", run_crash},
 };
 
 static bool take_number(struct bench *bench, const char *option, const char *text) {
@@ -426,10 +439,8 @@ static bool take_number(struct bench *bench, const char *option, const char *tex
         const char *name;
         uint64_t *place;
     } numbers[] = {
-        {"--inflight", &bench->inflight},
-        {"--batch", &bench->batch},
-        {"--events", &bench->events},
-        {"--event-bytes", &bench->event_bytes},
+        {"--inflight", &bench->inflight},     {"--batch", &bench->batch},
+        {"--events", &bench->events},         {"--event-bytes", &bench->event_bytes},
         {"--head-cache", &bench->head_cache},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
@@ -490,7 +501,7 @@ int main(int argc, char **argv) {
     }
     if (!ran)
         bench_die("usage: bench-library [--dir D] [--secs S] [--streams N] [--inflight N] … "
-                  "append|latency|batch|read|growth");
+                  "append|latency|batch|read|reads|growth");
     bench_payloads_free(&bench.payloads);
     return 0;
 }
