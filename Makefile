@@ -7,7 +7,7 @@ ARGS ?=
 APP := $(if $(wildcard examples/shop/.),--app examples/shop)
 
 .DEFAULT_GOAL := build
-.PHONY: build run demo test bench fuzz-smoke crash tidy fmt install clean help ready ready-all
+.PHONY: build run demo test bench fuzz-smoke crash planted tidy fmt install clean help ready ready-all
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -33,6 +33,9 @@ fuzz-smoke: ready-all ## ten seconds of fuzzing for each target
 crash: build ## the long kill -9 and power-cut loops
 	@tests/crash/run
 
+planted: ready ## tests of the tests: each of some planted bugs must be noticed (ten minutes)
+	@tests/planted/run
+
 tidy: ready ## layers, banned calls, sizes, layout
 	@tools/tidy
 
@@ -43,7 +46,7 @@ install: build ## binary, library, header, man page, unit (make install PREFIX=/
 	@meson install -C build --no-rebuild --quiet
 
 clean: ## remove what was built
-	rm -rf build build-asan build-tsan build-clang build-fuzz
+	rm -rf build build-asan build-tsan build-clang build-fuzz build-planted
 
 ready:
 	@tools/bootstrap build
