@@ -190,6 +190,8 @@ static void put_part(struct ms_op *op, struct ms_op_part *part) {
 /* What the append changes besides its events. */
 static void apply_effect(struct ms_op *op) {
     struct ms_op_effect *effect = &op->effect;
+    if (effect->closes != NULL)
+        effect->closes->closed = true;
     if (effect->kind != MS_EFFECT_RULES)
         return;
     struct ms_head *head = op->parts[effect->part].head;
@@ -271,10 +273,21 @@ static int put_all(struct ms_op *op, struct ms_error *err) {
     return 0;
 }
 
+/* Was one of its topics deleted since the op was made? */
+static bool meets_closed_topic(const struct ms_op *op) {
+    for (size_t i = 0; i < op->part_count; i++)
+        if (op->parts[i].ref.topic->closed)
+            return true;
+    return false;
+}
+
 /* Under the lock. MS_OK with *ret_answer: the op has its answer and waits for nothing. */
 static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     if (atomic_load(&op->store->closing) || ms_log_failed(op->store->log))
         return ms_error_set(err, MS_ECLOSED, "the store is closed");
+    op->stale = meets_closed_topic(op);
+    if (op->stale)
+        return ms_error_set(err, MS_EAGAIN, "a topic is being deleted");
     int rc = bring_heads(op, err);
     if (rc != 0)
         return rc;
@@ -303,7 +316,8 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     return 0;
 }
 
-/* A query condition met events that only the log has yet: until their commit. */
+/* A query condition met events that only the log has yet: until their commit. Or a deleted topic is
+ * still in the table of topics. */
 static void wait_for_publication(struct ms_store *store) {
     if (store->options.manual)
         ms_log_run(store->log);
@@ -341,6 +355,8 @@ int ms_op_submit(struct ms_op *op, struct ms_error *err) {
         rc = try_sequence(op, &answer, err);
         if (rc == 0 && answer)
             settle(op);
+        if (rc == MS_EAGAIN && op->stale)
+            wait_for_publication(store);
         if (rc != MS_EAGAIN || op->stale)
             return rc;
         ms_counter_add(&store->metrics.retries, 1);

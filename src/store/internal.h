@@ -49,6 +49,7 @@ struct ms_topic {
     struct ms_uuid id;
     struct ms_topic_settings settings; /* under topics->lock */
     _Atomic(bool) deleted;
+    bool closed; /* its deletion is sequenced, nothing follows; under the log's lock */
     bool system;
     int64_t created_at_ms;
     _Atomic(uint64_t) events;
@@ -155,6 +156,7 @@ struct ms_op_effect {
     size_t part; /* RULES: of which part's stream */
     struct ms_stream_rules
         rules; /* RULES: the new ones; deleted_head INT64_MAX = the head as it is then */
+    struct ms_topic *closes; /* TOPIC: the topic that is deleted, or NULL */
     struct ms_bytes name, value;
 };
 
@@ -182,7 +184,7 @@ struct ms_op {
     bool ignore_window; /* the window's hint turned out to be wrong */
     bool system;
     bool wait;
-    bool stale; /* submitting said MS_EAGAIN: a topic was made meanwhile, make the op anew */
+    bool stale; /* submitting said MS_EAGAIN: a topic was made or deleted meanwhile, make it anew */
     struct ms_op_topic *new_topics;
     uint64_t budget;
     uint64_t started_us;

@@ -76,6 +76,7 @@ static int change_op(struct ms_store *store, const struct change *change, struct
         return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
     }
     op->effect.kind = MS_EFFECT_TOPIC;
+    op->effect.closes = change->deleted ? ms_topics_at(store, change->number) : NULL;
     op->effect.name = ms_bytes_of(name, ms_topic_fact_name(change->number, name));
     op->effect.value = ms_bytes_of(value, json->len);
     *ret_op = op;

@@ -316,6 +316,35 @@ static void first_appends_at_once_make_one_topic(void **state) {
     store_world_deinit(&w);
 }
 
+/* An append that was made ready before its topic's deletion was sequenced, and comes after it. */
+static void nothing_is_added_behind_a_topics_deletion(void **state) {
+    struct store_world *w = *state;
+    struct store_answer answer = {0};
+    struct ms_event event = {.type = MS_BYTES_LITERAL("late"), .timestamp_ms = MS_TIMESTAMP_NONE};
+    struct ms_append_part part = {MS_BYTES_LITERAL("o-1"), ANY, &event, 1};
+    struct ms_append_request request = {.parts = &part, .part_count = 1};
+    struct ms_op *op;
+    struct ms_error err = {0};
+    assert_int_equal(store_append(w, "o-1", ANY, "a").code, 0);
+    assert_int_equal(ms_op_new(w->store, &request, &op, &err), 0);
+    assert_int_equal(ms_store_delete_topic(w->store, MS_BYTES_LITERAL("o"), &err), 0);
+    uint64_t end = ms_store_end(w->store);
+    assert_int_equal(ms_op_submit(op, &err), MS_EAGAIN);
+    assert_true(op->stale);
+    assert_int_equal(ms_store_end(w->store), end);
+    ms_op_free(op);
+    assert_int_equal(ms_store_append(w->store, &request, store_answer_take, &answer, &err), 0);
+    ms_store_run(w->store);
+    assert_int_equal(answer.code, 0);
+    for (int i = 0; i < 2; i++) { /* in the topic that was made anew */
+        struct ms_topic_info info;
+        assert_int_equal(
+            ms_store_get_topic(w->store, MS_BYTES_LITERAL("o"), take_info, &info, NULL), 0);
+        assert_int_equal(info.events, 1);
+        store_world_reopen(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(failed_conditions_make_no_topic),
@@ -328,6 +357,7 @@ int main(void) {
         test(one_append_makes_many_topics),
         test(topics_with_a_dash_have_streams),
         cmocka_unit_test(first_appends_at_once_make_one_topic),
+        test(nothing_is_added_behind_a_topics_deletion),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
