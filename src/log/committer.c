@@ -81,9 +81,11 @@ static struct ms_log_ticket *detach_tickets(struct group *group) {
 
 /* Under the lock: the group is durable. Blocks that are sealed from now on say so. */
 static void note_durable(struct ms_log *log, struct group *group) {
+    log->unmarked = false;
     for (struct ms_log_block *block = group->first; block != NULL; block = block->next) {
         group->bytes += ms_block_padded(block->len);
         group->end = block->first_position + block->record_count;
+        log->unmarked = block->entry_count > 0;
         if (log->options.durability == MS_DURABILITY_COMMIT)
             log->synced_through = block->sequence + 1;
     }
@@ -194,15 +196,20 @@ static bool gather_wanted(struct ms_log *log) {
     return gather->skipped % GATHER_RETRY_EVERY == 0;
 }
 
+/* Less than a second. */
+static void add_ns(struct timespec *time, int64_t ns) {
+    time->tv_nsec += ns;
+    if (time->tv_nsec >= 1000000000) {
+        time->tv_nsec -= 1000000000;
+        time->tv_sec++;
+    }
+}
+
 static struct timespec gather_until(const struct ms_gather *gather) {
     int64_t wait_us = gather->write_us / 2;
     struct timespec until;
     timespec_get(&until, TIME_UTC);
-    until.tv_nsec += (wait_us < GATHER_WAIT_US_MAX ? wait_us : GATHER_WAIT_US_MAX) * 1000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    add_ns(&until, (wait_us < GATHER_WAIT_US_MAX ? wait_us : GATHER_WAIT_US_MAX) * 1000);
     return until;
 }
 
@@ -224,15 +231,38 @@ static void gather(struct ms_log *log) {
         gather->score--;
 }
 
+/* A mark that needs no preparing: an idle log is not worth a new segment. */
+static bool mark_wanted(const struct ms_log *log) {
+    return log->unmarked && log->options.idle_mark_ms > 0 && !log->closing &&
+           log->options.durability == MS_DURABILITY_COMMIT &&
+           log->active_offset + MS_BLOCK_ALIGN <= atomic_load(&log->active->ready_bytes);
+}
+
+/* Under the lock, with nothing to do: until there is something. An end that stays the end for a
+ * while gets a mark. */
+static void idle(struct ms_log *log) {
+    struct timespec until;
+    timespec_get(&until, TIME_UTC);
+    until.tv_sec += log->options.idle_mark_ms / 1000;
+    add_ns(&until, log->options.idle_mark_ms % 1000 * 1000000);
+    while (log->sealed == NULL && log->open == NULL && !log->stop_committer) {
+        log->committer_idle = true;
+        if (!mark_wanted(log)) {
+            pthread_cond_wait(&log->work, &log->mutex);
+        } else if (pthread_cond_timedwait(&log->work, &log->mutex, &until) == ETIMEDOUT &&
+                   log->open == NULL && log->sealed == NULL && mark_wanted(log)) {
+            log->unmarked = false;
+            ms_ignore(ms_sequencer_mark(log, MS_BLOCK_MARK, NULL));
+        }
+    }
+}
+
 static bool wait_for_work(struct ms_log *log) {
     pthread_mutex_lock(&log->mutex);
     if (log->gather.last_tickets > 0)
         gather(log);
     log->gather.last_tickets = 0;
-    while (log->sealed == NULL && log->open == NULL && !log->stop_committer) {
-        log->committer_idle = true;
-        pthread_cond_wait(&log->work, &log->mutex);
-    }
+    idle(log);
     log->committer_idle = false;
     bool go_on = !log->stop_committer;
     pthread_mutex_unlock(&log->mutex);

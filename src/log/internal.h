@@ -92,7 +92,8 @@ struct ms_log {
     size_t gather_target; /* the committer waits for this many tickets; 0 it does not */
     size_t open_tickets;  /* of the open block */
     bool closing, stop_keeper, stop_committer;
-    bool marking; /* the clean mark may be written while closing */
+    bool marking;  /* the clean mark may be written while closing */
+    bool unmarked; /* the last block on disk has entries */
     _Atomic(bool) failed;
     struct ms_error failure;
 

@@ -31,7 +31,8 @@
  * Nothing is deleted: a cut shortens the file S to X (what was behind was never acknowledged);
  * later segments that hold only such blocks are renamed to <name>.torn-<epoch>. Known limit: damage
  * to the very last block before an unclean stop looks like a torn tail when the index has not seen
- * it yet; a mark after it (written at every clean stop and after every recovery) removes the doubt.
+ * it yet; a mark after it (written when the log is idle, at every clean stop and after every
+ * recovery) removes the doubt.
  *
  * A last segment that holds nothing but marks, and many of them, is emptied and begins again: it
  * can't be followed by another one, since segments are named by their first position and marks have

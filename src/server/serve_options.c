@@ -20,6 +20,7 @@ void ms_serve_store_options(const struct ms_config *config, struct ms_store_opti
     options.buffered_writes = config->log_write != 0;
     options.segment_bytes = (uint64_t)config->log_segment_bytes;
     options.tail_cache_bytes = (size_t)config->log_tail_cache_bytes;
+    options.idle_mark_ms = config->log_idle_mark_ms;
     options.inflight_bytes_max = (size_t)config->log_inflight_bytes_max;
     options.head_cache_entries = (size_t)config->store_head_cache_entries;
     options.idempotence_window = (size_t)config->store_idempotence_window;

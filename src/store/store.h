@@ -29,10 +29,11 @@ struct ms_store_options {
     enum ms_durability durability; /* default MS_DURABILITY_COMMIT */
     bool buffered_writes;          /* log.write: buffered; default direct with a clean fallback */
     bool read_only; /* no lock, no recovery writes: for `verify`, `inspect` and backups' readers */
-    uint64_t segment_bytes;           /* default 256 MiB; 1 MiB..1 GiB, a multiple of 4096 */
-    size_t tail_cache_bytes;          /* default 16 MiB */
-    size_t head_cache_entries;        /* stream heads kept in memory; default 1,000,000 */
-    size_t index_cache_bytes;         /* default 64 MiB */
+    uint64_t segment_bytes;    /* default 256 MiB; 1 MiB..1 GiB, a multiple of 4096 */
+    int64_t idle_mark_ms;      /* default 1 s; 0: an idle log gets no mark behind its last block */
+    size_t tail_cache_bytes;   /* default 16 MiB */
+    size_t head_cache_entries; /* stream heads kept in memory; default 1,000,000 */
+    size_t index_cache_bytes;  /* default 64 MiB */
     size_t index_overlay_entries_max; /* default 1,000,000 */
     size_t inflight_bytes_max;        /* appends accepted and not yet durable; default 256 MiB */
     size_t idempotence_window;    /* events remembered for resends under `any`; default 1,000,000 */

@@ -211,12 +211,46 @@ static void disk_fills_up_under_writers_and_readers(void **state) {
     log_world_deinit(&c.w);
 }
 
+static uint64_t blocks(struct crowd *c) { return ms_counter_get(&c->w.log->metrics.blocks); }
+
+static void wait_for_blocks(struct crowd *c, uint64_t count) {
+    while (blocks(c) < count)
+        ms_clock_sleep_us(ms_clock_system(), 500);
+}
+
+/* With the mark behind it, damage to the last block is no torn write any more. */
+static void an_idle_log_gets_one_mark_behind_its_last_block(void **state) {
+    (void)state;
+    static struct crowd c;
+    char path[64];
+    start(&c);
+    assert_int_equal(log_world_close(&c.w), 0);
+    c.w.options.idle_mark_ms = 3;
+    assert_int_equal(log_world_open(&c.w), 0);
+    c.rounds = 1;
+    uint64_t before = blocks(&c), last = 0;
+    for (uint64_t n = 1; n <= 3; n++) {
+        last = c.w.log->active_offset;
+        write_some(&c);
+        wait_for_blocks(&c, before + 2 * n);
+        ms_clock_sleep_us(ms_clock_system(), 10000);
+        assert_int_equal(blocks(&c), before + 2 * n);
+    }
+    log_world_abandon(&c.w);
+    assert_int_equal(
+        ms_vfs_sim_flip(c.w.world.sim, log_world_segment(0, path), last + MS_BLOCK_HEADER_LEN, 3),
+        0);
+    assert_int_equal(log_world_open(&c.w), MS_ECORRUPT);
+    log_world_deinit(&c.w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writers_and_readers_over_small_segments),
         cmocka_unit_test(writers_and_readers_over_larger_segments),
         cmocka_unit_test(storage_dies_under_writers_and_readers),
         cmocka_unit_test(disk_fills_up_under_writers_and_readers),
+        cmocka_unit_test(an_idle_log_gets_one_mark_behind_its_last_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
