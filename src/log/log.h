@@ -65,9 +65,9 @@ struct ms_log_options {
     uint64_t segment_bytes;
     size_t append_bytes_max; /* of one admission; must fit a segment */
     size_t tail_cache_bytes;
-    /* With `durability: commit`: after this time without an append a mark is written behind the last
-     * block, once, which proves to recovery that the block was whole; 0: only a stop and a start
-     * write marks. Not in manual mode. */
+    /* With `durability: commit`: after this time without an append a mark is written behind the
+     * last block, once, which proves to recovery that the block was whole; 0: only a stop and a
+     * start write marks. Not in manual mode. */
     int64_t idle_mark_ms;
     /* Derived state has seen events below it, so they were durable once, and opening a log that
      * ends before it is refused (recovery.h, row 11); 0: nothing is known. */

@@ -48,8 +48,8 @@
       "memory that keeps the newest blocks for readers") \
     X(DURATION, log_idle_mark_ms, "log.idle_mark", NULL, "1s", \
       0, MS_DAYS(1), NULL, 0, \
-      "after this time without an append 4 KiB are written behind the last one, once, which prove " \
-      "after a crash that it was whole; 0 leaves that to the next start or stop") \
+      "after this time without an append 4 KiB are written behind the last one, once, which " \
+      "prove after a crash that it was whole; 0 leaves that to the next start or stop") \
     X(SIZE,     log_inflight_bytes_max, "log.inflight_bytes_max", NULL, "256MiB", \
       MS_MIB(1), MS_GIB(64), NULL, 0, \
       "memory for appends that are accepted and not yet durable") \
