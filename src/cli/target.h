@@ -138,7 +138,8 @@ int ms_target_append(struct ms_target *target, const struct ms_target_append *ap
                      struct ms_target_append_result *ret_result, struct ms_error *err)
     MS_MUST_CHECK;
 
-/* Events of a stream, or all events that match. A stream that is none or deleted is MS_ENOTFOUND,
+/* Events of a stream, or all events that match: each as a JSON object, which may span lines where
+ * its data or metadata does. A stream that is none or deleted is MS_ENOTFOUND,
  * a tombstoned one MS_ETOMBSTONED. */
 int ms_target_read(struct ms_target *target, const struct ms_target_read *read,
                    ms_target_event_fn *visit, void *context, struct ms_error *err) MS_MUST_CHECK;

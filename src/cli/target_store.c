@@ -209,6 +209,10 @@ static const struct ms_target_ops store_ops = {
     .scavenge = ms_target_store_scavenge,
 };
 
+static bool is_store_file(const char *name) {
+    return strcmp(name, "FORMAT") == 0 || strcmp(name, "shard-000") == 0;
+}
+
 /* Reading must not make a store where a name was misspelt. */
 static int check_exists(const struct ms_env *env, const char *dir, struct ms_error *err) {
     struct ms_dir_entry *entries;
@@ -218,9 +222,15 @@ static int check_exists(const struct ms_env *env, const char *dir, struct ms_err
         return ms_error_set(err, rc, "there is no data directory %s", dir);
     if (rc != 0)
         return rc;
+    bool found = false;
+    for (size_t i = 0; i < count; i++)
+        found |= is_store_file(entries[i].name);
     ms_dir_entries_free(entries, count);
     if (count == 0)
         return ms_error_set(err, MS_ENOTFOUND, "the directory %s is empty", dir);
+    if (!found)
+        return ms_error_set(err, MS_ENOTFOUND,
+                            "%s is no data directory: it has neither FORMAT nor shard-000", dir);
     return 0;
 }
 
