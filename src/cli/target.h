@@ -117,8 +117,9 @@ struct ms_target {
     unsigned in_flight; /* appends started and not done; at most MS_TARGET_IN_FLIGHT_MAX */
 };
 
-/* What a command does with the target: a data directory that is not there is made for writing. */
-enum ms_target_use { MS_TARGET_READS, MS_TARGET_WRITES };
+/* What a command does with the target. A data directory that is not there is made for writing only;
+ * a backup that is read stays as it is. */
+enum ms_target_use { MS_TARGET_READS, MS_TARGET_CHANGES, MS_TARGET_WRITES };
 /* From --data, --server, MAINSTEM_SERVER or the default server, to which it does not connect yet.
  * The errors of ms_store_open; MS_ENOTFOUND for a data directory that is only read and not there.
  * */
