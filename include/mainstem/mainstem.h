@@ -127,7 +127,7 @@ MAINSTEM_API const char *mainstem_version(void);
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
 
-/* Borrowed bytes. data == NULL stands for "absent", which differs from empty. */
+/* Borrowed bytes. data == NULL, with size 0, stands for "absent", which differs from empty. */
 struct mainstem_bytes {
     const void *data;
     size_t size;
@@ -265,7 +265,7 @@ struct mainstem_event {
     struct mainstem_bytes tags;           /* "a,b": indexed, for filters and query conditions */
     struct mainstem_bytes time;           /* RFC 3339; kept when it says more than milliseconds */
     int64_t timestamp_ms;                 /* used when `time` is absent; 0 = now. 1970-01-01 itself
-                                             is told through `time` */
+                                             is told through `time`. Years 1 to 9999 */
     const struct mainstem_extension *extensions;
     size_t extension_count;
 };

@@ -4,6 +4,7 @@
  * The event's id is made here when none is given, and shown when the outcome is not known, so that
  * sending again is always possible.
  */
+#include "base/time.h"
 #include "cli/line_reader.h"
 #include "cli/output.h"
 #include "cli/target.h"
@@ -96,6 +97,15 @@ static int get_data(struct ms_invocation *invocation, struct ms_buf *file,
     return rc;
 }
 
+static int check_time(const char *time, struct ms_error *err) {
+    int64_t us;
+    if (!time || ms_time_parse(ms_bytes_cstr(time), &us) == 0)
+        return 0;
+    return ms_error_set(err, MS_EINVAL,
+                        "--time: a time such as 2026-11-23T10:52:54Z was expected, not \"%.64s\"",
+                        time);
+}
+
 static int make_event(struct ms_invocation *invocation, const char *id, struct ms_bytes data,
                       struct ms_buf *out, struct ms_error *err) {
     static const char *const options[][2] = {{"correlation-id", "correlation_id"},
@@ -112,6 +122,8 @@ static int make_event(struct ms_invocation *invocation, const char *id, struct m
         rc = ms_json_write_string(out, ms_bytes_cstr(invocation->args[1]));
     for (size_t i = 0; i < sizeof options / sizeof options[0] && rc == 0; i++)
         rc = add_option(invocation, options[i][0], options[i][1], out);
+    if (rc == 0)
+        rc = check_time(ms_option_text(invocation, "time"), err);
     if (rc == 0)
         rc = add_tags(invocation, out);
     if (rc == 0)

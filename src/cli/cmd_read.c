@@ -1,6 +1,7 @@
 /* `mainstem read`, `mainstem tail` and `mainstem export`: events, once or live. */
 #include <errno.h>
 
+#include "base/time.h"
 #include "cli/output.h"
 #include "cli/read_options.h"
 
@@ -33,6 +34,19 @@ static int read_travel(struct ms_invocation *invocation, struct ms_target_read *
     read->known_at = ms_option_text(invocation, "known-at");
     if (read->as_of && read->known_at)
         return ms_error_set(err, MS_EINVAL, "give --as-of or --known-at, not both");
+    uint64_t position;
+    int64_t us;
+    if (read->as_of && ms_parse_u64(ms_bytes_cstr(read->as_of), &position) != 0 &&
+        ms_time_parse(ms_bytes_cstr(read->as_of), &us) != 0)
+        return ms_error_set(err, MS_EINVAL,
+                            "--as-of: a time such as 2026-11-23T10:52:54Z or a position was "
+                            "expected, not \"%.64s\"",
+                            read->as_of);
+    if (read->known_at && ms_time_parse(ms_bytes_cstr(read->known_at), &us) != 0)
+        return ms_error_set(err, MS_EINVAL,
+                            "--known-at: a time such as 2026-11-23T10:52:54Z was expected, not "
+                            "\"%.64s\"",
+                            read->known_at);
     return 0;
 }
 
@@ -108,7 +122,7 @@ static int export_to(struct ms_invocation *invocation, struct ms_target *target,
     struct printing printing = {.left = read->limit, .progress = &progress};
     ms_output_init(&printing.output, invocation);
     printing.output.file = file;
-    printing.output.json = true;
+    printing.output.json = printing.output.exact = true;
     int rc = ms_target_read(target, read, print_event, &printing, err);
     ms_output_deinit(&printing.output);
     ms_progress_end(&progress);

@@ -30,7 +30,7 @@ int ms_cmd_scavenge(struct ms_invocation *invocation) {
     struct ms_buf text;
     if (read_options(invocation, &scavenge, &error) != 0)
         return ms_usage(invocation, "%s", error.message);
-    int rc = ms_target_open(invocation, MS_TARGET_READS, &target, &error);
+    int rc = ms_target_open(invocation, MS_TARGET_CHANGES, &target, &error);
     if (rc != 0)
         return ms_cli_fail(cli, rc, &error);
     ms_buf_init(&text, TEXT_BYTES_MAX);

@@ -180,7 +180,9 @@ const struct ms_command ms_commands[] = {
      "events). "
      "The order within a stream is kept. An error names the line.",
      import_options, "mainstem import events.ndjson", 1, 1, TARGET, ms_cmd_import},
-    {"export", "", "write events as JSON lines that import reads back", NULL, export_options,
+    {"export", "", "write events as JSON lines that import reads back",
+     "Data comes back byte for byte: where it spans lines it is written as data_base64.",
+     export_options,
      "mainstem export --output events.ndjson", 0, 0, TARGET, ms_cmd_export},
     {"scavenge", "", "remove what deletes, truncation, rules and retention have marked",
      "Goes over the sealed segments, drops what nobody can read any more, and compresses the rest; "

@@ -1,6 +1,8 @@
 /* See output.h. */
 #include "cli/output.h"
 
+#include "wire/base64.h"
+
 #define EVENT_ARENA_MAX ((size_t)64 << 20)
 #define LINE_BYTES_MAX ((size_t)512 << 20)
 #define DATA_SHOWN_MAX 160 /* bytes of an event's data that people are shown */
@@ -85,18 +87,63 @@ static int append_event_text(struct ms_output *output, struct ms_json_value even
     return rc;
 }
 
+static bool spans_lines(struct ms_bytes text) {
+    return text.len > 0 &&
+           (memchr(text.data, '\n', text.len) || memchr(text.data, '\r', text.len));
+}
+
+/* Line breaks between the tokens of data are bytes that somebody stored. */
+static int append_exact_member(struct ms_output *output, struct ms_json_value name,
+                               struct ms_json_value value) {
+    bool encode = ms_bytes_equal_cstr(name.text, "\"data\"") && spans_lines(value.text);
+    if (encode)
+        name.text = ms_bytes_cstr("\"data_base64\"");
+    int rc = ms_buf_append_bytes(&output->line, name.text);
+    if (rc == 0)
+        rc = ms_buf_append_cstr(&output->line, encode ? ":\"" : ":");
+    if (rc == 0)
+        rc = encode ? ms_base64_write(&output->line, value.text)
+                    : ms_json_on_one_line(&output->line, value.text);
+    return rc == 0 && encode ? ms_buf_append_u8(&output->line, '"') : rc;
+}
+
+static int append_exact(struct ms_output *output, struct ms_bytes event) {
+    struct ms_json_value object, name, value;
+    int rc = ms_json_parse(event, MS_JSON_DEPTH_LIMIT, &object, NULL);
+    if (rc != 0 || object.type != MS_JSON_OBJECT)
+        return MS_EINVAL;
+    char before = '{';
+    for (size_t at = 0; rc == 0 && ms_json_next_member(object, &at, &name, &value); before = ',') {
+        rc = ms_buf_append_u8(&output->line, (uint8_t)before);
+        if (rc == 0)
+            rc = append_exact_member(output, name, value);
+    }
+    return rc == 0 ? ms_buf_append_cstr(&output->line, before == '{' ? "{}" : "}") : rc;
+}
+
+static int append_for_people(struct ms_output *output, struct ms_bytes event) {
+    struct ms_buf text;
+    struct ms_json_value value;
+    ms_buf_init(&text, LINE_BYTES_MAX);
+    int rc = ms_json_on_one_line(&text, event);
+    if (rc == 0)
+        rc = ms_json_parse(ms_buf_bytes(&text), MS_JSON_DEPTH_LIMIT, &value, NULL);
+    if (rc == 0)
+        rc = append_event_text(output, value);
+    ms_buf_deinit(&text);
+    return rc;
+}
+
 int ms_output_event(struct ms_output *output, struct ms_bytes event) {
     ms_buf_clear(&output->line);
     ms_arena_reset(&output->arena);
     int rc;
-    if (output->json) {
-        rc = ms_buf_append_bytes(&output->line, event);
-    } else {
-        struct ms_json_value value;
-        rc = ms_json_parse(event, MS_JSON_DEPTH_LIMIT, &value, NULL);
-        if (rc == 0)
-            rc = append_event_text(output, value);
-    }
+    if (!output->json)
+        rc = append_for_people(output, event);
+    else if (output->exact && spans_lines(event))
+        rc = append_exact(output, event);
+    else
+        rc = ms_json_on_one_line(&output->line, event);
     return rc == 0 ? write_line(output) : rc;
 }
 

@@ -14,13 +14,14 @@
 struct ms_output {
     FILE *file;
     bool json;
+    bool exact; /* JSON lines: data that spans lines is written as data_base64, unchanged */
     struct ms_arena arena; /* of one event */
     struct ms_buf line;
 };
 void ms_output_init(struct ms_output *output, const struct ms_invocation *invocation);
 void ms_output_deinit(struct ms_output *output);
 
-/* One event, given as a JSON object on one line. MS_EIO when the output can't be written. */
+/* One event, given as a JSON object. MS_EIO when the output can't be written. */
 int ms_output_event(struct ms_output *output, struct ms_bytes event) MS_MUST_CHECK;
 /* One object: as it is on one line, or as names and values. `title` (NULL: none) stands above. */
 int ms_output_object(struct ms_output *output, struct ms_bytes object, const char *title)

@@ -117,8 +117,9 @@ struct ms_target {
     unsigned in_flight; /* appends started and not done; at most MS_TARGET_IN_FLIGHT_MAX */
 };
 
-/* What a command does with the target: a data directory that is not there is made for writing. */
-enum ms_target_use { MS_TARGET_READS, MS_TARGET_WRITES };
+/* What a command does with the target. A data directory that is not there is made for writing only;
+ * a backup that is read stays as it is. */
+enum ms_target_use { MS_TARGET_READS, MS_TARGET_CHANGES, MS_TARGET_WRITES };
 /* From --data, --server, MAINSTEM_SERVER or the default server, to which it does not connect yet.
  * The errors of ms_store_open; MS_ENOTFOUND for a data directory that is only read and not there.
  * */
@@ -138,7 +139,8 @@ int ms_target_append(struct ms_target *target, const struct ms_target_append *ap
                      struct ms_target_append_result *ret_result, struct ms_error *err)
     MS_MUST_CHECK;
 
-/* Events of a stream, or all events that match. A stream that is none or deleted is MS_ENOTFOUND,
+/* Events of a stream, or all events that match: each as a JSON object, which may span lines where
+ * its data or metadata does. A stream that is none or deleted is MS_ENOTFOUND,
  * a tombstoned one MS_ETOMBSTONED. */
 int ms_target_read(struct ms_target *target, const struct ms_target_read *read,
                    ms_target_event_fn *visit, void *context, struct ms_error *err) MS_MUST_CHECK;

@@ -1,6 +1,5 @@
 /* Pages of events over HTTP, followed by their `Link: rel="next"`. See target.h. */
 #include "cli/http_client.h"
-#include "cli/output.h"
 #include "wire/json.h"
 
 #define PAGE_EVENTS 1000
@@ -88,17 +87,7 @@ struct paging {
     ms_target_event_fn *visit;
     void *context;
     uint64_t left; /* events that may still be visited */
-    struct ms_buf line;
 };
-
-static int visit_event(struct paging *paging, struct ms_bytes event) {
-    ms_buf_clear(&paging->line);
-    int rc = ms_json_on_one_line(&paging->line, event);
-    if (rc != 0)
-        return rc;
-    paging->left--;
-    return paging->visit(paging->context, ms_buf_bytes(&paging->line));
-}
 
 /* 1: the visitor has had enough. */
 static int visit_page(struct paging *paging, struct ms_bytes body, size_t *ret_count,
@@ -108,7 +97,8 @@ static int visit_page(struct paging *paging, struct ms_bytes body, size_t *ret_c
         return ms_error_set(err, MS_EIO, "the server's page of events was not understood");
     *ret_count = 0;
     for (size_t at = 0; paging->left > 0 && ms_json_next_element(page, &at, &event);) {
-        int rc = visit_event(paging, event.text);
+        paging->left--;
+        int rc = paging->visit(paging->context, event.text);
         if (rc != 0)
             return rc;
         ++*ret_count;
@@ -143,7 +133,6 @@ int ms_target_http_read(struct ms_target *target, const struct ms_target_read *r
     if (read->limit == 0)
         return 0;
     struct paging paging = {.visit = visit, .context = context, .left = read->limit};
-    ms_buf_init(&paging.line, MS_HTTP_ANSWER_BYTES_MAX);
     struct ms_buf path;
     ms_buf_init(&path, PATH_BYTES_MAX);
     int rc = ms_http_read_path(&path, read, read->limit < PAGE_EVENTS ? read->limit : PAGE_EVENTS);
@@ -154,6 +143,5 @@ int ms_target_http_read(struct ms_target *target, const struct ms_target_read *r
     while (rc == 0)
         rc = read_page((struct ms_http_target *)target, &path, &paging, err);
     ms_buf_deinit(&path);
-    ms_buf_deinit(&paging.line);
     return rc < 0 ? rc : 0;
 }

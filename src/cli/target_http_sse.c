@@ -7,7 +7,6 @@
  * everything was looked at. A message `event: end` holds a problem: the subscription is over.
  */
 #include "cli/http_client.h"
-#include "cli/output.h"
 #include "wire/json.h"
 
 #define PATH_BYTES_MAX ((size_t)1 << 16)
@@ -23,7 +22,6 @@ struct stream {
     CURL *easy;
     struct ms_error *err;
     struct ms_buf line, data; /* being received */
-    struct ms_buf text;       /* an event for the visitor */
     bool is_end;              /* the message is `event: end` */
     char id[ID_MAX];          /* of the message that is being received */
     char last_id[ID_MAX];     /* of the last message: where to go on */
@@ -56,12 +54,8 @@ static int end_of_stream(struct stream *stream) {
 }
 
 static int visit_event(struct stream *stream) {
-    ms_buf_clear(&stream->text);
-    int rc = ms_json_on_one_line(&stream->text, ms_buf_bytes(&stream->data));
-    if (rc != 0)
-        return rc;
     stream->visited++;
-    return stream->visit(stream->context, ms_buf_bytes(&stream->text));
+    return stream->visit(stream->context, ms_buf_bytes(&stream->data));
 }
 
 static int take_message(struct stream *stream) {
@@ -211,7 +205,6 @@ int ms_target_http_subscribe(struct ms_target *target, const struct ms_target_re
                              ms_target_event_fn *visit, void *context, struct ms_error *err) {
     struct stream stream = {
         .http = (struct ms_http_target *)target, .visit = visit, .context = context, .err = err};
-    ms_buf_init(&stream.text, MS_HTTP_ANSWER_BYTES_MAX);
     ms_buf_init(&stream.line, MS_HTTP_ANSWER_BYTES_MAX);
     ms_buf_init(&stream.data, MS_HTTP_ANSWER_BYTES_MAX);
     ms_http_answer_init(&stream.problem);
@@ -227,7 +220,6 @@ int ms_target_http_subscribe(struct ms_target *target, const struct ms_target_re
     ms_buf_deinit(&path);
     ms_buf_deinit(&stream.line);
     ms_buf_deinit(&stream.data);
-    ms_buf_deinit(&stream.text);
     ms_http_answer_deinit(&stream.problem);
     return rc < 0 ? rc : 0;
 }

@@ -209,8 +209,13 @@ static const struct ms_target_ops store_ops = {
     .scavenge = ms_target_store_scavenge,
 };
 
+static bool is_store_file(const char *name) {
+    return strcmp(name, "FORMAT") == 0 || strcmp(name, "shard-000") == 0;
+}
+
 /* Reading must not make a store where a name was misspelt. */
-static int check_exists(const struct ms_env *env, const char *dir, struct ms_error *err) {
+static int check_exists(const struct ms_env *env, const char *dir, bool *ret_is_backup,
+                        struct ms_error *err) {
     struct ms_dir_entry *entries;
     size_t count;
     int rc = ms_vfs_list(env->vfs, dir, &entries, &count, err);
@@ -218,17 +223,28 @@ static int check_exists(const struct ms_env *env, const char *dir, struct ms_err
         return ms_error_set(err, rc, "there is no data directory %s", dir);
     if (rc != 0)
         return rc;
+    bool found = false, is_backup = false;
+    for (size_t i = 0; i < count; i++) {
+        found |= is_store_file(entries[i].name);
+        is_backup |= strcmp(entries[i].name, "MANIFEST.json") == 0;
+    }
     ms_dir_entries_free(entries, count);
     if (count == 0)
         return ms_error_set(err, MS_ENOTFOUND, "the directory %s is empty", dir);
+    if (!found)
+        return ms_error_set(err, MS_ENOTFOUND,
+                            "%s is no data directory: it has neither FORMAT nor shard-000", dir);
+    *ret_is_backup = is_backup;
     return 0;
 }
 
-static int open_store(struct ms_store_target *store, const char *dir, struct ms_error *err) {
+static int open_store(struct ms_store_target *store, const char *dir, bool read_only,
+                      struct ms_error *err) {
     struct ms_store_options options;
     ms_store_options_init(&options);
     options.env = store->env;
     options.dir = dir;
+    options.read_only = read_only;
     options.on_progress = on_progress;
     options.context = store;
     store->limits = options.limits;
@@ -241,7 +257,8 @@ static int open_store(struct ms_store_target *store, const char *dir, struct ms_
 
 int ms_target_store_new(const struct ms_env *env, const char *dir, enum ms_target_use use,
                         FILE *progress, struct ms_target **ret_target, struct ms_error *err) {
-    int rc = use == MS_TARGET_READS ? check_exists(env, dir, err) : 0;
+    bool is_backup = false; /* which nothing may change, or it is none any more */
+    int rc = use != MS_TARGET_WRITES ? check_exists(env, dir, &is_backup, err) : 0;
     if (rc != 0)
         return rc;
     struct ms_store_target *store = ms_calloc(1, sizeof *store);
@@ -258,7 +275,7 @@ int ms_target_store_new(const struct ms_env *env, const char *dir, enum ms_targe
     if (rc != 0)
         ms_error_set(err, rc, "no memory to open %s", dir);
     else
-        rc = open_store(store, dir, err);
+        rc = open_store(store, dir, is_backup && use == MS_TARGET_READS, err);
     if (rc != 0)
         store_free(&store->target);
     else

@@ -1,6 +1,5 @@
 /* Reads of an embedded store, and subscriptions. See target.h. */
 #include "base/time.h"
-#include "cli/output.h"
 #include "cli/target_store.h"
 #include "wire/event_json.h"
 
@@ -11,7 +10,7 @@
 struct visiting {
     ms_target_event_fn *visit;
     void *context;
-    struct ms_buf text, line;
+    struct ms_buf text;
     uint64_t count;
     int stopped; /* what the visitor said */
 };
@@ -19,23 +18,18 @@ struct visiting {
 static void visiting_init(struct visiting *visiting, ms_target_event_fn *visit, void *context) {
     *visiting = (struct visiting){.visit = visit, .context = context};
     ms_buf_init(&visiting->text, EVENT_TEXT_MAX);
-    ms_buf_init(&visiting->line, EVENT_TEXT_MAX);
 }
 
 static void visiting_deinit(struct visiting *visiting) {
     ms_buf_deinit(&visiting->text);
-    ms_buf_deinit(&visiting->line);
 }
 
 static int visit_event(void *context, const struct ms_read_event *event) {
     struct visiting *visiting = context;
     ms_buf_clear(&visiting->text);
-    ms_buf_clear(&visiting->line);
     int rc = ms_event_write_json(&visiting->text, MS_FORMAT_JSON, &event->event, &event->place);
     if (rc == 0)
-        rc = ms_json_on_one_line(&visiting->line, ms_buf_bytes(&visiting->text));
-    if (rc == 0)
-        rc = visiting->visit(visiting->context, ms_buf_bytes(&visiting->line));
+        rc = visiting->visit(visiting->context, ms_buf_bytes(&visiting->text));
     visiting->count++;
     visiting->stopped = rc;
     return rc;

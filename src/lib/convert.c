@@ -196,6 +196,37 @@ static int take_event(const struct mainstem_event *event, struct ms_arena *arena
     return copy_extensions(event, arena, ret_event);
 }
 
+/* What the text of RFC 3339 can say: the years 1 to 9999. */
+#define TIMESTAMP_MS_MIN INT64_C(-62135596800000)
+#define TIMESTAMP_MS_MAX INT64_C(253402300799999)
+
+/* A size without bytes is a slip: as "absent" it would lose data without a word. */
+static int check_event(const struct mainstem_event *event, size_t at, struct mainstem_error *err) {
+    const struct {
+        const char *name;
+        struct mainstem_bytes bytes;
+    } fields[] = {{"type", event->type},
+                  {"data", event->data},
+                  {"id", event->id},
+                  {"content_type", event->content_type},
+                  {"metadata", event->metadata},
+                  {"version", event->version},
+                  {"source", event->source},
+                  {"correlation_id", event->correlation_id},
+                  {"causation_id", event->causation_id},
+                  {"traceparent", event->traceparent},
+                  {"tags", event->tags},
+                  {"time", event->time}};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
+        if (fields[i].bytes.data == NULL && fields[i].bytes.size > 0)
+            return ms_lib_fail(err, MS_EINVAL, "event %zu: %s is NULL, but its size is %zu", at,
+                               fields[i].name, fields[i].bytes.size);
+    if (event->timestamp_ms < TIMESTAMP_MS_MIN || event->timestamp_ms > TIMESTAMP_MS_MAX)
+        return ms_lib_fail(err, MS_EINVAL, "event %zu: timestamp_ms is not in the years 1 to 9999",
+                           at);
+    return 0;
+}
+
 int ms_lib_events(const struct mainstem_event *events, size_t count, struct ms_arena *arena,
                   const struct ms_event **ret_events, struct mainstem_error *err) {
     if (count > 0 && events == NULL)
@@ -204,7 +235,10 @@ int ms_lib_events(const struct mainstem_event *events, size_t count, struct ms_a
     if (taken == NULL)
         return ms_lib_fail(err, MS_ENOMEM, "no memory for %zu events", count);
     for (size_t i = 0; i < count; i++) {
-        int rc = take_event(&events[i], arena, &taken[i]);
+        int rc = check_event(&events[i], i, err);
+        if (rc != 0)
+            return rc;
+        rc = take_event(&events[i], arena, &taken[i]);
         if (rc == MS_EINVAL)
             return ms_lib_fail(err, rc, "event %zu: more than %u extensions, or no array of them",
                                i, MS_EVENT_EXTENSIONS_MAX);

@@ -209,6 +209,31 @@ static void what_is_backed_up_can_be_restored(void **state) {
     expect_out(&fixture, "\"end\":0,");
 }
 
+static size_t files_in(const char *path) {
+    struct ms_dir_entry *entries;
+    size_t count;
+    assert_int_equal(ms_vfs_list(fixture.env.vfs, path, &entries, &count, NULL), 0);
+    ms_dir_entries_free(entries, count);
+    return count;
+}
+
+static void a_backup_that_is_read_stays_as_it_is(void **state) {
+    (void)state;
+    append_some(4);
+    assert_int_equal(ON_DATA("backup", in_base("copy")), 0);
+    size_t files = files_in(in_base("copy"));
+    struct stat before, after;
+    assert_int_equal(stat(in_base("copy/shard-000/00000000000000000000.log"), &before), 0);
+    assert_int_equal(RUN(&fixture, "read", "order-1", "--data", in_base("copy")), 0);
+    assert_int_equal(lines_out(), 4);
+    assert_int_equal(RUN(&fixture, "stats", "--data", in_base("copy")), 0);
+    assert_int_equal(files_in(in_base("copy")), files);
+    assert_int_equal(files_in(in_base("copy/shard-000")), 1);
+    assert_int_equal(stat(in_base("copy/shard-000/00000000000000000000.log"), &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+    assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+}
+
 static void backups_and_restores_that_can_not_be_are_refused(void **state) {
     (void)state;
     append_some(1);
@@ -258,6 +283,7 @@ int main(void) {
         test(inspect_shows_segments_blocks_and_entries),
         test(inspect_shows_damage_as_it_lies_there),
         test(what_is_backed_up_can_be_restored),
+        test(a_backup_that_is_read_stays_as_it_is),
         test(backups_and_restores_that_can_not_be_are_refused),
         test(scavenge_tells_what_it_did),
         test(bench_measures_appends),

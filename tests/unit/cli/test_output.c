@@ -47,6 +47,28 @@ static void pipes_get_the_event_as_it_is(void **state) {
     finish("{\"event_type\":\"t\",\"data\":{\"n\": 1.10}}\n");
 }
 
+static void an_event_is_one_line_in_a_pipe(void **state) {
+    (void)state;
+    start(true);
+    event("{\"event_type\":\"t\",\"data\":{\"n\":\r\n1}}");
+    finish("{\"event_type\":\"t\",\"data\":{\"n\":  1}}\n");
+    start(false);
+    event("{\"stream\":\"s-1\",\"version\":0,\"data\":{\"n\":\n1}}");
+    finish("s-1@0  {\"n\": 1}\n");
+}
+
+static void an_exact_event_keeps_the_line_breaks_of_its_data(void **state) {
+    (void)state;
+    start(true);
+    output.exact = true;
+    event("{\"event_type\":\"t\",\"metadata\":{\"a\":\n1},\"data\":[1,\r\n2]}");
+    event("{\"event_type\":\"t\",\"metadata\":{\"a\":\n1},\"data\":[1, 2]}");
+    event("{\"event_type\":\"t\",\"data\":[1, 2]}");
+    finish("{\"event_type\":\"t\",\"metadata\":{\"a\": 1},\"data_base64\":\"WzEsDQoyXQ==\"}\n"
+           "{\"event_type\":\"t\",\"metadata\":{\"a\": 1},\"data\":[1, 2]}\n"
+           "{\"event_type\":\"t\",\"data\":[1, 2]}\n");
+}
+
 static void events_cannot_talk_to_the_terminal(void **state) {
     (void)state;
     start(false);
@@ -119,6 +141,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(people_see_stream_version_type_time_and_data),
         cmocka_unit_test(pipes_get_the_event_as_it_is),
+        cmocka_unit_test(an_event_is_one_line_in_a_pipe),
+        cmocka_unit_test(an_exact_event_keeps_the_line_breaks_of_its_data),
         cmocka_unit_test(events_cannot_talk_to_the_terminal),
         cmocka_unit_test(long_data_is_cut_between_characters),
         cmocka_unit_test(objects_are_names_and_values_for_people),

@@ -83,6 +83,9 @@ static void usage_errors_say_where_help_is(void **state) {
     assert_int_equal(RUN(&fixture, "read", "--from", "soon"), MS_EXIT_USAGE);
     assert_int_equal(RUN(&fixture, "read", "--limit", "0"), MS_EXIT_USAGE);
     assert_int_equal(RUN(&fixture, "read", "--as-of", "1", "--known-at", "2"), MS_EXIT_USAGE);
+    assert_int_equal(RUN(&fixture, "read", "--known-at", "7"), MS_EXIT_USAGE);
+    assert_int_equal(RUN(&fixture, "append", "a-1", "t", "--time", "soon"), MS_EXIT_USAGE);
+    expect_err(&fixture, "--time: a time such as");
     assert_int_equal(RUN(&fixture, "import", "f", "--batch", "10001"), MS_EXIT_USAGE);
     assert_int_equal(RUN(&fixture, "import", "f", "--in-flight", "17"), MS_EXIT_USAGE);
     assert_int_equal(RUN(&fixture, "topic", "create", "t", "--retention", "x"), MS_EXIT_USAGE);
@@ -146,6 +149,19 @@ static void a_data_directory_that_is_not_there_is_not_made_by_reading(void **sta
     assert_int_equal(RUN(&fixture, "stats", "--data", "/empty"), MS_EXIT_NOT_FOUND);
 }
 
+static void a_directory_of_something_else_is_left_alone_by_reading(void **state) {
+    (void)state;
+    assert_int_equal(ms_vfs_mkdir(fixture.env.vfs, "/photos", NULL), 0);
+    assert_int_equal(ms_vfs_mkdir(fixture.env.vfs, "/photos/2026", NULL), 0);
+    assert_int_equal(RUN(&fixture, "read", "--data", "/photos"), MS_EXIT_NOT_FOUND);
+    expect_err(&fixture, "/photos is no data directory: it has neither FORMAT nor shard-000");
+    struct ms_dir_entry *entries;
+    size_t count;
+    assert_int_equal(ms_vfs_list(fixture.env.vfs, "/photos", &entries, &count, NULL), 0);
+    ms_dir_entries_free(entries, count);
+    assert_int_equal(count, 1);
+}
+
 static void output_that_cannot_be_written_is_a_failure(void **state) {
     (void)state;
     FILE *full = fopen("/dev/full", "w");
@@ -171,6 +187,7 @@ int main(void) {
         TEST(serve_refuses_to_be_reachable_without_insecure),
         TEST(a_server_that_is_not_there_is_unavailable),
         TEST(a_data_directory_that_is_not_there_is_not_made_by_reading),
+        TEST(a_directory_of_something_else_is_left_alone_by_reading),
         TEST(output_that_cannot_be_written_is_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,45 @@ static void time_text_beats_the_number_and_rounds_down(void **state) {
     assert_int_equal(taken_timestamp(&event), MS_TIMESTAMP_NONE);
 }
 
+static int taken(const struct mainstem_event *event, struct mainstem_error *error) {
+    struct ms_arena arena;
+    const struct ms_event *events;
+    ms_arena_init(&arena, 1 << 20);
+    int rc = ms_lib_events(event, 1, &arena, &events, error);
+    ms_arena_deinit(&arena);
+    return rc;
+}
+
+static void a_time_beyond_rfc_3339_is_refused(void **state) {
+    (void)state;
+    struct mainstem_error error;
+    struct mainstem_event event = {.type = mainstem_text("x"), .timestamp_ms = INT64_MAX};
+    assert_int_equal(taken(&event, &error), MAINSTEM_EINVAL);
+    assert_string_equal(error.message, "event 0: timestamp_ms is not in the years 1 to 9999");
+    event.timestamp_ms = INT64_MIN;
+    assert_int_equal(taken(&event, &error), MAINSTEM_EINVAL);
+    event.timestamp_ms = INT64_C(253402300799999); /* 9999-12-31T23:59:59.999Z */
+    ASSERT_OK(taken(&event, &error));
+    event.timestamp_ms++;
+    assert_int_equal(taken(&event, &error), MAINSTEM_EINVAL);
+    event.timestamp_ms = INT64_C(-62135596800000); /* 0001-01-01T00:00:00Z */
+    ASSERT_OK(taken(&event, &error));
+    event.timestamp_ms--;
+    assert_int_equal(taken(&event, &error), MAINSTEM_EINVAL);
+}
+
+static void a_size_without_bytes_is_refused(void **state) {
+    (void)state;
+    struct mainstem_error error;
+    struct mainstem_event event = {.type = mainstem_text("x"), .data = {NULL, 5}};
+    assert_int_equal(taken(&event, &error), MAINSTEM_EINVAL);
+    assert_string_equal(error.message, "event 0: data is NULL, but its size is 5");
+    event.data.size = 0;
+    ASSERT_OK(taken(&event, &error));
+    event.time.size = 1;
+    assert_int_equal(taken(&event, &error), MAINSTEM_EINVAL);
+}
+
 static void options_of_any_size_are_taken(void **state) {
     (void)state;
     struct {
@@ -207,6 +246,8 @@ int main(void) {
         REAL_TEST(nothing_of_an_event_is_lost_on_the_way),
         REAL_TEST(what_is_absent_gets_its_default),
         cmocka_unit_test(time_text_beats_the_number_and_rounds_down),
+        cmocka_unit_test(a_time_beyond_rfc_3339_is_refused),
+        cmocka_unit_test(a_size_without_bytes_is_refused),
         cmocka_unit_test(options_of_any_size_are_taken),
         cmocka_unit_test(errors_carry_code_and_sentence),
         cmocka_unit_test(filters_are_copied),
