@@ -59,6 +59,14 @@ struct ms_tail {
     size_t bytes; /* of the blocks, padding included */
 };
 
+/* ballast.c */
+enum ms_ballast {
+    MS_BALLAST_WANTED,
+    MS_BALLAST_THERE,
+    MS_BALLAST_RELEASED, /* a rewrite uses its room: the keeper takes none */
+    MS_BALLAST_GIVEN_UP, /* there was no room for it: until a segment was sealed */
+};
+
 /* The committer's memory of how groups went; see gather() in committer.c. */
 struct ms_gather {
     size_t last_tickets;
@@ -91,6 +99,7 @@ struct ms_log {
     bool committer_idle;
     size_t gather_target; /* the committer waits for this many tickets; 0 it does not */
     size_t open_tickets;  /* of the open block */
+    enum ms_ballast ballast;
     bool closing, stop_keeper, stop_committer;
     bool marking;  /* the clean mark may be written while closing */
     bool unmarked; /* the last block on disk has entries */
@@ -150,6 +159,13 @@ int ms_log_add_segment(struct ms_log *log, struct ms_segment *segment) MS_MUST_C
 /* The segment that holds position (or the first after it), referenced; NULL at the end. */
 struct ms_segment *ms_log_find_segment(struct ms_log *log, uint64_t position);
 int ms_log_chunk_new(struct ms_log *log, size_t size, struct ms_blob **ret_chunk) MS_MUST_CHECK;
+/* ballast.c */
+#define MS_BALLAST_NAME "ballast"
+int ms_ballast_make(struct ms_log *log, struct ms_error *err) MS_MUST_CHECK;
+/* On a disk that is full: gives the ballast's room to a rewrite, which ends with
+ * ms_ballast_restore. False: there is room, or no ballast. */
+bool ms_ballast_release(struct ms_log *log);
+void ms_ballast_restore(struct ms_log *log);
 struct ms_segment_owner ms_log_owner(const struct ms_log *log);
 /* What marks may take of a segment that is to take the largest append as well. */
 uint64_t ms_log_room_to_spare(const struct ms_log_options *options);

@@ -103,7 +103,8 @@ static uint64_t fill_from(const struct ms_segment *segment) {
     return ready > blocks_end ? ready : blocks_end;
 }
 
-/* Prepares the next step of a segment; its ready_bytes moves when that is durable. */
+/* Prepares the next step of a segment; its ready_bytes moves when that is durable. MS_ENOSPC also
+ * when it moved, but not as far as it should have. */
 static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t target,
                      struct ms_error *err) {
     uint64_t from = fill_from(segment);
@@ -126,9 +127,10 @@ static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t ta
     if (rc == 0)
         rc = ms_file_sync(file, err);
     ms_file_close(file);
-    if (rc == 0)
-        atomic_store_explicit(&segment->ready_bytes, end, memory_order_release);
-    return rc;
+    if (rc != 0)
+        return rc;
+    atomic_store_explicit(&segment->ready_bytes, end, memory_order_release);
+    return end == to ? 0 : ms_error_set(err, MS_ENOSPC, "no disk space for the log");
 }
 
 /* A full disk is announced while there is still time. */
@@ -147,6 +149,7 @@ static void warn_of_little_space(struct ms_log *log) {
     log->options.on_warning(log->options.context, text);
 }
 
+/* MS_ENOSPC with a spare: as much of it as there was room for. */
 static int make_spare(struct ms_log *log, struct ms_segment **ret_spare, struct ms_error *err) {
     char name[40], path[MS_PATH_MAX];
     snprintf(name, sizeof name, "spare-%llu.tmp", (unsigned long long)log->spares_made++);
@@ -158,26 +161,35 @@ static int make_spare(struct ms_log *log, struct ms_segment **ret_spare, struct 
     if (rc != 0)
         return ms_error_set(err, rc, "no memory for a segment");
     rc = fill_step(log, spare, spare->bytes_max, err);
-    if (rc == 0)
-        rc = ms_vfs_open(log->env->vfs, path, MS_OPEN_READ, &spare->reader, err);
-    if (rc != 0) {
+    int opened = rc;
+    if (atomic_load(&spare->ready_bytes) > 0)
+        opened = ms_vfs_open(log->env->vfs, path, MS_OPEN_READ, &spare->reader, err);
+    if (opened != 0) {
         /* Ours, and empty: gives back what it took. */
         ms_ignore(ms_vfs_unlink(log->env->vfs, path, NULL));
         ms_segment_unref(spare);
-        return rc;
+        return opened;
     }
     *ret_spare = spare;
-    return 0;
+    return rc;
 }
 
 /* What is to be done, decided under the lock. */
 struct chore {
-    enum { CHORE_NONE, CHORE_FILL_ACTIVE, CHORE_MAKE_SPARE, CHORE_FILL_SPARE, CHORE_SEAL } kind;
+    enum {
+        CHORE_NONE,
+        CHORE_FILL_ACTIVE,
+        CHORE_MAKE_SPARE,
+        CHORE_FILL_SPARE,
+        CHORE_SEAL,
+        CHORE_BALLAST
+    } kind;
     struct ms_segment *segment;
     uint64_t target;
 };
 
-static struct chore next_chore(struct ms_log *log) {
+/* What takes space. */
+static struct chore next_filling(struct ms_log *log) {
     struct ms_segment *active = log->active;
     uint64_t ready = atomic_load(&active->ready_bytes);
     uint64_t most = log->wanted > FILL_AHEAD_BYTES ? log->wanted : FILL_AHEAD_BYTES;
@@ -192,6 +204,15 @@ static struct chore next_chore(struct ms_log *log) {
         return (struct chore){CHORE_MAKE_SPARE, NULL, 0};
     if (log->spare != NULL && atomic_load(&log->spare->ready_bytes) < log->spare->bytes_max)
         return (struct chore){CHORE_FILL_SPARE, log->spare, log->spare->bytes_max};
+    return (struct chore){CHORE_NONE, NULL, 0};
+}
+
+static struct chore next_chore(struct ms_log *log) {
+    if (log->ballast != MS_BALLAST_RELEASED) {
+        struct chore filling = next_filling(log);
+        if (filling.kind != CHORE_NONE)
+            return filling;
+    }
     if (log->to_seal_count > 0) {
         struct ms_segment *full = log->to_seal[0];
         /* Its last blocks must be on disk: the committer is past it. */
@@ -199,6 +220,8 @@ static struct chore next_chore(struct ms_log *log) {
             log->durable_position >= atomic_load(&full->end_position))
             return (struct chore){CHORE_SEAL, full, 0};
     }
+    if (log->ballast == MS_BALLAST_WANTED && !log->no_space)
+        return (struct chore){CHORE_BALLAST, NULL, 0};
     return (struct chore){CHORE_NONE, NULL, 0};
 }
 
@@ -217,8 +240,16 @@ static void seal_oldest(struct ms_log *log, struct ms_segment *segment) {
     pthread_mutex_lock(&log->mutex);
     log->to_seal_count--;
     memmove(log->to_seal, log->to_seal + 1, log->to_seal_count * sizeof log->to_seal[0]);
+    if (log->ballast == MS_BALLAST_GIVEN_UP)
+        log->ballast = MS_BALLAST_WANTED;
     pthread_mutex_unlock(&log->mutex);
     ms_segment_unref(segment);
+}
+
+static void set_ballast(struct ms_log *log, bool there) {
+    pthread_mutex_lock(&log->mutex);
+    log->ballast = there ? MS_BALLAST_THERE : MS_BALLAST_GIVEN_UP;
+    pthread_mutex_unlock(&log->mutex);
 }
 
 static int do_chore(struct ms_log *log, const struct chore *chore, struct ms_error *err) {
@@ -233,12 +264,15 @@ static int do_chore(struct ms_log *log, const struct chore *chore, struct ms_err
     case CHORE_MAKE_SPARE: {
         struct ms_segment *spare = NULL;
         rc = make_spare(log, &spare, err);
-        if (rc == 0)
+        if (spare != NULL)
             adopt_spare(log, spare);
         break;
     }
     case CHORE_SEAL:
         seal_oldest(log, chore->segment);
+        break;
+    case CHORE_BALLAST:
+        set_ballast(log, ms_ballast_make(log, err) == 0);
         break;
     }
     return rc;
@@ -255,7 +289,8 @@ bool ms_keeper_step(struct ms_log *log) {
         warn_of_little_space(log);
     ms_segment_unref(held);
     pthread_mutex_lock(&log->mutex);
-    bool filling = chore.kind != CHORE_NONE && chore.kind != CHORE_SEAL;
+    bool filling =
+        chore.kind != CHORE_NONE && chore.kind != CHORE_SEAL && chore.kind != CHORE_BALLAST;
     if (filling || chore.kind == CHORE_NONE) {
         log->hungry = false;
         log->wanted = 0;

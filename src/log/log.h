@@ -11,6 +11,7 @@
  *   keeper.c     prepares the next segment, seals full ones       (one thread)
  *   recovery.c   decides at start what is a torn tail and what is damage
  *   scan.c       follows the chain of blocks in one segment, for it
+ *   ballast.c    room for the scavenger on a full disk
  *   tail.c       the newest blocks, in memory, for readers
  *   cursor.c     reading
  *   engine.h     the seam to a replicated engine (DESIGN section 4)

@@ -178,9 +178,12 @@ int ms_log_rewrite(struct ms_log *log, const struct ms_rewrite_options *options,
         return ms_error_set(err, MS_ENOTFOUND, "there is no sealed segment at position %llu",
                             (unsigned long long)options->segment);
     r.started_us = ms_clock_monotonic_us(log->env->clock);
+    bool short_of_space = ms_ballast_release(log);
     int rc = rewrite(&r, err);
     ms_segment_writer_close(&r.writer, r.result.replaced);
     ms_segment_unref(r.old);
+    if (short_of_space)
+        ms_ballast_restore(log);
     if (rc == 0)
         *ret_result = r.result;
     return rc;

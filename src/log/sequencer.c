@@ -12,8 +12,10 @@
 #include "log/internal.h"
 #include "wire/batch.h"
 
-/* Kept back at the end of a segment while no next one is ready, for marks that free space. */
+/* Kept back at the end of a segment while no next one is ready, and at the end of what is prepared
+ * while the disk is full: for what frees space. */
 #define RESERVE_FRACTION 16u
+#define RESERVE_BYTES_MAX ((uint64_t)1 << 20)
 
 void ms_log_lock(struct ms_log *log) { pthread_mutex_lock(&log->mutex); }
 
@@ -42,16 +44,29 @@ void ms_log_block_free(struct ms_log_block *block) {
 
 /* ---- space in segments ---- */
 
-static uint64_t room_in(const struct ms_segment *segment, uint64_t offset, bool reserved,
-                        bool spare_ready) {
+/* What is prepared of a segment, as far as an append may use it. `next_ready`: the next segment can
+ * take it as well. */
+static uint64_t usable_bytes(const struct ms_log *log, const struct ms_segment *segment,
+                             bool reserved, bool next_ready) {
     uint64_t ready = atomic_load_explicit(&segment->ready_bytes, memory_order_acquire);
     uint64_t limit = ready < segment->bytes_max ? ready : segment->bytes_max;
-    if (!reserved && !spare_ready) {
-        uint64_t kept = segment->bytes_max - segment->bytes_max / RESERVE_FRACTION;
-        kept &= ~(uint64_t)(MS_BLOCK_ALIGN - 1);
-        limit = limit < kept ? limit : kept;
-    }
-    return limit > offset ? limit - offset : 0;
+    if (reserved || next_ready)
+        return limit;
+    uint64_t reserve = segment->bytes_max / RESERVE_FRACTION;
+    reserve = reserve < RESERVE_BYTES_MAX ? reserve : RESERVE_BYTES_MAX;
+    uint64_t end = log->no_space ? limit : segment->bytes_max;
+    uint64_t kept = end > reserve ? (end - reserve) & ~(uint64_t)(MS_BLOCK_ALIGN - 1) : 0;
+    return limit < kept ? limit : kept;
+}
+
+static bool spare_takes(const struct ms_log *log, uint64_t need, bool reserved) {
+    return log->spare != NULL &&
+           usable_bytes(log, log->spare, reserved || !log->no_space, false) >= need;
+}
+
+static uint64_t room_in_active(const struct ms_log *log, bool reserved, bool spare_ready) {
+    uint64_t limit = usable_bytes(log, log->active, reserved, spare_ready);
+    return limit > log->active_offset ? limit - log->active_offset : 0;
 }
 
 /* The keeper seals it once its last block is durable. Beyond the queue's size it stays unsealed and
@@ -97,8 +112,8 @@ static int secure_space(struct ms_log *log, uint64_t need, bool reserved, bool *
             return ms_error_set(err, MS_ECLOSED, "the log has stopped");
         if (log->options.read_only)
             return ms_error_set(err, MS_ECLOSED, "the log is open for reading only");
-        bool spare_ready = log->spare != NULL && log->spare->ready_bytes >= need;
-        if (room_in(log->active, log->active_offset, reserved, spare_ready) >= need)
+        bool spare_ready = spare_takes(log, need, reserved);
+        if (room_in_active(log, reserved, spare_ready) >= need)
             return 0;
         /* An older segment may be larger than new ones are to be: then it is full. */
         bool fits_active = log->active->bytes_max >= log->active_offset + need;
@@ -154,10 +169,10 @@ static int open_block(struct ms_log *log, uint64_t need, bool reserved, struct m
         return ms_error_set(err, MS_ENOMEM, "no memory for a block of the log");
     }
     uint64_t capacity = log->chunk->size - log->chunk_used;
-    bool spare_ready = log->spare != NULL && log->spare->ready_bytes >= need;
-    uint64_t room = room_in(log->active, log->active_offset, false, spare_ready);
+    bool spare_ready = spare_takes(log, need, reserved);
+    uint64_t room = room_in_active(log, false, spare_ready);
     if (room < need && reserved) {
-        room = room_in(log->active, log->active_offset, true, spare_ready);
+        room = room_in_active(log, true, spare_ready);
         block->reserved = true;
     }
     block->chunk = ms_blob_ref(log->chunk);

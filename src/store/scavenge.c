@@ -356,6 +356,33 @@ static bool rewrite_should_stop(void *context) {
     return options->stop != NULL && options->stop(options->context);
 }
 
+/* Retention by bytes is counted down by looking, and counted again by rewriting, and again when
+ * that is tried anew. */
+static struct partition_bytes *copy_sizes(const struct scavenge *s) {
+    struct partition_bytes *copy = ms_calloc(s->size_count + 1, sizeof *copy);
+    if (copy != NULL && s->size_count > 0)
+        memcpy(copy, s->sizes, s->size_count * sizeof *copy);
+    return copy;
+}
+
+/* When the space runs out, what was free may have gone to new appends meanwhile: the log gives a
+ * second attempt the room that it keeps for it. */
+static int rewrite_segment(struct scavenge *s, const struct ms_rewrite_options *options,
+                           struct ms_rewrite_result *ret_rewrite, struct ms_error *err) {
+    struct partition_bytes *sizes = copy_sizes(s);
+    if (sizes == NULL)
+        return ms_error_set(err, MS_ENOMEM, "no memory to scavenge");
+    int rc = MS_ENOSPC;
+    for (int attempt = 0; attempt < 2 && rc == MS_ENOSPC; attempt++) {
+        if (s->size_count > 0)
+            memcpy(s->sizes, sizes, s->size_count * sizeof *sizes);
+        s->removed = 0;
+        rc = ms_log_rewrite(s->store->log, options, ret_rewrite, err);
+    }
+    ms_free(sizes);
+    return rc;
+}
+
 static int scavenge_segment(struct scavenge *s, const struct ms_segment_info *info,
                             struct ms_scavenge_result *result, struct ms_error *err) {
     struct ms_rewrite_options options = {
@@ -367,8 +394,7 @@ static int scavenge_segment(struct scavenge *s, const struct ms_segment_info *in
         .stop = rewrite_should_stop,
     };
     struct ms_rewrite_result rewrite;
-    s->removed = 0;
-    int rc = ms_log_rewrite(s->store->log, &options, &rewrite, err);
+    int rc = rewrite_segment(s, &options, &rewrite, err);
     if (rc != 0)
         return rc;
     struct ms_store_metrics *metrics = &s->store->metrics;
@@ -383,14 +409,6 @@ static int scavenge_segment(struct scavenge *s, const struct ms_segment_info *in
         ms_counter_add(&metrics->scavenged_events, s->removed);
     }
     return 0;
-}
-
-/* Retention by bytes is counted down by looking, and counted again by rewriting. */
-static struct partition_bytes *copy_sizes(const struct scavenge *s) {
-    struct partition_bytes *copy = ms_calloc(s->size_count + 1, sizeof *copy);
-    if (copy != NULL && s->size_count > 0)
-        memcpy(copy, s->sizes, s->size_count * sizeof *copy);
-    return copy;
 }
 
 /* Rewrites a segment when looking at it promises the gain. */
@@ -434,6 +452,29 @@ static int scavenge_sealed(struct scavenge *s, const struct ms_segment_info *inf
     return look_and_scavenge(s, info, result, err);
 }
 
+/* One pass over the segments that are marked; those that there was no room to write anew stay
+ * marked. Retention by bytes goes from the oldest on and skips none. */
+static int scavenge_pass(struct scavenge *s, struct ms_segment_info *infos, size_t count,
+                         struct ms_scavenge_result *result, size_t *ret_skipped,
+                         struct ms_error *err) {
+    int rc = 0;
+    *ret_skipped = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        if (infos[i].sealed) {
+            rc = scavenge_sealed(s, &infos[i], result, err);
+            bool skip = rc == MS_ENOSPC && s->size_count == 0;
+            infos[i].sealed = skip;
+            *ret_skipped += skip;
+            result->segments += !skip;
+            rc = skip ? 0 : rc;
+        }
+        if (s->options->on_progress != NULL)
+            s->options->on_progress(s->options->context, i + 1, count);
+    }
+    return rc;
+}
+
+/* On a full disk what is dead as a whole makes room for the rest. */
 static int scavenge_all(struct scavenge *s, struct ms_scavenge_result *result,
                         struct ms_error *err) {
     size_t max = ms_log_segments(s->store->log, NULL, 0);
@@ -443,13 +484,12 @@ static int scavenge_all(struct scavenge *s, struct ms_scavenge_result *result,
     size_t count = ms_log_segments(s->store->log, infos, max);
     count = count < max ? count : max;
     int rc = s->changed && any_retention_bytes(s->store) ? measure_partitions(s, err) : 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        if (infos[i].sealed) {
-            rc = scavenge_sealed(s, &infos[i], result, err);
-            result->segments++;
-        }
-        if (s->options->on_progress != NULL)
-            s->options->on_progress(s->options->context, i + 1, count);
+    size_t skipped = 1, before;
+    while (rc == 0 && skipped > 0) {
+        before = result->rewritten;
+        rc = scavenge_pass(s, infos, count, result, &skipped, err);
+        if (rc == 0 && skipped > 0 && result->rewritten == before)
+            rc = MS_ENOSPC; /* *err says so already */
     }
     ms_free(infos);
     return rc;

@@ -1,4 +1,4 @@
-/* The life of a log: opening, appending, rolling over, a full disk, failing writes, closing. */
+/* The life of a log: opening, appending, rolling over, failing writes, closing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -198,82 +198,6 @@ static void options_are_checked(void **state) {
     assert_int_equal(log_world_open(w), MS_EINVAL);
     w->options.segment_bytes = 0;
     assert_int_equal(log_world_open(w), MS_EINVAL);
-}
-
-/* ---- space ---- */
-
-static void full_disk_refuses_appends_and_service_resumes(void **state) {
-    struct log_world *w = *state;
-    ms_vfs_sim_set_capacity(w->world.sim, (uint64_t)3 << 20);
-    assert_int_equal(log_world_open(w), 0);
-    int rc = 0;
-    unsigned accepted = 0;
-    while ((rc = log_world_append(w, 100000)) == 0)
-        accepted++;
-    assert_int_equal(rc, MS_ENOSPC);
-    assert_true(accepted > 10);
-    assert_true(info_of(w).refusing_appends);
-    assert_false(info_of(w).failed);
-    assert_int_equal(w->failures, 0);
-    assert_int_equal(log_world_append(w, 100000), MS_ENOSPC);
-    assert_good(w); /* readers go on */
-    /* What frees space may still be written. */
-    assert_int_equal(log_world_put(w, 1, 1, 1000, true), 0);
-    ms_log_run(w->log);
-    assert_int_equal(w->appends[w->count - 1].status, 0);
-    ms_vfs_sim_set_capacity(w->world.sim, 0);
-    assert_int_equal(log_world_append(w, 100000), 0);
-    assert_false(info_of(w).refusing_appends);
-    assert_good(w);
-    reopen(w);
-    assert_good(w);
-}
-
-static void reserve_is_not_for_ordinary_appends(void **state) {
-    struct log_world *w = *state;
-    ms_vfs_sim_set_capacity(w->world.sim, (uint64_t)2 << 20);
-    assert_int_equal(log_world_open(w), 0);
-    while (log_world_append(w, 100000) == 0)
-        continue;
-    while (log_world_append(w, 64) == 0)
-        continue;
-    /* A reserved append opens a block; an ordinary one must not ride along. */
-    assert_int_equal(log_world_put(w, 1, 1, 64, true), 0);
-    assert_int_equal(log_world_put(w, 1, 1, 64, false), MS_ENOSPC);
-    ms_log_run(w->log);
-    assert_good(w);
-}
-
-static void opens_for_readers_on_a_full_disk(void **state) {
-    struct log_world *w = *state;
-    ms_vfs_sim_set_capacity(w->world.sim, (uint64_t)2 << 20);
-    assert_int_equal(log_world_open(w), 0);
-    while (log_world_append(w, 100000) == 0)
-        continue;
-    while (log_world_put(w, 1, 1, 3000, true) == 0)
-        ms_log_run(w->log);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(log_world_close(w), 0);
-        assert_int_equal(log_world_open(w), 0);
-        assert_good(w);
-        assert_int_equal(log_world_append(w, 100000), MS_ENOSPC);
-    }
-    ms_vfs_sim_set_capacity(w->world.sim, 0);
-    assert_int_equal(log_world_append(w, 100000), 0);
-    reopen(w);
-    assert_good(w);
-}
-
-static void new_log_on_a_full_disk_opens_and_resumes(void **state) {
-    struct log_world *w = *state;
-    ms_vfs_sim_set_capacity(w->world.sim, 1000);
-    assert_int_equal(log_world_open(w), 0);
-    assert_int_equal(log_world_append(w, 100), MS_ENOSPC);
-    ms_vfs_sim_set_capacity(w->world.sim, 0);
-    assert_int_equal(log_world_append(w, 100), 0);
-    assert_good(w);
-    reopen(w);
-    assert_good(w);
 }
 
 /* ---- failures ---- */
@@ -636,10 +560,6 @@ int main(void) {
         test(last_segment_may_be_sealed),
         test(refuses_what_is_too_large),
         test(options_are_checked),
-        test(full_disk_refuses_appends_and_service_resumes),
-        test(reserve_is_not_for_ordinary_appends),
-        test(opens_for_readers_on_a_full_disk),
-        test(new_log_on_a_full_disk_opens_and_resumes),
         test(failed_write_poisons_the_log),
         test(failed_sync_poisons_the_log),
         test(failure_in_the_middle_of_a_group_leaves_all_unknown),
