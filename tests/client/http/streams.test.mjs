@@ -122,6 +122,49 @@ test('a snapshot ahead of its stream, or of none, is refused', async () => {
   assertProblem(assert, await put(2), 404, 'stream-deleted');
 });
 
+test('metadata and snapshots of a stream named by topic and key', async () => {
+  const path = '/v1/topics/own-topic/keys/a%2Fb-1';
+  const name = 'own%2Dtopic-a/b-1';
+  const byName = `/v1/streams/${encodeURIComponent(name)}`;
+  for (const part of ['metadata', 'snapshot'])
+    assertProblem(assert, await server.get(`${path}/${part}`), 404, 'not-found');
+  await server.request('POST', path, { json: [event(), event(), event()] });
+
+  const metadata = await server.request('PUT', `${path}/metadata`, {
+    json: { $maxCount: 2, owner: 'ann' },
+    headers: { 'if-none-match': '*' },
+  });
+  assert.equal(metadata.status, 200, metadata.text);
+  assert.equal(metadata.json.stream, name);
+  assert.equal(metadata.headers.etag, '"0"');
+  assert.deepEqual((await server.get(`${path}/metadata`)).json, { $maxCount: 2, owner: 'ann' });
+  assert.deepEqual((await server.get(`${byName}/metadata`)).json, { $maxCount: 2, owner: 'ann' });
+  assert.deepEqual(numbers(await server.get(path)), [1, 2]);
+  const stale = await server.request('PUT', `${path}/metadata`, {
+    json: {},
+    headers: { 'if-match': '"7"' },
+  });
+  assertProblem(assert, stale, 412, 'wrong-expected-version');
+
+  const put = (query) =>
+    server.request('PUT', `${path}/snapshot${query}`, { json: event('order.snapshot', 7) });
+  assertProblem(assert, await put(''), 400, 'bad-request');
+  assertProblem(assert, await put('?version=9'), 412, 'wrong-expected-version');
+  const kept = await put('?version=1');
+  assert.equal(kept.status, 200, kept.text);
+  assert.equal(kept.json.stream, name);
+  const read = await server.get(`${path}/snapshot`);
+  assert.equal(read.json.stream, name);
+  assert.equal(read.json.version, 1);
+  assert.equal(read.headers.etag, '"1"');
+  assert.equal(read.json.snapshot.data, 7);
+  assert.deepEqual((await server.get(`${byName}/snapshot`)).json, read.json);
+
+  const none = await server.get('/v1/topics/a%20b/keys/1/metadata');
+  assertProblem(assert, none, 400, 'bad-request');
+  assert.equal((await server.get(`${path}/colour`)).status, 404);
+});
+
 test('a topic without streams is refused', async () => {
   const put = (json) => server.request('PUT', '/v1/topics/nostreams', { json });
   const answer = await put({ streams: false });
