@@ -127,7 +127,7 @@ enum ms_op_outcome {
 
 struct ms_op_part {
     struct ms_stream_ref ref;
-    struct ms_bytes stream; /* copy of the name */
+    struct ms_bytes stream; /* canonical name */
     struct ms_condition condition;
     uint32_t count;
     size_t batch_at, batch_len; /* in op->batches */

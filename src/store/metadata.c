@@ -372,10 +372,10 @@ int ms_store_get_metadata(struct ms_store *store, struct ms_bytes stream, struct
     struct ms_stream_read_result result;
     if (rc == 0)
         rc = ms_store_read_stream(store, &read, take_metadata, &metadata, &result, err);
-    ms_buf_deinit(&name);
     if (rc == 0 && !metadata.found)
         rc = ms_error_set(err, MS_ENOTFOUND, "stream '%.*s' has no metadata",
-                          (int)(stream.len > 200 ? 200 : stream.len), stream.data);
+                          (int)(name.len > 202 ? 200 : name.len - 2), name.data + 2);
+    ms_buf_deinit(&name);
     if (rc == 0)
         *ret_version = metadata.version;
     return rc;

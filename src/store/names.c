@@ -13,8 +13,9 @@
  *   $topics-order        $topics     order        system topics, for readers
  *
  * Splitting takes more than one spelling of a pair (order-%2d and order--), joining always makes
- * the same one, and splitting that gives the pair back: it is the form in which streams are shown,
- * and under which what belongs to a stream (metadata, snapshots) is kept.
+ * the same one, and splitting that gives the pair back: it is the canonical name, in which streams
+ * are shown, and under which what belongs to a stream (metadata, snapshots) is kept. In "$$S" any
+ * spelling of S stands for the canonical one.
  *
  * Any thread.
  */
@@ -22,6 +23,7 @@
 
 #define NAME_STREAMS "$streams"
 #define NAME_METADATA "$metadata"
+#define SPELLING_MAX (MS_NAME_TEXT_MAX / 3) /* whatever is longer is too long under any limit */
 #define ESCAPED_TWICE 10u /* a byte in the name of a snapshot's stream: %25XX, and some room */
 
 static const char *const reserved_topics[] = {"__consumer_offsets", "__transaction_state",
@@ -88,9 +90,13 @@ static int decode_key(struct ms_bytes text, struct ms_arena *arena, struct ms_by
     return 0;
 }
 
+static bool names_metadata(struct ms_bytes text) {
+    return ms_bytes_starts_with(text, MS_BYTES_LITERAL("$$"));
+}
+
 bool ms_name_topic(struct ms_bytes text, struct ms_name_topic *ret_topic) {
     const uint8_t *dash = text.len > 0 ? memchr(text.data, '-', text.len) : NULL;
-    if (dash == NULL || ms_bytes_starts_with(text, MS_BYTES_LITERAL("$$")))
+    if (dash == NULL || names_metadata(text))
         return false;
     struct ms_name_topic topic = {.text_len = (size_t)(dash - text.data)};
     for (size_t i = 0; i < topic.text_len; i++) {
@@ -153,7 +159,7 @@ static int check_length(struct ms_bytes topic_name, struct ms_bytes key, size_t 
 static int split_text(struct ms_bytes text, struct ms_arena *arena, struct ms_bytes *ret_topic_name,
                       struct ms_bytes *ret_key) {
     struct ms_name_topic topic;
-    if (ms_bytes_starts_with(text, MS_BYTES_LITERAL("$$"))) {
+    if (names_metadata(text)) {
         *ret_topic_name = MS_BYTES_LITERAL(NAME_METADATA);
         *ret_key = ms_bytes_of(text.data + 2, text.len - 2);
         return 0;
@@ -172,23 +178,6 @@ static int split_text(struct ms_bytes text, struct ms_arena *arena, struct ms_by
     }
     size_t at = topic.text_len + 1;
     return decode_key(ms_bytes_of(text.data + at, text.len - at), arena, ret_key);
-}
-
-int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
-                  struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key, struct ms_error *err) {
-    struct ms_bytes topic_name, key;
-    int rc = check_text(text, name_max, err);
-    if (rc != 0)
-        return rc;
-    rc = split_text(text, arena, &topic_name, &key);
-    if (rc != 0)
-        return ms_error_set(err, rc, "no memory for a stream's name");
-    rc = check_length(topic_name, key, name_max, err);
-    if (rc == 0) {
-        *ret_topic_name = topic_name;
-        *ret_key = key;
-    }
-    return rc;
 }
 
 static int join_topic(struct ms_bytes topic_name, struct ms_buf *out) {
@@ -215,8 +204,7 @@ static int join_key(struct ms_bytes key, bool keep_percent, struct ms_buf *out) 
 /* A key of "$streams" that is a stream's name by itself. */
 static bool is_whole_name(struct ms_bytes key) {
     struct ms_name_topic topic;
-    return key.len > 0 && printable(key) && !ms_name_topic(key, &topic) &&
-           !ms_bytes_starts_with(key, MS_BYTES_LITERAL("$$"));
+    return key.len > 0 && printable(key) && !ms_name_topic(key, &topic) && !names_metadata(key);
 }
 
 int ms_name_join(struct ms_bytes topic_name, struct ms_bytes key, struct ms_buf *out) {
@@ -227,6 +215,52 @@ int ms_name_join(struct ms_bytes topic_name, struct ms_bytes key, struct ms_buf 
     return rc == 0 ? join_key(key, metadata, out) : rc;
 }
 
+/* Without '%' and '$' there is one spelling only. */
+static bool is_plain(struct ms_bytes text) {
+    return text.len == 0 || (text.data[0] != '$' && memchr(text.data, '%', text.len) == NULL);
+}
+
+static int join_in_arena(struct ms_bytes topic_name, struct ms_bytes key, struct ms_arena *arena,
+                         struct ms_bytes *ret_name) {
+    struct ms_buf name;
+    ms_buf_init(&name, MS_NAME_TEXT_MAX);
+    char *copy = NULL;
+    if (ms_name_join(topic_name, key, &name) == 0)
+        copy = ms_arena_strdup(arena, ms_buf_bytes(&name));
+    if (copy != NULL)
+        *ret_name = ms_bytes_of(copy, name.len);
+    ms_buf_deinit(&name);
+    return copy != NULL ? 0 : MS_ENOMEM;
+}
+
+/* The key of a stream's metadata: that stream's canonical name. Metadata has none of its own. */
+static int metadata_key(struct ms_arena *arena, struct ms_bytes *key) {
+    struct ms_bytes topic_name, inner;
+    if (is_plain(*key) || names_metadata(*key))
+        return 0;
+    int rc = split_text(*key, arena, &topic_name, &inner);
+    return rc == 0 ? join_in_arena(topic_name, inner, arena, key) : rc;
+}
+
+int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
+                  struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key, struct ms_error *err) {
+    struct ms_bytes topic_name, key;
+    int rc = check_text(text, name_max, err);
+    if (rc != 0)
+        return rc;
+    rc = split_text(text, arena, &topic_name, &key);
+    if (rc == 0 && names_metadata(text))
+        rc = metadata_key(arena, &key);
+    if (rc != 0)
+        return ms_error_set(err, rc, "no memory for a stream's name");
+    rc = check_length(topic_name, key, name_max, err);
+    if (rc == 0) {
+        *ret_topic_name = topic_name;
+        *ret_key = key;
+    }
+    return rc;
+}
+
 int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_buf *out,
                          struct ms_error *err) {
     size_t sigil = topic.len > 1 && topic.data[0] == '$';
@@ -235,6 +269,20 @@ int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_b
                             (int)(topic.len > 80 ? 80 : topic.len), topic.data);
     int rc = ms_name_join(topic, key, out);
     return rc == 0 ? 0 : ms_error_set(err, rc, "no memory for a stream's name");
+}
+
+int ms_store_canonical_name(struct ms_bytes stream, struct ms_arena *arena,
+                            struct ms_bytes *ret_name, struct ms_error *err) {
+    struct ms_bytes topic_name, key, name = stream;
+    int rc = 0;
+    if (!is_plain(stream) && stream.len <= SPELLING_MAX) {
+        rc = ms_name_split(stream, MS_NAME_TEXT_MAX, arena, &topic_name, &key, err);
+        if (rc == 0 && join_in_arena(topic_name, key, arena, &name) != 0)
+            rc = ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
+    }
+    if (rc == 0)
+        *ret_name = name;
+    return rc;
 }
 
 int ms_name_canonical(struct ms_store *store, struct ms_bytes text, struct ms_buf *out,

@@ -71,6 +71,12 @@ void ms_store_run(struct ms_store *store);
 int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_buf *out,
                          struct ms_error *err) MS_MUST_CHECK;
 
+/* The one of a stream's spellings in which it is shown, in the arena where it is another than
+ * `stream`. A name that can have but one spelling, or is too long for any, is not looked at
+ * further. MS_EINVAL (the name is none), MS_ENOMEM. */
+int ms_store_canonical_name(struct ms_bytes stream, struct ms_arena *arena,
+                            struct ms_bytes *ret_name, struct ms_error *err) MS_MUST_CHECK;
+
 /* ---- appending ---- */
 
 enum ms_condition_kind {

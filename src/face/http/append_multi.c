@@ -21,6 +21,7 @@
 #include "face/http/loop.h"
 #include "face/http/outcome.h"
 #include "face/http/server.h"
+#include "face/http/stream_key.h"
 #include "wire/event_json.h"
 
 /* The request's own levels around an event. */
@@ -319,12 +320,26 @@ static int apply_key(struct ms_http_request *request, struct ms_http_multi *mult
     return code;
 }
 
+/* The answer names the streams as all answers do. */
+static int name_streams(struct ms_http_request *request, struct ms_http_multi *multi,
+                        struct ms_error *err) {
+    for (size_t i = 0; i < multi->part_count; i++) {
+        struct ms_bytes *stream = &multi->parts[i].stream;
+        int code = ms_http_stream_of_name(*stream, true, &request->arena, stream, err);
+        if (code != 0)
+            return ms_error_prefix(err, "append %zu", i);
+    }
+    return 0;
+}
+
 static int prepare(struct ms_http_request *request, struct ms_error *err) {
     struct ms_http_multi multi = {.limits = &request->loop->config->options.event_limits,
                                   .arena = &request->arena};
     int code = ms_http_multi_parse(ms_buf_bytes(&request->body), &multi, err);
     if (code == 0)
         code = apply_key(request, &multi, err);
+    if (code == 0)
+        code = name_streams(request, &multi, err);
     if (code != 0)
         return code;
     request->event_count = multi.event_count;

@@ -213,9 +213,10 @@ test('names may hold slashes, spaces and any script', async () => {
   ]) {
     const answer = await server.append(stream, event('named'));
     assert.equal(answer.status, 201, answer.text);
-    assert.equal(answer.json.stream, stream);
     const read = await server.get(`/v1/streams/${encodeURIComponent(stream)}`);
     assert.equal(read.json.at(-1).event_type, 'named');
+    assert.equal(read.json.at(-1).stream, answer.json.stream);
+    assert.equal(answer.json.stream, stream.replace('%', '%25'));
   }
 });
 
@@ -268,6 +269,67 @@ test('a topic with a dash in its name has streams too', async () => {
   assert.equal((await server.request('DELETE', path)).status < 300, true);
   assert.equal((await server.get(byName)).status, 404);
   assert.equal((await server.get('/v1/streams/my-topic-a-1')).status, 404);
+});
+
+test('every answer tells the canonical name, whatever the path or body spells', async () => {
+  const path = (name) => `/v1/streams/${encodeURIComponent(name)}`;
+  const spelt = 'spelt-%31%2d100%';
+  const name = 'spelt-1-100%25';
+  const one = await server.append(spelt, [event('a'), event('a')], { 'if-none-match': '*' });
+  assert.equal(one.status, 201, one.text);
+  assert.equal(one.json.stream, name);
+  const read = await server.get(path(spelt));
+  assert.equal(read.json[0].stream, name);
+  assert.deepEqual((await server.get(path(name))).json, read.json);
+
+  const refused = await server.append(spelt, event('a'), { 'if-match': '"7"' });
+  assertProblem(assert, refused, 412, 'wrong-expected-version');
+  assert.equal(refused.json.stream, name);
+  assert.ok(refused.json.detail.includes(`'${name}'`), refused.json.detail);
+  const multi = await server.request('POST', '/v1/append', {
+    json: {
+      appends: [
+        { stream: spelt, events: [event('b')] },
+        { stream: 'speltcart', events: [event('b')] },
+      ],
+    },
+  });
+  assert.equal(multi.status, 201, multi.text);
+  assert.deepEqual(
+    multi.json.results.map((one) => one.stream),
+    [name, 'speltcart'],
+  );
+  const multiRefused = await server.request('POST', '/v1/append', {
+    json: { appends: [{ stream: spelt, expect: 9, events: [event('b')] }] },
+  });
+  assertProblem(assert, multiRefused, 412, 'wrong-expected-version');
+  assert.equal(multiRefused.json.stream, name);
+  const twice = await server.request('POST', '/v1/append', {
+    json: { appends: [{ stream: spelt }, { stream: name }] },
+  });
+  assertProblem(assert, twice, 400, 'bad-request');
+  assert.match(twice.json.detail, /'spelt-1-100%25' appears twice/);
+
+  for (const part of ['metadata', 'snapshot']) {
+    const none = await server.get(`${path(spelt)}/${part}`);
+    assert.equal(none.status, 404);
+    assert.ok(none.json.detail.includes(`'${name}'`), none.json.detail);
+  }
+  const metadata = await server.request('PUT', `${path(spelt)}/metadata`, { json: { a: 1 } });
+  assert.equal(metadata.json.stream, name);
+  assert.deepEqual((await server.get(path(`$$${spelt}`))).json[0].data, { a: 1 });
+  const snapshot = await server.request('PUT', `${path(spelt)}/snapshot?version=1`, {
+    json: event('s'),
+  });
+  assert.equal(snapshot.json.stream, name);
+  assert.equal((await server.get(`${path(spelt)}/snapshot`)).json.stream, name);
+  assert.equal((await server.request('DELETE', path(spelt))).json.stream, name);
+  const gone = await server.get(path(spelt));
+  assert.equal(gone.status, 404);
+  assert.ok(gone.json.detail.includes(`"${name}"`), gone.json.detail);
+  assert.equal((await server.get(path('$streams-speltcart'))).json[0].stream, 'speltcart');
+  const bad = await server.append('a%-\n', event('a'));
+  assertProblem(assert, bad, 400, 'bad-request');
 });
 
 test('what is no topic has no keys', async () => {

@@ -52,6 +52,10 @@ static void names_split_as_the_table_says(void **state) {
         {"my%2-1", "$streams", "my%2-1"},
         {"$streams-order-1", "$streams", "order-1"},
         {"$a%2Db-1", "$a-b", "1"},
+        {"$$order-%2D", "$metadata", "order--"},
+        {"$$order-100%", "$metadata", "order-100%25"},
+        {"$$$streams-cart", "$metadata", "cart"},
+        {"$$$$order-%2D", "$metadata", "$$order-%2D"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct ms_arena arena;
@@ -164,6 +168,51 @@ static void any_pair_survives_the_text_form(void **state) {
         }
 }
 
+static void every_spelling_has_one_canonical_name(void **state) {
+    (void)state;
+    static const char *const rows[][2] = {
+        {"order-1", "order-1"},
+        {"order-100%", "order-100%25"},
+        {"order-100%25", "order-100%25"},
+        {"order-%31%2d%2D", "order-1--"},
+        {"order-%0a", "order-%0A"},
+        {"my%2dorder-1", "my%2Dorder-1"},
+        {"50%25", "50%25"},
+        {"$streams-cart", "cart"},
+        {"$streams-order-1", "$streams-order-1"},
+        {"$$order-%31", "$$order-1"},
+        {"$", "$"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ms_arena arena;
+        struct ms_bytes name, again;
+        ms_arena_init(&arena, 65536);
+        assert_int_equal(ms_store_canonical_name(ms_bytes_cstr(rows[i][0]), &arena, &name, NULL),
+                         0);
+        if (!ms_bytes_equal_cstr(name, rows[i][1]))
+            fail_msg("%s: %.*s", rows[i][0], (int)name.len, name.data);
+        assert_int_equal(ms_store_canonical_name(name, &arena, &again, NULL), 0);
+        assert_true(ms_bytes_equal(name, again));
+        ms_arena_deinit(&arena);
+    }
+}
+
+static void what_has_no_canonical_name(void **state) {
+    (void)state;
+    struct ms_arena arena;
+    struct ms_bytes name = {0};
+    struct ms_error err = {0};
+    ms_arena_init(&arena, 16);
+    assert_int_equal(ms_store_canonical_name(ms_bytes_cstr("order-%31"), &arena, &name, &err),
+                     MS_ENOMEM);
+    assert_true(err.message[0] != 0);
+    assert_int_equal(ms_store_canonical_name(ms_bytes_cstr("a%-\n"), &arena, &name, &err),
+                     MS_EINVAL);
+    assert_null(name.data);
+    ms_arena_deinit(&arena);
+}
+
 /* Escapes don't count: whatever topic and key fit have a text form. */
 static void the_limit_is_that_of_the_decoded_name(void **state) {
     (void)state;
@@ -242,6 +291,8 @@ int main(void) {
         cmocka_unit_test(long_prefix_is_no_topic),
         cmocka_unit_test(any_key_of_a_topic_survives_the_text_form),
         cmocka_unit_test(any_pair_survives_the_text_form),
+        cmocka_unit_test(every_spelling_has_one_canonical_name),
+        cmocka_unit_test(what_has_no_canonical_name),
         cmocka_unit_test(the_limit_is_that_of_the_decoded_name),
         cmocka_unit_test(reserved_names),
         cmocka_unit_test(legal_topic_names),
