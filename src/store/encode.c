@@ -151,37 +151,16 @@ static int need_topic(struct ms_op *op, struct ms_bytes name, struct ms_op_part 
     return 0;
 }
 
-/* Users' appends go where users may write. */
-static int check_free(const struct ms_op *op, const struct ms_append_part *from,
-                      const struct ms_op_part *part, struct ms_bytes topic_name,
-                      struct ms_error *err) {
-    int shown = (int)(part->stream.len > 80 ? 80 : part->stream.len);
-    if (op->system)
-        return 0;
-    if (topic_name.data[0] != '$' && ms_name_reserved(topic_name))
-        return ms_error_set(err, MS_ERESERVED, "stream '%.*s': the topic's name is reserved", shown,
-                            part->stream.data);
-    if (from->count > 0 && ms_bytes_equal_cstr(topic_name, "$metadata"))
-        return ms_error_set(err, MS_ERESERVED,
-                            "'%.*s' holds a stream's metadata, which is put as metadata", shown,
-                            part->stream.data);
-    return 0;
-}
-
 static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
                         struct ms_op_part *part, struct ms_error *err) {
     struct ms_store *store = op->store;
     struct ms_bytes topic_name, key;
-    int shown = (int)(from->stream.len > 80 ? 80 : from->stream.len);
-    if (ms_name_reserved(from->stream) && !op->system)
-        return ms_error_set(err, MS_ERESERVED,
-                            "stream '%.*s': names beginning with '$' are reserved", shown,
-                            from->stream.data);
-    int rc =
-        ms_name_split(from->stream, ms_name_bytes_max(store), &op->arena, &topic_name, &key, err);
-    if (rc != 0)
-        return rc;
-    rc = ms_store_canonical_name(from->stream, &op->arena, &part->stream, err);
+    int rc = op->system ? 0 : ms_name_check_stream(from->stream, from->count == 0, err);
+    if (rc == 0)
+        rc = ms_name_split(from->stream, ms_name_bytes_max(store), &op->arena, &topic_name, &key,
+                           err);
+    if (rc == 0)
+        rc = ms_store_canonical_name(from->stream, &op->arena, &part->stream, err);
     if (rc != 0)
         return rc;
     part->ref.key = key;
@@ -190,9 +169,6 @@ static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
         rc = copy_bytes(&op->arena, &part->ref.key);
     if (rc == MS_ENOMEM)
         return ms_error_set(err, rc, "no memory for an append");
-    rc = check_free(op, from, part, topic_name, err);
-    if (rc != 0)
-        return rc;
     part->count = (uint32_t)from->count;
     part->ref.topic = ms_topics_find(store, topic_name);
     if (part->ref.topic == NULL)

@@ -357,7 +357,9 @@ static inline size_t ms_name_bytes_max(const struct ms_store *store) {
     return store->options.limits.name_bytes_max + 64; /* the topic's share */
 }
 bool ms_topic_name_legal(struct ms_bytes name); /* [A-Za-z0-9._-]{1,249} */
-bool ms_name_reserved(struct ms_bytes stream_or_topic);
+/* MS_ERESERVED: the name is not users', and by which rule. `metadata`: that of metadata will do. */
+int ms_name_check_stream(struct ms_bytes stream, bool metadata, struct ms_error *err) MS_MUST_CHECK;
+int ms_name_check_topic(struct ms_bytes topic_name, struct ms_error *err) MS_MUST_CHECK;
 /* The partition of a key, as Kafka's default partitioner chooses it. */
 uint16_t ms_partition_of(struct ms_bytes key, uint16_t partitions);
 struct ms_stream_id ms_stream_id_of(const struct ms_store *store, const struct ms_topic *topic,

@@ -226,9 +226,7 @@ static int submit_rules(struct ms_store *store, const struct rules_change *chang
 static int check_target(struct ms_store *store, struct ms_bytes stream, struct ms_error *err) {
     if (store->options.read_only)
         return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
-    if (ms_name_reserved(stream) || ms_bytes_starts_with(stream, MS_BYTES_LITERAL("$$")))
-        return ms_error_set(err, MS_ERESERVED, "streams beginning with '$' belong to the system");
-    return 0;
+    return ms_name_check_stream(stream, false, err);
 }
 
 /* One place for the metadata, however the stream's name is spelt. */

@@ -26,8 +26,8 @@
 #define SPELLING_MAX (MS_NAME_TEXT_MAX / 3) /* whatever is longer is too long under any limit */
 #define ESCAPED_TWICE 10u /* a byte in the name of a snapshot's stream: %25XX, and some room */
 
-static const char *const reserved_topics[] = {"__consumer_offsets", "__transaction_state",
-                                              "_schemas"};
+static const char *const kafkas_topics[] = {"__consumer_offsets", "__transaction_state",
+                                            "_schemas"};
 
 bool ms_topic_name_legal(struct ms_bytes name) {
     if (name.len == 0 || name.len > MS_TOPIC_NAME_MAX)
@@ -41,18 +41,6 @@ bool ms_topic_name_legal(struct ms_bytes name) {
     }
     return !(name.len == 1 && name.data[0] == '.') &&
            !(name.len == 2 && name.data[0] == '.' && name.data[1] == '.');
-}
-
-bool ms_name_reserved(struct ms_bytes name) {
-    if (name.len > 0 && name.data[0] == '$')
-        return !(name.len > 1 && name.data[1] == '$');
-    for (size_t i = 0; i < sizeof reserved_topics / sizeof reserved_topics[0]; i++) {
-        struct ms_bytes reserved = ms_bytes_cstr(reserved_topics[i]);
-        if (ms_bytes_starts_with(name, reserved) &&
-            (name.len == reserved.len || name.data[reserved.len] == '-'))
-            return true;
-    }
-    return false;
 }
 
 static int hex_digit(uint8_t c) {
@@ -113,6 +101,54 @@ bool ms_name_topic(struct ms_bytes text, struct ms_name_topic *ret_topic) {
     *ret_topic = topic;
     return true;
 }
+
+/* ---- whose they are ---- */
+
+/* A topic's name as such, or with more behind a '-'. */
+static int check_kafkas(struct ms_bytes topic_name, struct ms_error *err) {
+    for (size_t i = 0; i < sizeof kafkas_topics / sizeof kafkas_topics[0]; i++) {
+        struct ms_bytes kafkas = ms_bytes_cstr(kafkas_topics[i]);
+        if (ms_bytes_starts_with(topic_name, kafkas) &&
+            (topic_name.len == kafkas.len || topic_name.data[kafkas.len] == '-'))
+            return ms_error_set(err, MS_ERESERVED,
+                                "the topic name '%s', alone or before a '-', is reserved for "
+                                "Kafka's clients",
+                                kafkas_topics[i]);
+    }
+    return 0;
+}
+
+int ms_name_check_stream(struct ms_bytes stream, bool metadata, struct ms_error *err) {
+    struct ms_name_topic topic;
+    int shown = (int)(stream.len > 80 ? 80 : stream.len);
+    if (names_metadata(stream))
+        return metadata ? 0
+                        : ms_error_set(err, MS_ERESERVED,
+                                       "stream '%.*s': names beginning with '$$' hold the metadata "
+                                       "of streams, which is put as metadata",
+                                       shown, stream.data);
+    if (stream.len > 0 && stream.data[0] == '$')
+        return ms_error_set(err, MS_ERESERVED,
+                            "stream '%.*s': names beginning with '$' are reserved for the system",
+                            shown, stream.data);
+    if (stream.len == 0 || stream.data[0] != '_')
+        return 0;
+    struct ms_bytes name = stream;
+    if (ms_name_topic(stream, &topic))
+        name = ms_bytes_of(topic.bytes, topic.len);
+    int rc = check_kafkas(name, err);
+    return rc == 0 ? 0 : ms_error_prefix(err, "stream '%.*s'", shown, stream.data);
+}
+
+int ms_name_check_topic(struct ms_bytes topic_name, struct ms_error *err) {
+    if (topic_name.len > 0 && topic_name.data[0] == '$' && !names_metadata(topic_name))
+        return ms_error_set(err, MS_ERESERVED,
+                            "topic '%.*s': names beginning with '$' are reserved for the system",
+                            (int)(topic_name.len > 80 ? 80 : topic_name.len), topic_name.data);
+    return check_kafkas(topic_name, err);
+}
+
+/* ---- splitting and joining ---- */
 
 static bool printable(struct ms_bytes text) {
     if (!ms_utf8_valid(text))

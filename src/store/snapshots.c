@@ -10,9 +10,9 @@
 /* One place for the snapshots, however the stream's name is spelt; *canonical is the stream's. */
 static int snapshot_stream(struct ms_store *store, struct ms_bytes stream, struct ms_buf *canonical,
                            struct ms_buf *out, struct ms_error *err) {
-    if (ms_name_reserved(stream) || ms_bytes_starts_with(stream, MS_BYTES_LITERAL("$$")))
-        return ms_error_set(err, MS_ERESERVED, "streams beginning with '$' have no snapshots");
-    int rc = ms_name_canonical(store, stream, canonical, err);
+    int rc = ms_name_check_stream(stream, false, err);
+    if (rc == 0)
+        rc = ms_name_canonical(store, stream, canonical, err);
     if (rc == 0 && ms_name_join(MS_BYTES_LITERAL("$snapshots"), ms_buf_bytes(canonical), out) != 0)
         rc = ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
     return rc;

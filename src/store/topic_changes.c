@@ -248,12 +248,13 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
 int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
                        const struct ms_topic_settings *settings, bool *ret_created,
                        struct ms_error *err) {
-    if (ms_name_reserved(name))
-        return ms_error_set(err, MS_ERESERVED, "topic names beginning with '$' are reserved");
+    int rc = ms_name_check_topic(name, err);
+    if (rc != 0)
+        return rc;
     pthread_mutex_lock(&store->creation_lock);
     struct ms_topic *topic = ms_topics_find(store, name);
     struct change change = {.name = name};
-    int rc = check_settings(settings, topic, err);
+    rc = check_settings(settings, topic, err);
     if (rc == 0 && topic == NULL) {
         rc = start_creation(store, name, settings, &change, err);
     } else if (rc == 0) {
@@ -276,11 +277,12 @@ static int not_found(struct ms_bytes name, struct ms_error *err) {
 }
 
 int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct ms_error *err) {
-    if (ms_name_reserved(name))
-        return ms_error_set(err, MS_ERESERVED, "system topics can't be deleted");
+    int rc = ms_name_check_topic(name, err);
+    if (rc != 0)
+        return rc;
     pthread_mutex_lock(&store->creation_lock);
     struct ms_topic *topic = ms_topics_find(store, name);
-    int rc = topic != NULL ? 0 : not_found(name, err);
+    rc = topic != NULL ? 0 : not_found(name, err);
     if (rc == 0) {
         struct change change = {
             .name = name,

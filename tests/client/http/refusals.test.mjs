@@ -118,16 +118,45 @@ test('a bad version is refused', async () => {
   }
 });
 
-test('reserved names can not be written', async () => {
-  for (const name of [
-    '$streams-1',
-    '$topics-order',
-    '$saga-x',
-    '__consumer_offsets',
-    '__consumer_offsets-1',
+test('a reserved name can not be written, and the answer tells the rule', async () => {
+  const system = /names beginning with '\$' are reserved for the system/;
+  const metadata = /names beginning with '\$\$' hold the metadata of streams/;
+  const kafka = /the topic name '__consumer_offsets', alone or before a '-', is reserved for Kafka/;
+  for (const [name, rule] of [
+    ['$streams-1', system],
+    ['$topics-order', system],
+    ['$saga-x', system],
+    ['$$order-1', metadata],
+    ['__consumer_offsets', kafka],
+    ['__consumer_offsets-1', kafka],
+    ['_schemas-1', /the topic name '_schemas', alone or before a '-', is reserved for Kafka/],
   ]) {
-    assertProblem(assert, await server.append(name, event()), 403, 'reserved-name');
+    const path = `/v1/streams/${encodeURIComponent(name)}`;
+    for (const answer of [
+      await server.append(name, event()),
+      await server.request('POST', '/v1/append', {
+        json: { appends: [{ stream: name, events: [event()] }] },
+      }),
+      await server.request('DELETE', path),
+      await server.request('PUT', `${path}/metadata`, { json: {} }),
+      await server.request('PUT', `${path}/snapshot?version=0`, { json: event() }),
+    ]) {
+      assertProblem(assert, answer, 403, 'reserved-name');
+      assert.match(answer.json.detail, rule);
+      assert.ok(answer.json.detail.includes(`stream '${name}'`), answer.json.detail);
+    }
   }
+  for (const [topic, rule] of [
+    ['$streams', system],
+    ['$mine', system],
+    ['__consumer_offsets', kafka],
+    ['__consumer_offsets-1', kafka],
+  ])
+    for (const method of ['PUT', 'DELETE']) {
+      const answer = await server.request(method, `/v1/topics/${topic}`);
+      assertProblem(assert, answer, 403, 'reserved-name');
+      assert.match(answer.json.detail, rule);
+    }
 });
 
 test('bad names are refused', async () => {

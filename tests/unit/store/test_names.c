@@ -233,23 +233,71 @@ static void the_limit_is_that_of_the_decoded_name(void **state) {
     ms_arena_deinit(&arena);
 }
 
-static void reserved_names(void **state) {
+static void assert_rule(int rc, const struct ms_error *err, const char *rule) {
+    assert_int_equal(rc, rule != NULL ? MS_ERESERVED : 0);
+    if (rule != NULL && strstr(err->message, rule) == NULL)
+        fail_msg("'%s' does not say '%s'", err->message, rule);
+}
+
+#define SYSTEMS "names beginning with '$' are reserved for the system"
+#define METADATA "hold the metadata of streams"
+
+static void a_reserved_name_is_told_the_rule_it_breaks(void **state) {
     (void)state;
-    static const char *const reserved[] = {"$streams",
-                                           "$a",
-                                           "$",
-                                           "$topics-x",
-                                           "__consumer_offsets",
-                                           "__consumer_offsets-1",
-                                           "_schemas",
-                                           "_schemas-x",
-                                           "__transaction_state"};
-    static const char *const free_names[] = {"order",      "order-$",   "_schemasx",
-                                             "__consumer", "$$order-1", ""};
-    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-        assert_true(ms_name_reserved(ms_bytes_cstr(reserved[i])));
-    for (size_t i = 0; i < sizeof free_names / sizeof free_names[0]; i++)
-        assert_false(ms_name_reserved(ms_bytes_cstr(free_names[i])));
+    static const struct {
+        const char *name, *rule;
+    } rows[] = {
+        {"$streams", SYSTEMS},
+        {"$a", SYSTEMS},
+        {"$", SYSTEMS},
+        {"$topics-x", SYSTEMS},
+        {"$$order-1", METADATA},
+        {"__consumer_offsets",
+         "'__consumer_offsets', alone or before a '-', is reserved for Kafka's"},
+        {"__consumer_offsets-1",
+         "'__consumer_offsets', alone or before a '-', is reserved for Kafka's"},
+        {"__transaction_state-",
+         "'__transaction_state', alone or before a '-', is reserved for Kafka's"},
+        {"_schemas", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"_schemas-x", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"_schemas%2Dx-1", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"order", NULL},
+        {"order-$", NULL},
+        {"_schemasx", NULL},
+        {"_schemasx-1", NULL},
+        {"_mine-1", NULL},
+        {"__consumer", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ms_error err = {0};
+        int rc = ms_name_check_stream(ms_bytes_cstr(rows[i].name), false, &err);
+        assert_rule(rc, &err, rows[i].rule);
+    }
+    assert_int_equal(ms_name_check_stream(MS_BYTES_LITERAL("$$order-1"), true, NULL), 0);
+}
+
+static void a_reserved_topic_is_told_the_rule_it_breaks(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *rule;
+    } rows[] = {
+        {"$streams", SYSTEMS},
+        {"$", SYSTEMS},
+        {"$$order", NULL}, /* no legal name anyway */
+        {"_schemas", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"__transaction_state",
+         "'__transaction_state', alone or before a '-', is reserved for Kafka's"},
+        {"_schemas-x", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"_schemasx", NULL},
+        {"order", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ms_error err = {0};
+        int rc = ms_name_check_topic(ms_bytes_cstr(rows[i].name), &err);
+        assert_rule(rc, &err, rows[i].rule);
+    }
 }
 
 static void legal_topic_names(void **state) {
@@ -294,7 +342,8 @@ int main(void) {
         cmocka_unit_test(every_spelling_has_one_canonical_name),
         cmocka_unit_test(what_has_no_canonical_name),
         cmocka_unit_test(the_limit_is_that_of_the_decoded_name),
-        cmocka_unit_test(reserved_names),
+        cmocka_unit_test(a_reserved_name_is_told_the_rule_it_breaks),
+        cmocka_unit_test(a_reserved_topic_is_told_the_rule_it_breaks),
         cmocka_unit_test(legal_topic_names),
         cmocka_unit_test(partitions_are_those_of_kafkas_default_partitioner),
     };
