@@ -106,17 +106,30 @@ static int fold_rules(struct ms_store *store, const struct ms_stream_id *id,
     return ms_index_apply(store->index, NULL, 0, &fact, 1, next_position);
 }
 
+/* Under any limit: what was put under a higher one than today's still holds. */
+static int find_target(struct ms_store *store, struct ms_bytes name, struct ms_stream_id *ret_id,
+                       struct ms_error *err) {
+    struct ms_arena arena;
+    struct ms_bytes topic_name, key;
+    ms_arena_init(&arena, MS_NAME_ARENA_MAX);
+    int rc = ms_name_split(name, MS_NAME_TEXT_MAX, &arena, &topic_name, &key, err);
+    struct ms_topic *topic = rc == 0 ? ms_topics_find(store, topic_name) : NULL;
+    if (topic != NULL)
+        *ret_id = ms_stream_id_of(store, topic, key);
+    else if (rc == 0)
+        rc = MS_ENOTFOUND;
+    ms_arena_deinit(&arena);
+    return rc;
+}
+
 static int fold_metadata_record(struct ms_store *store, const struct ms_record *record,
                                 int64_t version, uint64_t next_position, struct ms_error *err) {
-    struct ms_stream_ref ref;
-    struct ms_arena arena;
+    struct ms_stream_id id;
     struct ms_head head;
     struct ms_stream_rules rules;
-    ms_arena_init(&arena, 65536);
-    int rc = ms_stream_find(store, record->key, &arena, &ref, err);
-    ms_arena_deinit(&arena);
+    int rc = find_target(store, record->key, &id, err);
     if (rc == 0)
-        rc = ms_heads_resolve(store, &ref.id, &head, err);
+        rc = ms_heads_resolve(store, &id, &head, err);
     if (rc == 0)
         rc = ms_rules_parse(record->value, head.version, &rules, err);
     /* Metadata that could never have been put changes nothing: a start must not fail over it. */
@@ -126,7 +139,7 @@ static int fold_metadata_record(struct ms_store *store, const struct ms_record *
         return rc;
     rules.tombstoned = head.rules.tombstoned;
     rules.metadata_version = version;
-    return fold_rules(store, &ref.id, &rules, next_position);
+    return fold_rules(store, &id, &rules, next_position);
 }
 
 int ms_rules_fold(struct ms_store *store, const struct ms_log_entry *entry, struct ms_error *err) {

@@ -24,7 +24,9 @@
 #define NAME_STREAMS "$streams"
 #define NAME_METADATA "$metadata"
 #define SPELLING_MAX (MS_NAME_TEXT_MAX / 3) /* whatever is longer is too long under any limit */
-#define ESCAPED_TWICE 10u /* a byte in the name of a snapshot's stream: %25XX, and some room */
+/* Text that is not looked at further: a byte in the name of a snapshot's stream is %25XX, and
+ * "$topics" has the longest topic's name whatever the limit. */
+#define TEXT_MAX(name_max) ((name_max)*5 + 1024u)
 
 static const char *const kafkas_topics[] = {"__consumer_offsets", "__transaction_state",
                                             "_schemas"};
@@ -170,25 +172,13 @@ static int too_long(size_t len, size_t name_max, struct ms_error *err) {
 static int check_text(struct ms_bytes text, size_t name_max, struct ms_error *err) {
     if (text.len == 0)
         return ms_error_set(err, MS_EINVAL, "the stream's name is empty");
-    if (text.len > name_max * ESCAPED_TWICE)
+    if (text.len > TEXT_MAX(name_max))
         return too_long(text.len, name_max, err);
     if (!printable(text))
         return ms_error_set(
             err, MS_EINVAL,
             "the stream's name must be printable UTF-8, without control characters");
     return 0;
-}
-
-/* Escapes don't count, so that whatever topic and key fit have a text form. The system's own names
- * hold another's text. */
-static int check_length(struct ms_bytes topic_name, struct ms_bytes key, size_t name_max,
-                        struct ms_error *err) {
-    size_t len = topic_name.len + 1 + key.len;
-    if (ms_bytes_equal_cstr(topic_name, NAME_STREAMS))
-        len = key.len;
-    else if (topic_name.data[0] == '$')
-        return 0;
-    return len > name_max ? too_long(len, name_max, err) : 0;
 }
 
 /* A topic and the text of the key behind it. */
@@ -278,6 +268,24 @@ static int metadata_key(struct ms_arena *arena, struct ms_bytes *key) {
     return rc == 0 ? join_in_arena(topic_name, inner, arena, key) : rc;
 }
 
+/* Escapes don't count, so that whatever topic and key fit have a text form. */
+static size_t decoded_length(struct ms_bytes topic_name, struct ms_bytes key) {
+    return ms_bytes_equal_cstr(topic_name, NAME_STREAMS) ? key.len : topic_name.len + 1 + key.len;
+}
+
+/* Names that hold another's are as long as that one is. */
+static int check_length(struct ms_bytes topic_name, struct ms_bytes key, size_t name_max,
+                        struct ms_arena *arena, struct ms_error *err) {
+    if (ms_bytes_equal_cstr(topic_name, "$topics"))
+        return 0;
+    bool holds = ms_bytes_equal_cstr(topic_name, NAME_METADATA) ||
+                 ms_bytes_equal_cstr(topic_name, "$snapshots");
+    if (holds && split_text(key, arena, &topic_name, &key) != 0)
+        return ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
+    size_t len = decoded_length(topic_name, key);
+    return len > name_max ? too_long(len, name_max, err) : 0;
+}
+
 int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
                   struct ms_bytes *ret_topic_name, struct ms_bytes *ret_key, struct ms_error *err) {
     struct ms_bytes topic_name, key;
@@ -289,7 +297,7 @@ int ms_name_split(struct ms_bytes text, size_t name_max, struct ms_arena *arena,
         rc = metadata_key(arena, &key);
     if (rc != 0)
         return ms_error_set(err, rc, "no memory for a stream's name");
-    rc = check_length(topic_name, key, name_max, err);
+    rc = check_length(topic_name, key, name_max, arena, err);
     if (rc == 0) {
         *ret_topic_name = topic_name;
         *ret_key = key;
@@ -325,7 +333,7 @@ int ms_name_canonical(struct ms_store *store, struct ms_bytes text, struct ms_bu
                       struct ms_error *err) {
     struct ms_arena arena;
     struct ms_bytes topic_name, key;
-    ms_arena_init(&arena, MS_NAME_TEXT_MAX);
+    ms_arena_init(&arena, MS_NAME_ARENA_MAX);
     int rc = ms_name_split(text, ms_name_bytes_max(store), &arena, &topic_name, &key, err);
     if (rc == 0 && ms_name_join(topic_name, key, out) != 0)
         rc = ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");

@@ -71,7 +71,7 @@ static int aim_at_stream(struct ms_subscription *subscription,
                          const struct ms_subscription_options *options, struct ms_error *err) {
     struct ms_stream_ref ref;
     struct ms_arena arena;
-    ms_arena_init(&arena, 65536);
+    ms_arena_init(&arena, MS_NAME_ARENA_MAX);
     int rc = ms_stream_find(subscription->store, subscription->stream, &arena, &ref, err);
     ms_arena_deinit(&arena);
     if (rc == 0) {
@@ -185,7 +185,7 @@ static void learn_id(struct ms_subscription *subscription) {
     struct ms_waiters *waiters = &subscription->store->waiters;
     struct ms_stream_ref ref;
     struct ms_arena arena;
-    ms_arena_init(&arena, 65536);
+    ms_arena_init(&arena, MS_NAME_ARENA_MAX);
     if (ms_stream_find(subscription->store, subscription->stream, &arena, &ref, NULL) == 0) {
         pthread_mutex_lock(&waiters->lock);
         subscription->id = ref.id;

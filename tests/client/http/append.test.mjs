@@ -332,6 +332,31 @@ test('every answer tells the canonical name, whatever the path or body spells', 
   assertProblem(assert, bad, 400, 'bad-request');
 });
 
+test('a name of 512 bytes is as good as any, also when its key is escaped', async () => {
+  const key = 'é'.repeat(253);
+  for (const path of [
+    `/v1/streams/${encodeURIComponent(`long-${key}x`)}`,
+    `/v1/topics/long/keys/${encodeURIComponent(`${key}y`)}`,
+    `/v1/topics/long/keys/${'%01'.repeat(507)}`,
+  ]) {
+    const appended = await server.request('POST', path, { json: event('a') });
+    assert.equal(appended.status, 201, appended.text);
+    assert.equal((await server.get(path)).json[0].stream, appended.json.stream);
+    const again = await server.request('POST', '/v1/append', {
+      json: { appends: [{ stream: appended.json.stream, expect: 0, events: [event('b')] }] },
+    });
+    assert.equal(again.status, 201, again.text);
+    const metadata = await server.request('PUT', `${path}/metadata`, { json: { a: 1 } });
+    assert.equal(metadata.status, 200, metadata.text);
+    assert.deepEqual((await server.get(`${path}/metadata`)).json, { a: 1 });
+    const snapshot = await server.request('PUT', `${path}/snapshot?version=1`, {
+      json: event('s'),
+    });
+    assert.equal(snapshot.status, 200, snapshot.text);
+    assert.equal((await server.get(`${path}/snapshot`)).json.stream, appended.json.stream);
+  }
+});
+
 test('what is no topic has no keys', async () => {
   const answer = await server.request('POST', '/v1/topics/a%20b/keys/1', { json: event('x') });
   assert.equal(answer.status, 400, answer.text);

@@ -159,6 +159,39 @@ test('a reserved name can not be written, and the answer tells the rule', async 
     }
 });
 
+test('a name may have 512 bytes, and not one more, wherever a stream is named', async () => {
+  const limit = /513 bytes, the limit is 512/;
+  const long = `x-${'é'.repeat(255)}y`; // 513 bytes
+  const key = encodeURIComponent(long.slice(2));
+  const path = `/v1/streams/${encodeURIComponent(long)}`;
+  for (const stem of [path, `/v1/topics/x/keys/${key}`, `/v1/topics/x/keys/${'%01'.repeat(511)}`])
+    for (const [method, rest, options] of [
+      ['POST', '', { json: event() }],
+      ['GET', '', {}],
+      ['DELETE', '', {}],
+      ['PUT', '/metadata', { json: {} }],
+      ['GET', '/metadata', {}],
+      ['PUT', '/snapshot?version=0', { json: event() }],
+      ['GET', '/snapshot', {}],
+    ]) {
+      const answer = await server.request(method, stem + rest, options);
+      assertProblem(assert, answer, 400, 'bad-request');
+      assert.match(answer.json.detail, limit, `${method} ${rest}`);
+      const fits = await server.request('GET', stem.replace(/y$|%01$/, '') + rest.split('?')[0]);
+      assert.equal(fits.status, 404, fits.text);
+    }
+  for (const name of [long, `$$${long}`]) {
+    const read = await server.get(`/v1/streams/${encodeURIComponent(name)}`);
+    assertProblem(assert, read, 400, 'bad-request');
+    assert.match(read.json.detail, limit);
+  }
+  const multi = await server.request('POST', '/v1/append', {
+    json: { appends: [{ stream: 'x-1' }, { stream: long, events: [event()] }] },
+  });
+  assertProblem(assert, multi, 400, 'bad-request');
+  assert.match(multi.json.detail, limit);
+});
+
 test('bad names are refused', async () => {
   for (const path of [
     '/v1/streams/a%0Ab',

@@ -54,6 +54,58 @@ static void metadata_is_replaced_under_its_own_versions(void **state) {
     assert_int_equal(store_stream(w, "o-1").state, MS_STREAM_NONE);
 }
 
+static void names_have_their_limit_wherever_a_stream_is_named(void **state) {
+    struct store_world *w = *state;
+    static struct ms_buf buf;
+    char name[516];
+    int64_t version;
+    memset(name, 'x', sizeof name);
+    memcpy(name, "$$o-", 4);
+    const char *stream = name + 2;
+    for (size_t len = 512; len <= 513; len++) {
+        name[len + 1] = 'x';
+        name[len + 2] = 0;
+        int expected = len == 512 ? 0 : MS_EINVAL;
+        assert_int_equal(store_append(w, stream, ANY, "a").code, expected);
+        assert_int_equal(store_put_metadata(w, stream, ANY, "{}").code, expected);
+        assert_int_equal(store_delete(w, stream, ANY, false).code, expected);
+        const char *const names[] = {stream, name};
+        for (size_t i = 0; i < 2; i++) {
+            struct ms_stream_read read = {.stream = ms_bytes_cstr(names[i])};
+            struct ms_stream_read_result result;
+            w->error.message[0] = 0;
+            assert_int_equal(ms_store_read_stream(w->store, &read, NULL, NULL, &result, &w->error),
+                             expected);
+            if (expected != 0)
+                assert_non_null(strstr(w->error.message, "513 bytes, the limit is 512"));
+        }
+        ms_buf_init(&buf, 1000);
+        assert_int_equal(
+            ms_store_get_metadata(w->store, ms_bytes_cstr(stream), &buf, &version, &w->error),
+            expected);
+        ms_buf_deinit(&buf);
+    }
+}
+
+/* Or they would be lost, and with them what was deleted would come back. */
+static void rules_of_names_longer_than_todays_limit_hold(void **state) {
+    struct store_world *w = *state;
+    struct ms_head head;
+    assert_int_equal(store_append(w, "order-12345678901234567890", ANY, "a b c").code, 0);
+    assert_int_equal(
+        store_put_metadata(w, "order-12345678901234567890", ANY, "{\"$maxCount\":2}").code, 0);
+    w->options.limits.name_bytes_max = 16;
+    store_world_reopen(w);
+    struct ms_topic *topic = ms_topics_find(w->store, MS_BYTES_LITERAL("order"));
+    struct ms_stream_id id =
+        ms_stream_id_of(w->store, topic, MS_BYTES_LITERAL("12345678901234567890"));
+    assert_int_equal(ms_heads_resolve(w->store, &id, &head, &w->error), 0);
+    assert_int_equal(head.rules.max_count, 2);
+    w->options.limits.name_bytes_max = 512;
+    store_world_reopen(w);
+    assert_string_equal(store_ids(w, "order-12345678901234567890", 0), "b c");
+}
+
 static void senseless_metadata_is_refused(void **state) {
     struct store_world *w = *state;
     static const char *const bad[] = {"",
@@ -297,6 +349,8 @@ static void senseless_snapshots_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(metadata_is_replaced_under_its_own_versions),
+        test(names_have_their_limit_wherever_a_stream_is_named),
+        test(rules_of_names_longer_than_todays_limit_hold),
         test(senseless_metadata_is_refused),
         test(metadata_streams_are_no_ordinary_streams),
         test(max_count_is_honoured_at_once),

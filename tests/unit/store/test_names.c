@@ -213,6 +213,30 @@ static void what_has_no_canonical_name(void **state) {
     ms_arena_deinit(&arena);
 }
 
+/* What holds a name has the limit of that name, in whatever spelling. */
+static void metadata_and_snapshots_have_the_limit_of_their_stream(void **state) {
+    (void)state;
+    static const char *const prefixes[] = {"", "$$", "$snapshots-"};
+    static const char *const fills[] = {"x", "%25"};
+    for (size_t i = 0; i < 6; i++)
+        for (size_t more = 0; more < 2; more++) {
+            struct ms_arena arena;
+            struct ms_buf text;
+            struct ms_bytes topic, key;
+            bool twice = i / 2 == 2 && i % 2 == 1; /* escaped in the name that it holds already */
+            ms_arena_init(&arena, MS_NAME_ARENA_MAX);
+            ms_buf_init(&text, 65536);
+            assert_int_equal(ms_buf_append_cstr(&text, prefixes[i / 2]), 0);
+            assert_int_equal(ms_buf_append_cstr(&text, "order-"), 0);
+            for (size_t n = 6; n < NAME_MAX_BYTES + more; n++)
+                assert_int_equal(ms_buf_append_cstr(&text, twice ? "%2525" : fills[i % 2]), 0);
+            assert_int_equal(split(ms_buf_bytes(&text), &arena, &topic, &key),
+                             more == 0 ? 0 : MS_EINVAL);
+            ms_buf_deinit(&text);
+            ms_arena_deinit(&arena);
+        }
+}
+
 /* Escapes don't count: whatever topic and key fit have a text form. */
 static void the_limit_is_that_of_the_decoded_name(void **state) {
     (void)state;
@@ -341,6 +365,7 @@ int main(void) {
         cmocka_unit_test(any_pair_survives_the_text_form),
         cmocka_unit_test(every_spelling_has_one_canonical_name),
         cmocka_unit_test(what_has_no_canonical_name),
+        cmocka_unit_test(metadata_and_snapshots_have_the_limit_of_their_stream),
         cmocka_unit_test(the_limit_is_that_of_the_decoded_name),
         cmocka_unit_test(a_reserved_name_is_told_the_rule_it_breaks),
         cmocka_unit_test(a_reserved_topic_is_told_the_rule_it_breaks),
