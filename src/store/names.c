@@ -177,7 +177,8 @@ static int check_text(struct ms_bytes text, size_t name_max, struct ms_error *er
     if (!printable(text))
         return ms_error_set(
             err, MS_EINVAL,
-            "the stream's name must be printable UTF-8, without control characters");
+            "the stream's name must be printable UTF-8, without control characters: in the name "
+            "such bytes of a topic's key are written as %%XX");
     return 0;
 }
 

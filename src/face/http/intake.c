@@ -201,14 +201,16 @@ static bool find_route(struct ms_http_request *request) {
 
 static bool decode_captures(struct ms_http_request *request) {
     for (size_t i = 0; i < MS_HTTP_CAPTURES && request->captures[i].data; i++) {
-        int code = ms_percent_decode(request->captures[i], &request->arena, &request->captures[i]);
-        if (code != 0) {
-            ms_http_answer_refusal(request, 400, "path: bad percent escape in segment \"%.*s\"",
-                                   request->captures[i].len > 100 ? 100
-                                                                  : (int)request->captures[i].len,
-                                   (const char *)request->captures[i].data);
+        struct ms_bytes raw = request->captures[i];
+        int code = ms_percent_decode_bytes(raw, &request->arena, &request->captures[i]);
+        if (code == MS_EINVAL)
+            ms_http_answer_refusal(
+                request, 400, "path: a %% is not followed by two hex digits in segment \"%.*s\"",
+                raw.len > 100 ? 100 : (int)raw.len, (const char *)raw.data);
+        else if (code != 0)
+            ms_http_answer_error(request, code, NULL);
+        if (code != 0)
             return false;
-        }
     }
     return true;
 }

@@ -357,6 +357,31 @@ test('a name of 512 bytes is as good as any, also when its key is escaped', asyn
   }
 });
 
+test('a key may have any bytes, and its name is printable', async () => {
+  for (const [key, name] of [
+    ['a%00b', 'bytes-a%00b'],
+    ['%00%00%00%2A', 'bytes-%00%00%00*'],
+    ['%FF%FE', 'bytes-%FF%FE'],
+    ['%0A', 'bytes-%0A'],
+  ]) {
+    const path = `/v1/topics/bytes/keys/${key}`;
+    const appended = await server.request('POST', path, { json: event('a') });
+    assert.equal(appended.status, 201, appended.text);
+    assert.equal(appended.json.stream, name);
+    const read = await server.get(path);
+    assert.equal(read.json.length, 1);
+    assert.equal(read.json[0].stream, name);
+    assert.deepEqual((await server.get(`/v1/streams/${encodeURIComponent(name)}`)).json, read.json);
+    const metadata = await server.request('PUT', `${path}/metadata`, { json: { key } });
+    assert.equal(metadata.json.stream, name);
+    assert.deepEqual((await server.get(`${path}/metadata`)).json, { key });
+    assert.equal((await server.request('DELETE', path)).status, 200);
+    assertProblem(assert, await server.get(path), 404, 'stream-deleted');
+  }
+  const list = await server.get('/v1/streams?topic=bytes');
+  assert.equal(list.json.streams.length, 0);
+});
+
 test('what is no topic has no keys', async () => {
   const answer = await server.request('POST', '/v1/topics/a%20b/keys/1', { json: event('x') });
   assert.equal(answer.status, 400, answer.text);

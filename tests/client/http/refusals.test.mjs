@@ -193,16 +193,24 @@ test('a name may have 512 bytes, and not one more, wherever a stream is named', 
 });
 
 test('bad names are refused', async () => {
-  for (const path of [
-    '/v1/streams/a%0Ab',
-    `/v1/streams/${'x'.repeat(600)}`,
-    '/v1/streams/%ff%fe',
-    '/v1/streams/a%zz',
-    '/v1/streams/a%00b',
-  ]) {
-    assertProblem(assert, await post('{"event_type":"a"}', JSON_TYPE, path), 400, 'bad-request');
-    assertProblem(assert, await server.get(path), 400, 'bad-request');
-  }
+  const printable = /printable UTF-8, without control characters/;
+  const escape = /% is not followed by two hex digits/;
+  for (const [path, says] of [
+    ['/v1/streams/a%0Ab', printable],
+    [`/v1/streams/${'x'.repeat(600)}`, /600 bytes, the limit is 512/],
+    ['/v1/streams/%ff%fe', printable],
+    ['/v1/streams/a%00b', printable],
+    ['/v1/streams/a%zz', escape],
+    ['/v1/topics/order/keys/a%0', escape],
+    ['/v1/topics/order%00/keys/1', /no legal topic name/],
+  ])
+    for (const answer of [
+      await post('{"event_type":"a"}', JSON_TYPE, path),
+      await server.get(path),
+    ]) {
+      assertProblem(assert, answer, 400, 'bad-request');
+      assert.match(answer.json.detail, says);
+    }
 });
 
 test('unknown and wrong parameters are refused by name', async () => {
