@@ -411,8 +411,8 @@ MAINSTEM_API int mainstem_stream_info(struct mainstem_store *store, const char *
 
 /* Deletes a stream softly: it reads as empty, and the next append reopens it with the version that
  * follows its last. With tombstone non-zero for ever: no append succeeds any more. expected_version
- * as for appends. Blocks. MAINSTEM_ENOTFOUND, MAINSTEM_EDELETED, MAINSTEM_ETOMBSTONED,
- * MAINSTEM_ECONFLICT, MAINSTEM_ERESERVED, MAINSTEM_EUNKNOWN, MAINSTEM_ENOSPC. */
+ * as for appends: a soft delete with the last version succeeds again. Blocks. MAINSTEM_ENOTFOUND,
+ * MAINSTEM_EDELETED, _ETOMBSTONED, _ECONFLICT, _ERESERVED, _ETOOBIG, _EUNKNOWN, _ENOSPC. */
 MAINSTEM_API int mainstem_delete_stream(struct mainstem_store *store, const char *stream,
                                         int64_t expected_version, int tombstone,
                                         struct mainstem_error *err);

@@ -20,6 +20,23 @@ test('a delete takes a condition', async () => {
   assert.equal((await server.get(path)).status, 404);
 });
 
+test('a delete is repeated with its version, and not without', async () => {
+  const stream = fresh();
+  await server.append(stream, [event(), event()]);
+  const remove = (headers) => server.request('DELETE', `/v1/streams/${stream}`, { headers });
+  for (let i = 0; i < 2; i++) {
+    const done = await remove({ 'if-match': '"1"' });
+    assert.equal(done.status, 200, done.text);
+    assert.equal(done.json.stream, stream);
+  }
+  assertProblem(assert, await remove({ 'if-match': '"0"' }), 404, 'stream-deleted');
+  assertProblem(assert, await remove({ 'if-match': '*' }), 404, 'stream-deleted');
+  assertProblem(assert, await remove({}), 404, 'stream-deleted');
+  const reopened = await server.append(stream, event(), { 'if-none-match': '*' });
+  assert.equal(reopened.json.version, 2);
+  assertProblem(assert, await remove({ 'if-match': '"1"' }), 412, 'wrong-expected-version');
+});
+
 test('a tombstone is for ever', async () => {
   const stream = fresh();
   await server.append(stream, event());
