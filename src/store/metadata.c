@@ -9,6 +9,9 @@
  *   $maxAge    seconds; older events are not read      $maxCount  only the newest n are read
  *   $tb        versions below it are not read
  *
+ * What users put has at most 1 MiB, and leaves room in the limits of events and appends for the
+ * mark of a soft delete, which keeps the rest as it is: so a stream can always be deleted.
+ *
  * Rules as an index fact, "m" and the stream's id:
  *
  *     0  1 flags (1 tombstoned)    1  8 deleted head     9  8 truncate before    17  8 max count
@@ -20,7 +23,11 @@
 #include "wire/json.h"
 
 #define RULES_LEN 41u
-#define METADATA_JSON_MAX ((size_t)1 << 20)
+#define METADATA_TYPE "$metadata"
+#define METADATA_JSON_MAX ((size_t)1 << 20) /* as put */
+#define DELETED_MARK "\"$tb\":9223372036854775807"
+#define DELETE_ADDS (sizeof DELETED_MARK) /* and a comma */
+#define METADATA_STORED_MAX (METADATA_JSON_MAX + DELETE_ADDS)
 
 size_t ms_rules_fact_name(const struct ms_stream_id *id, char out[MS_FACT_NAME_MAX]) {
     out[0] = 'm';
@@ -65,14 +72,17 @@ static int read_rule(struct ms_json_value object, const char *name, int64_t min,
     return 0;
 }
 
+static int too_large(size_t len, size_t max, struct ms_error *err) {
+    return ms_error_set(err, MS_ETOOBIG, "metadata has %zu bytes, the limit is %zu", len, max);
+}
+
 int ms_rules_parse(struct ms_bytes json, int64_t head, struct ms_stream_rules *ret_rules,
                    struct ms_error *err) {
     struct ms_json_value object;
     struct ms_stream_rules rules = MS_STREAM_RULES_NONE;
     int64_t max_age_s = 0;
-    if (json.len > METADATA_JSON_MAX)
-        return ms_error_set(err, MS_ETOOBIG, "metadata has %zu bytes, the limit is %zu", json.len,
-                            METADATA_JSON_MAX);
+    if (json.len > METADATA_STORED_MAX)
+        return too_large(json.len, METADATA_JSON_MAX, err);
     int rc = ms_json_parse(json, 64, &object, err);
     if (rc == 0 && object.type != MS_JSON_OBJECT)
         rc = ms_error_set(err, MS_EINVAL, "metadata must be a JSON object");
@@ -172,6 +182,7 @@ struct rules_change {
     const struct ms_event *event;
     struct ms_stream_rules rules;
     bool tombstone, must_exist;
+    size_t spare; /* bytes that the append's limit must have left */
 };
 
 /* Rules are those of a topic's stream: a topic that is not there yet is made for them too. */
@@ -194,6 +205,13 @@ static int submit_once(struct ms_store *store, const struct rules_change *change
     int rc = ms_op_new(store, &request, &op, err);
     if (rc != 0)
         return rc;
+    size_t bytes = op->batches.len, bytes_max = store->options.limits.append_bytes_max;
+    if (bytes + change->spare > bytes_max) {
+        ms_op_free(op);
+        return ms_error_set(err, MS_ETOOBIG,
+                            "the append of the metadata has %zu bytes, the limit is %zu", bytes,
+                            bytes_max - change->spare);
+    }
     uint8_t *value = ms_arena_alloc(&op->arena, MS_RULES_BYTES_MAX);
     char *name = ms_arena_alloc(&op->arena, MS_FACT_NAME_MAX);
     if (value == NULL || name == NULL) {
@@ -254,7 +272,7 @@ static int put_metadata(struct ms_store *store, struct rules_change *change, str
                         ms_append_done_fn *done, void *context, struct ms_error *err) {
     struct ms_buf name;
     struct ms_event event = {
-        .type = MS_BYTES_LITERAL("$metadata"),
+        .type = MS_BYTES_LITERAL(METADATA_TYPE),
         .timestamp_ms = MS_TIMESTAMP_NONE,
         .data = json,
     };
@@ -270,11 +288,23 @@ static int put_metadata(struct ms_store *store, struct rules_change *change, str
     return rc;
 }
 
+/* As an event it must still fit when a delete has added its mark. */
+static int check_size(struct ms_store *store, struct ms_bytes json, struct ms_error *err) {
+    size_t max = METADATA_JSON_MAX, event_max = store->options.limits.event_bytes_max;
+    size_t other = sizeof METADATA_TYPE - 1 + DELETE_ADDS;
+    if (event_max < max + other)
+        max = event_max > other ? event_max - other : 0;
+    return json.len > max ? too_large(json.len, max, err) : 0;
+}
+
 int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream,
                           struct ms_condition condition, struct ms_bytes json,
                           ms_append_done_fn *done, void *context, struct ms_error *err) {
-    struct rules_change change = {.stream = stream, .event_condition = condition};
+    struct rules_change change = {
+        .stream = stream, .event_condition = condition, .spare = DELETE_ADDS};
     int rc = check_target(store, stream, err);
+    if (rc == 0)
+        rc = check_size(store, json, err);
     return rc != 0 ? rc : put_metadata(store, &change, json, done, context, err);
 }
 
@@ -304,15 +334,15 @@ static int delete_json(struct ms_bytes old, struct ms_buf *out) {
         }
     }
     ms_arena_deinit(&arena);
-    return rc != 0 ? rc : ms_buf_append_cstr(out, "\"$tb\":9223372036854775807}");
+    return rc != 0 ? rc : ms_buf_append_cstr(out, DELETED_MARK "}");
 }
 
 static int soft_delete(struct ms_store *store, struct rules_change *change, ms_append_done_fn *done,
                        void *context, struct ms_error *err) {
     struct ms_buf old, json;
     int64_t version = -1;
-    ms_buf_init(&old, METADATA_JSON_MAX);
-    ms_buf_init(&json, METADATA_JSON_MAX + 64);
+    ms_buf_init(&old, METADATA_STORED_MAX);
+    ms_buf_init(&json, METADATA_STORED_MAX);
     int rc = ms_store_get_metadata(store, change->stream, &old, &version, err);
     /* No condition on the metadata: of a delete and a change at the same time the later one counts.
      * */
@@ -322,6 +352,8 @@ static int soft_delete(struct ms_store *store, struct rules_change *change, ms_a
         rc = delete_json(ms_buf_bytes(&old), &json);
     if (rc == 0)
         rc = put_metadata(store, change, ms_buf_bytes(&json), done, context, err);
+    if (rc == MS_ETOOBIG) /* the limits were higher when it was put */
+        (void)ms_error_prefix(err, "the stream's metadata, which a delete keeps");
     ms_buf_deinit(&old);
     ms_buf_deinit(&json);
     return rc;

@@ -139,7 +139,9 @@ int ms_name_check_stream(struct ms_bytes stream, bool metadata, struct ms_error 
     if (ms_name_topic(stream, &topic))
         name = ms_bytes_of(topic.bytes, topic.len);
     int rc = check_kafkas(name, err);
-    return rc == 0 ? 0 : ms_error_prefix(err, "stream '%.*s'", shown, stream.data);
+    if (rc != 0)
+        (void)ms_error_prefix(err, "stream '%.*s'", shown, stream.data);
+    return rc;
 }
 
 int ms_name_check_topic(struct ms_bytes topic_name, struct ms_error *err) {

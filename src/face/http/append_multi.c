@@ -326,8 +326,10 @@ static int name_streams(struct ms_http_request *request, struct ms_http_multi *m
     for (size_t i = 0; i < multi->part_count; i++) {
         struct ms_bytes *stream = &multi->parts[i].stream;
         int code = ms_http_stream_of_name(*stream, true, &request->arena, stream, err);
-        if (code != 0)
-            return ms_error_prefix(err, "append %zu", i);
+        if (code != 0) {
+            ms_error_prefix(err, "append %zu", i);
+            return code;
+        }
     }
     return 0;
 }

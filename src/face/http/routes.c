@@ -42,9 +42,9 @@ static const struct ms_http_route_answer written_answers[] = {
     {404, "Problem", "There is no such stream."},
     {410, "Problem", "The stream was deleted for ever."},
     {412, "Problem", "The condition does not hold: see `expected` and `actual`."},
+    {413, "Problem", "Larger than a limit."},
     {0, NULL, NULL},
 };
-
 static const struct ms_http_route_answer metadata_answers[] = {
     {200, "Metadata", "The metadata; ETag is its own version."},
     BAD,

@@ -84,6 +84,22 @@ test('readers honour $maxCount and $tb at once', async () => {
   assert.equal((await put({ $tb: -1 })).status, 400);
 });
 
+test('metadata is refused when it is too large, and never in the way of a delete', async () => {
+  const stream = fresh();
+  const path = `/v1/streams/${stream}`;
+  await server.append(stream, event());
+  const put = (size) =>
+    server.request('PUT', `${path}/metadata`, { json: { x: 'x'.repeat(size - 8) } });
+  const refused = await put(1048577);
+  assertProblem(assert, refused, 413, 'too-large');
+  assert.match(refused.json.detail, /1048577 bytes, the limit is 1048576/);
+  assert.equal((await put(1048576)).status, 200);
+  const done = await server.request('DELETE', path);
+  assert.equal(done.status, 200, done.text);
+  assertProblem(assert, await server.get(path), 404, 'stream-deleted');
+  assert.equal((await server.get(`${path}/metadata`)).json.x.length, 1048568);
+});
+
 test('the newest snapshot is found', async () => {
   const stream = fresh();
   await server.append(

@@ -297,6 +297,7 @@ static void a_reserved_name_is_told_the_rule_it_breaks(void **state) {
         struct ms_error err = {0};
         int rc = ms_name_check_stream(ms_bytes_cstr(rows[i].name), false, &err);
         assert_rule(rc, &err, rows[i].rule);
+        assert_int_equal(ms_name_check_stream(ms_bytes_cstr(rows[i].name), false, NULL), rc);
     }
     assert_int_equal(ms_name_check_stream(MS_BYTES_LITERAL("$$order-1"), true, NULL), 0);
 }
