@@ -306,7 +306,8 @@ struct ms_topic_settings {
     uint16_t partitions;
     bool streams;              /* records are indexed by key as streams */
     int64_t retention_ms;      /* -1 for ever */
-    int64_t retention_bytes;   /* -1 no limit */
+    int64_t retention_bytes;   /* of each partition; -1 no limit */
+    int64_t retention_count;   /* the newest events of each partition; -1 no limit */
     bool compact;              /* keep the newest record per key */
     enum ms_codec compression; /* of batches the scavenger merges and of event-store appends */
     bool require_source, require_correlation_id;

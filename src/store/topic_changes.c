@@ -33,14 +33,15 @@ static int describe(const struct change *c, struct ms_buf *out) {
     if (rc == 0)
         rc = ms_buf_printf(out,
                            ",\"partitions\":%u,\"streams\":%s,\"retention_ms\":%lld,"
-                           "\"retention_bytes\":%lld,\"compact\":%s,\"compression\":\"%s\","
+                           "\"retention_bytes\":%lld,\"retention_count\":%lld,"
+                           "\"compact\":%s,\"compression\":\"%s\","
                            "\"require_source\":%s,\"require_correlation_id\":%s,"
                            "\"created_at_ms\":%lld,\"deleted\":%s}",
                            (unsigned)s->partitions, yes_no(s->streams), (long long)s->retention_ms,
-                           (long long)s->retention_bytes, yes_no(s->compact),
-                           ms_codec_name(s->compression), yes_no(s->require_source),
-                           yes_no(s->require_correlation_id), (long long)c->created_at_ms,
-                           yes_no(c->deleted));
+                           (long long)s->retention_bytes, (long long)s->retention_count,
+                           yes_no(s->compact), ms_codec_name(s->compression),
+                           yes_no(s->require_source), yes_no(s->require_correlation_id),
+                           (long long)c->created_at_ms, yes_no(c->deleted));
     return rc;
 }
 
@@ -240,7 +241,8 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
         return ms_error_set(err, MS_EINVAL,
                             "topic '%s' has %u partitions; they can only become more", topic->name,
                             (unsigned)topic->settings.partitions);
-    if (settings->retention_ms < -1 || settings->retention_bytes < -1)
+    if (settings->retention_ms < -1 || settings->retention_bytes < -1 ||
+        settings->retention_count < -1)
         return ms_error_set(err, MS_EINVAL, "retention must be -1 (for ever) or not negative");
     return 0;
 }

@@ -63,7 +63,8 @@ static const struct {
     {"TopicSettings", "application/json",
      OBJECT(
          "\"partitions\":" NUMBER ",\"streams\":" FLAG ",\"retention_ms\":{\"type\":[\"integer\","
-         "\"null\"]},\"retention_bytes\":{\"type\":[\"integer\",\"null\"]},\"compact\":" FLAG
+         "\"null\"]},\"retention_bytes\":{\"type\":[\"integer\",\"null\"]},\"retention_count\":{"
+         "\"type\":[\"integer\",\"null\"]},\"compact\":" FLAG
          ",\"compression\":{\"enum\":[\"none\",\"gzip\",\"snappy\",\"lz4\",\"zstd\"]},"
          "\"require\":{\"type\":\"array\",\"items\":{\"enum\":[\"source\",\"correlation_id\"]}}")},
     {"Topic", "application/json",

@@ -215,14 +215,16 @@ test('a topic is made, changed, shown, listed and deleted', async () => {
   assert.equal(made.json.partitions, 2);
   assert.equal(made.json.retention_ms, 86_400_000);
   assert.equal(made.json.retention_bytes, null);
+  assert.equal(made.json.retention_count, null);
   assert.deepEqual(made.json.require, ['source']);
   assert.match(made.json.id, /^[0-9a-f-]{36}$/);
 
-  const changed = await put({ compact: true, compression: 'zstd' });
+  const changed = await put({ compact: true, compression: 'zstd', retention_count: 7 });
   assert.equal(changed.status, 200, changed.text);
   assert.equal(changed.json.partitions, 2);
   assert.equal(changed.json.compact, true);
   assert.equal(changed.json.compression, 'zstd');
+  assert.equal(changed.json.retention_count, 7);
   assert.equal(changed.json.id, made.json.id);
   assert.deepEqual((await server.get('/v1/topics/invoice')).json, changed.json);
 
@@ -264,6 +266,7 @@ test('wrong settings are refused by name', async () => {
     [{ partitions: 0 }, /partitions/],
     [{ partitions: 'four' }, /partitions/],
     [{ retention_ms: -5 }, /retention_ms/],
+    [{ retention_count: 'few' }, /retention_count/],
     [{ compression: 'rar' }, /compression/],
     [{ require: ['colour'] }, /require/],
     [{ partitons: 4 }, /unknown field "partitons"/],
