@@ -62,7 +62,8 @@ static void finish_appended(struct ms_op *op) {
         events += new->entered;
     for (size_t i = 0; i < op->part_count; i++) {
         const struct ms_op_part *part = &op->parts[i];
-        op->results[i] = (struct ms_append_part_result){part->first_version, part->version};
+        op->results[i] = (struct ms_append_part_result){
+            part->count > 0 ? part->first_version : part->version, part->version};
         if (part->count > 0)
             op->result.position = part->position + part->count - 1;
         events += part->count;

@@ -9,7 +9,8 @@
  *   201 {"position": 4713, "repeated": false,
  *        "results": [{"stream": "order-1", "first_version": 6, "version": 6}, …]}
  *
- * An append without events only checks its condition. Runs as append.c does.
+ * An append without events only checks its condition; its result has no first_version, and the
+ * stream's version, null when there is none. Runs as append.c does.
  */
 #include <stdio.h>
 
@@ -273,7 +274,9 @@ static int write_result(struct ms_buf *out, const struct ms_append_part *part,
         code = ms_json_write_string(out, part->stream);
     if (code == 0 && part->count)
         code = ms_buf_printf(out, ",\"first_version\":%lld", (long long)result->first_version);
-    if (code == 0)
+    if (code == 0 && result->version < 0) /* only checked, and not there */
+        code = ms_buf_append_cstr(out, ",\"version\":null}");
+    else if (code == 0)
         code = ms_buf_printf(out, ",\"version\":%lld}", (long long)result->version);
     return code;
 }

@@ -329,7 +329,20 @@ static void several_streams_are_appended_to_together_or_not_at_all(void **state)
     assert_int_equal(answer.parts[0].first_version, 0);
     assert_int_equal(answer.parts[0].version, 1);
     assert_int_equal(answer.parts[1].version, 0);
+    assert_int_equal(answer.parts[2].first_version, -1);
     assert_int_equal(answer.parts[2].version, -1);
+    struct ms_event check[] = {event_of("k1")};
+    struct ms_append_part checked[] = {
+        {MS_BYTES_LITERAL("k-1"), NONE, check, 1},
+        {MS_BYTES_LITERAL("x-1"), AT(1), NULL, 0},
+    };
+    for (int i = 0; i < 2; i++) { /* appended, and repeated: the head of what is only checked */
+        answer = append_to(w, checked, 2);
+        assert_int_equal(answer.code, 0);
+        assert_int_equal(answer.repeated, i);
+        assert_int_equal(answer.parts[1].first_version, 1);
+        assert_int_equal(answer.parts[1].version, 1);
+    }
     uint64_t end = ms_store_end(w->store);
     struct ms_event c[] = {event_of("c1")}, d[] = {event_of("d1")};
     struct ms_append_part more[] = {
