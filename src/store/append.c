@@ -439,7 +439,7 @@ int ms_store_append(struct ms_store *store, const struct ms_append_request *requ
     do
         rc = append_once(store, request, done, context, &stale, err);
     while (stale);
-    return rc;
+    return ms_error_settle(err, rc, "append");
 }
 
 struct waiting {

@@ -305,7 +305,9 @@ int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream,
     int rc = check_target(store, stream, err);
     if (rc == 0)
         rc = check_size(store, json, err);
-    return rc != 0 ? rc : put_metadata(store, &change, json, done, context, err);
+    if (rc == 0)
+        rc = put_metadata(store, &change, json, done, context, err);
+    return ms_error_settle(err, rc, "stream metadata");
 }
 
 /* The metadata with $tb = deleted; every other member stays as it is. A name may have been written
@@ -370,7 +372,7 @@ int ms_store_delete_stream(struct ms_store *store, struct ms_bytes stream,
     if (condition.kind == MS_EXPECT_ANY)
         change.condition.kind = MS_EXPECT_EXISTS;
     if (!tombstone)
-        return soft_delete(store, &change, done, context, err);
+        return ms_error_settle(err, soft_delete(store, &change, done, context, err), "delete");
     struct ms_event event = {
         .type = MS_BYTES_LITERAL("$streamDeleted"),
         .timestamp_ms = MS_TIMESTAMP_NONE,
@@ -384,7 +386,7 @@ int ms_store_delete_stream(struct ms_store *store, struct ms_bytes stream,
     change.event = &event;
     change.rules = MS_STREAM_RULES_NONE;
     change.rules.tombstoned = true;
-    return submit_rules(store, &change, done, context, err);
+    return ms_error_settle(err, submit_rules(store, &change, done, context, err), "delete");
 }
 
 /* ---- reading ---- */
@@ -421,5 +423,5 @@ int ms_store_get_metadata(struct ms_store *store, struct ms_bytes stream, struct
     ms_buf_deinit(&name);
     if (rc == 0)
         *ret_version = metadata.version;
-    return rc;
+    return ms_error_settle(err, rc, "stream metadata");
 }

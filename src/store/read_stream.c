@@ -235,5 +235,5 @@ int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *re
     ms_arena_deinit(&arena);
     if (rc == 0)
         fill_result(&reading, end, ret_result);
-    return rc;
+    return ms_error_settle(err, rc, "reading a stream");
 }

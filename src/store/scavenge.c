@@ -498,7 +498,7 @@ int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *op
     ms_batch_reader_deinit(&s.batch);
     ms_buf_deinit(&s.scratch);
     *ret_result = result;
-    return rc;
+    return ms_error_settle(err, rc, "scavenge");
 }
 
 int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *options,

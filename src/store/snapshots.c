@@ -62,7 +62,7 @@ int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_
     ms_buf_deinit(&canonical);
     ms_buf_deinit(&name);
     ms_arena_deinit(&arena);
-    return rc;
+    return ms_error_settle(err, rc, "snapshot");
 }
 
 struct snapshot_read {
@@ -104,5 +104,5 @@ int ms_store_get_snapshot(struct ms_store *store, struct ms_bytes stream, ms_rea
     ms_buf_deinit(&name);
     if (rc == 0)
         *ret_stream_version = snapshot.version;
-    return rc;
+    return ms_error_settle(err, rc, "snapshot");
 }

@@ -137,7 +137,7 @@ int ms_subscription_new(struct ms_store *store, const struct ms_subscription_opt
     if (rc != 0) {
         ms_arena_deinit(&subscription->arena);
         ms_free(subscription);
-        return rc;
+        return ms_error_settle(err, rc, "subscription");
     }
     enlist(subscription);
     *ret_subscription = subscription;
@@ -251,7 +251,7 @@ int ms_subscription_poll(struct ms_subscription *subscription, size_t limit, ms_
         rc = poll_once(&polling, &end, err);
     }
     if (rc != 0)
-        return rc;
+        return ms_error_settle(err, rc, "subscription");
     *ret_caught_up = end && !polling.stopped;
     atomic_store(&subscription->caught_up, *ret_caught_up);
     return 0;

@@ -83,9 +83,11 @@ static int change_op(struct ms_store *store, const struct change *change, struct
     return 0;
 }
 
-/* Sequences a change and takes it over into the table. `done` may be NULL: nobody waits. */
+/* Sequences a change and takes it over into the table. *ret_sequenced: `done` will be called, even
+ * when there was no memory for the table. */
 static int submit_change(struct ms_store *store, const struct change *change,
-                         ms_append_done_fn *done, void *context, struct ms_error *err) {
+                         ms_append_done_fn *done, void *context, bool *ret_sequenced,
+                         struct ms_error *err) {
     if (store->options.read_only)
         return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
     struct ms_buf json;
@@ -103,6 +105,7 @@ static int submit_change(struct ms_store *store, const struct change *change,
             ms_op_free(op);
         }
     }
+    *ret_sequenced = rc == 0;
     if (rc == 0)
         rc = ms_topics_fold(store, ms_buf_bytes(&json), err);
     ms_buf_deinit(&json);
@@ -210,21 +213,20 @@ static int change_and_wait(struct ms_store *store, const struct change *change,
     struct waiting_change waiting = {0};
     pthread_mutex_init(&waiting.lock, NULL);
     pthread_cond_init(&waiting.cond, NULL);
-    int rc = submit_change(store, change, change_done, &waiting, err);
-    if (rc == 0) {
+    bool sequenced = false;
+    int rc = submit_change(store, change, change_done, &waiting, &sequenced, err);
+    if (sequenced) {
         if (store->options.manual)
             ms_store_run(store);
         pthread_mutex_lock(&waiting.lock);
         while (!waiting.done)
             pthread_cond_wait(&waiting.cond, &waiting.lock);
         pthread_mutex_unlock(&waiting.lock);
-        rc = waiting.code;
-        if (rc != 0)
-            rc = ms_error_set(err, rc, "%s", ms_error_text(rc));
+        rc = rc == 0 ? waiting.code : rc;
     }
     pthread_cond_destroy(&waiting.cond);
     pthread_mutex_destroy(&waiting.lock);
-    return rc;
+    return ms_error_settle(err, rc, "topic");
 }
 
 static int check_settings(const struct ms_topic_settings *settings, const struct ms_topic *topic,
@@ -320,12 +322,11 @@ int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn
     struct ms_topic_info info;
     fill_info(store, topic, &info);
     int rc = visit(context, &info);
-    return rc < 0 ? rc : 0;
+    return ms_error_settle(err, rc < 0 ? rc : 0, "topic");
 }
 
 int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_fn *visit,
                          void *context, struct ms_error *err) {
-    (void)err;
     pthread_rwlock_rdlock(&store->topics.lock);
     uint32_t end = store->topics.next_number;
     pthread_rwlock_unlock(&store->topics.lock);
@@ -338,5 +339,5 @@ int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_f
         fill_info(store, topic, &info);
         rc = visit(context, &info);
     }
-    return rc < 0 ? rc : 0;
+    return ms_error_settle(err, rc < 0 ? rc : 0, "topics");
 }
