@@ -411,8 +411,8 @@ MAINSTEM_API int mainstem_stream_info(struct mainstem_store *store, const char *
 
 /* Deletes a stream softly: it reads as empty, and the next append reopens it with the version that
  * follows its last. With tombstone non-zero for ever: no append succeeds any more. expected_version
- * as for appends. Blocks. MAINSTEM_ENOTFOUND, MAINSTEM_EDELETED, MAINSTEM_ETOMBSTONED,
- * MAINSTEM_ECONFLICT, MAINSTEM_ERESERVED, MAINSTEM_EUNKNOWN, MAINSTEM_ENOSPC. */
+ * as for appends: a soft delete with the last version succeeds again. Blocks. MAINSTEM_ENOTFOUND,
+ * MAINSTEM_EDELETED, _ETOMBSTONED, _ECONFLICT, _ERESERVED, _ETOOBIG, _EUNKNOWN, _ENOSPC. */
 MAINSTEM_API int mainstem_delete_stream(struct mainstem_store *store, const char *stream,
                                         int64_t expected_version, int tombstone,
                                         struct mainstem_error *err);
@@ -555,11 +555,11 @@ struct mainstem_topic_settings {
     uint32_t struct_size;
     uint32_t partitions;     /* 0 = the store's topic_partitions; may only grow; at most 1024 */
     int64_t retention_ms;    /* 0 = for ever */
-    int64_t retention_bytes; /* 0 = no limit */
+    int64_t retention_bytes; /* of each partition; 0 = no limit */
     uint32_t compact;        /* non-zero: keep the newest event of each stream */
     uint32_t compression;    /* enum mainstem_compression */
-    uint32_t require_source; /* non-zero: appends without it are refused */
-    uint32_t require_correlation_id;
+    uint32_t require_source, require_correlation_id; /* non-zero: appends without are refused */
+    int64_t retention_count; /* the newest events of each partition; 0 = no limit */
 };
 enum mainstem_compression {
     MAINSTEM_COMPRESSION_NONE = 0,

@@ -45,6 +45,12 @@ int ms_error_set(struct ms_error *err, int code, const char *format, ...) {
     return code;
 }
 
+int ms_error_settle(struct ms_error *err, int code, const char *what) {
+    if (code == 0 || err == NULL || (err->code == code && err->message[0] != 0))
+        return code;
+    return ms_error_set(err, code, "%s: %s", what, ms_error_text(code));
+}
+
 int ms_error_prefix(struct ms_error *err, const char *format, ...) {
     if (!err)
         return 0;

@@ -83,6 +83,10 @@ int ms_error_set(struct ms_error *err, int code, const char *format, ...) MS_PRI
 /* Puts "context: " before the message that is there. Returns err->code, or 0 when err is NULL. */
 int ms_error_prefix(struct ms_error *err, const char *format, ...) MS_PRINTF(2, 3);
 
+/* For the end of what others call: returns `code`, of which *err tells afterwards. What it says of
+ * another code, one that was dealt with, or nothing becomes "what: <the code's text>". */
+int ms_error_settle(struct ms_error *err, int code, const char *what);
+
 /* The list's columns; an unknown code gives "MS_E?" , 500, "internal", "unknown error". Static
  * strings. */
 const char *ms_error_name(int code);

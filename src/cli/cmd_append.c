@@ -13,6 +13,7 @@
 
 #define EVENT_TEXT_MAX ((size_t)256 << 20)
 #define DATA_DEPTH_MAX 1024
+#define NAME_ARENA_MAX ((size_t)1 << 20)
 
 /* Adds ,"name":"value" for an option that was given. */
 static int add_option(struct ms_invocation *invocation, const char *option, const char *name,
@@ -133,20 +134,13 @@ static int make_event(struct ms_invocation *invocation, const char *id, struct m
     return rc == 0 ? ms_buf_append_u8(out, '}') : rc;
 }
 
-static int print_result(struct ms_invocation *invocation, const char *id,
-                        const struct ms_target_append_result *result) {
-    FILE *out = invocation->cli->out;
-    if (!ms_wants_json(invocation)) {
-        fprintf(out, "%s@%lld  position %llu%s\n", invocation->args[0], (long long)result->version,
-                (unsigned long long)result->position,
-                result->repeated ? "  (it was there already)" : "");
-        return MS_EXIT_OK;
-    }
+static int print_json(struct ms_invocation *invocation, struct ms_bytes stream, const char *id,
+                      const struct ms_target_append_result *result) {
     struct ms_buf line;
     ms_buf_init(&line, EVENT_TEXT_MAX);
     int rc = ms_buf_append_cstr(&line, "{\"stream\":");
     if (rc == 0)
-        rc = ms_json_write_string(&line, ms_bytes_cstr(invocation->args[0]));
+        rc = ms_json_write_string(&line, stream);
     if (rc == 0)
         rc = ms_buf_printf(&line,
                            ",\"version\":%lld,\"position\":%llu,\"repeated\":%s,\"event_id\":",
@@ -155,9 +149,26 @@ static int print_result(struct ms_invocation *invocation, const char *id,
     if (rc == 0)
         rc = ms_json_write_string(&line, ms_bytes_cstr(id));
     if (rc == 0)
-        fprintf(out, "%.*s}\n", (int)line.len, (const char *)line.data);
+        fprintf(invocation->cli->out, "%.*s}\n", (int)line.len, (const char *)line.data);
     ms_buf_deinit(&line);
     return rc == 0 ? MS_EXIT_OK : ms_cli_fail(invocation->cli, rc, NULL);
+}
+
+static int print_result(struct ms_invocation *invocation, const char *id,
+                        const struct ms_target_append_result *result) {
+    struct ms_arena arena;
+    ms_arena_init(&arena, NAME_ARENA_MAX);
+    struct ms_bytes stream = ms_shown_stream(invocation->args[0], &arena);
+    int status = MS_EXIT_OK;
+    if (ms_wants_json(invocation))
+        status = print_json(invocation, stream, id, result);
+    else
+        fprintf(invocation->cli->out, "%.*s@%lld  position %llu%s\n", (int)stream.len,
+                (const char *)stream.data, (long long)result->version,
+                (unsigned long long)result->position,
+                result->repeated ? "  (it was there already)" : "");
+    ms_arena_deinit(&arena);
+    return status;
 }
 
 static int append_event(struct ms_invocation *invocation, struct ms_condition condition,

@@ -3,6 +3,7 @@
 #include "cli/target.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
+#define NAME_ARENA_MAX ((size_t)1 << 20)
 
 static struct ms_bytes stream_of(const struct ms_invocation *invocation) {
     return ms_bytes_cstr(invocation->args[0]);
@@ -38,7 +39,7 @@ static int add_member(struct ms_buf *out, const char *name, struct ms_bytes even
     return rc == 0 ? ms_buf_append_bytes(out, value.text) : rc;
 }
 
-static int describe(const char *stream, struct ms_bytes first, struct ms_bytes last,
+static int describe(struct ms_bytes stream, struct ms_bytes first, struct ms_bytes last,
                     struct ms_bytes metadata, struct ms_buf *out) {
     const struct {
         const char *name;
@@ -56,7 +57,7 @@ static int describe(const char *stream, struct ms_bytes first, struct ms_bytes l
     };
     int rc = ms_buf_append_cstr(out, "{\"stream\":");
     if (rc == 0)
-        rc = ms_json_write_string(out, ms_bytes_cstr(stream));
+        rc = ms_json_write_string(out, stream);
     for (size_t i = 0; i < sizeof members / sizeof members[0] && rc == 0; i++)
         rc = add_member(out, members[i].name, members[i].event, members[i].member);
     if (rc == 0 && metadata.len > 0) {
@@ -80,9 +81,12 @@ static int show(struct ms_invocation *invocation, struct ms_target *target, stru
         rc = ms_target_get_metadata(target, stream_of(invocation), &metadata, err);
         rc = rc == MS_ENOTFOUND ? 0 : rc;
     }
+    struct ms_arena arena;
+    ms_arena_init(&arena, NAME_ARENA_MAX);
     if (rc == 0)
-        rc = describe(invocation->args[0], ms_buf_bytes(&first), ms_buf_bytes(&last),
-                      ms_buf_bytes(&metadata), &text);
+        rc = describe(ms_shown_stream(invocation->args[0], &arena), ms_buf_bytes(&first),
+                      ms_buf_bytes(&last), ms_buf_bytes(&metadata), &text);
+    ms_arena_deinit(&arena);
     if (rc == 0) {
         struct ms_output output;
         ms_output_init(&output, invocation);
@@ -124,9 +128,14 @@ int ms_cmd_stream_delete(struct ms_invocation *invocation) {
     }
     if (rc != 0)
         return ms_cli_fail(invocation->cli, rc, &error);
-    if (!ms_wants_json(invocation))
-        fprintf(invocation->cli->out, "%s was deleted%s\n", invocation->args[0],
-                tombstone ? " for ever" : "; an append reopens it");
+    if (ms_wants_json(invocation))
+        return MS_EXIT_OK;
+    struct ms_arena arena;
+    ms_arena_init(&arena, NAME_ARENA_MAX);
+    struct ms_bytes stream = ms_shown_stream(invocation->args[0], &arena);
+    fprintf(invocation->cli->out, "%.*s was deleted%s\n", (int)stream.len,
+            (const char *)stream.data, tombstone ? " for ever" : "; an append reopens it");
+    ms_arena_deinit(&arena);
     return MS_EXIT_OK;
 }
 

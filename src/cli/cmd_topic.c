@@ -86,27 +86,55 @@ static int add_no_bound(struct ms_buf *out, const char *name) {
     return ms_buf_printf(out, "%s\"%s\":null", out->len > 1 ? "," : "", name);
 }
 
-/* A duration and a size; `forever` and `unlimited` are null. */
-static int add_retention(struct ms_invocation *invocation, struct ms_buf *out,
-                         struct ms_error *err) {
+/* `forever` and `unlimited` are null. */
+static int add_retention_time(struct ms_invocation *invocation, struct ms_buf *out,
+                              struct ms_error *err) {
     const char *time = ms_option_text(invocation, "retention");
-    const char *size = ms_option_text(invocation, "retention-bytes");
     int64_t ms = -1;
-    uint64_t bytes = 0;
-    int rc = 0;
-    if (time && strcmp(time, "forever") != 0 && ms_duration_parse_ms(ms_bytes_cstr(time), &ms) != 0)
+    if (!time)
+        return 0;
+    if (strcmp(time, "forever") == 0)
+        return add_no_bound(out, "retention_ms");
+    if (ms_duration_parse_ms(ms_bytes_cstr(time), &ms) != 0)
         return ms_error_set(err, MS_EINVAL,
                             "--retention: a duration such as 7d, or forever, was expected");
-    if (time)
-        rc = ms < 0 ? add_no_bound(out, "retention_ms") : add_number(out, "retention_ms", ms);
-    if (!size || rc != 0)
-        return rc;
+    return add_number(out, "retention_ms", ms);
+}
+
+static int add_retention_bytes(struct ms_invocation *invocation, struct ms_buf *out,
+                               struct ms_error *err) {
+    const char *size = ms_option_text(invocation, "retention-bytes");
+    uint64_t bytes = 0;
+    if (!size)
+        return 0;
     if (strcmp(size, "unlimited") == 0)
         return add_no_bound(out, "retention_bytes");
     if (ms_size_parse(ms_bytes_cstr(size), &bytes) != 0 || bytes > INT64_MAX)
         return ms_error_set(err, MS_EINVAL,
                             "--retention-bytes: a size such as 10GiB, or unlimited, was expected");
     return add_number(out, "retention_bytes", (int64_t)bytes);
+}
+
+static int add_retention_count(struct ms_invocation *invocation, struct ms_buf *out,
+                               struct ms_error *err) {
+    const char *text = ms_option_text(invocation, "retention-count");
+    uint64_t count = 0;
+    if (!text)
+        return 0;
+    if (strcmp(text, "unlimited") == 0)
+        return add_no_bound(out, "retention_count");
+    if (ms_parse_u64(ms_bytes_cstr(text), &count) != 0 || count > INT64_MAX)
+        return ms_error_set(err, MS_EINVAL,
+                            "--retention-count: a number, or unlimited, was expected");
+    return add_number(out, "retention_count", (int64_t)count);
+}
+
+static int add_retention(struct ms_invocation *invocation, struct ms_buf *out,
+                         struct ms_error *err) {
+    int rc = add_retention_time(invocation, out, err);
+    if (rc == 0)
+        rc = add_retention_bytes(invocation, out, err);
+    return rc == 0 ? add_retention_count(invocation, out, err) : rc;
 }
 
 static int add_compression(struct ms_invocation *invocation, struct ms_buf *out) {

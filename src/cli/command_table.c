@@ -73,7 +73,8 @@ static const struct ms_option stream_metadata_options[] = {
 static const struct ms_option topic_create_options[] = {
     {"partitions", "N", "partitions; they can only become more"},
     {"retention", "DURATION|forever", "how long events are kept"},
-    {"retention-bytes", "SIZE|unlimited", "how much is kept"},
+    {"retention-bytes", "SIZE|unlimited", "how much each partition keeps"},
+    {"retention-count", "N|unlimited", "how many events each partition keeps"},
     {"compact", NULL, "keep the newest record of each key"},
     {"compression", "none|gzip|snappy|lz4|zstd", "of stored batches"},
     {"require-source", NULL, "refuse events without source"},

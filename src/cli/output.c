@@ -1,6 +1,7 @@
 /* See output.h. */
 #include "cli/output.h"
 
+#include "store/store.h"
 #include "wire/base64.h"
 
 #define EVENT_ARENA_MAX ((size_t)64 << 20)
@@ -196,6 +197,12 @@ int ms_output_object(struct ms_output *output, struct ms_bytes object, const cha
     if (title)
         fprintf(output->file, "%s\n", title);
     return print_object(output, value, "", 0);
+}
+
+struct ms_bytes ms_shown_stream(const char *given, struct ms_arena *arena) {
+    struct ms_bytes name = ms_bytes_cstr(given);
+    ms_ignore(ms_store_canonical_name(name, arena, &name, NULL)); /* as it was given, then */
+    return name;
 }
 
 /* ---- progress ---- */

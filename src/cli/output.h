@@ -27,6 +27,10 @@ int ms_output_event(struct ms_output *output, struct ms_bytes event) MS_MUST_CHE
 int ms_output_object(struct ms_output *output, struct ms_bytes object, const char *title)
     MS_MUST_CHECK;
 
+/* A stream's name as everybody shows it, whatever its spelling on the command line; in the arena or
+ * `given` itself. */
+struct ms_bytes ms_shown_stream(const char *given, struct ms_arena *arena);
+
 /* Appends JSON text on one line: line breaks, which can only stand between its tokens, become
  * spaces. */
 int ms_json_on_one_line(struct ms_buf *out, struct ms_bytes json) MS_MUST_CHECK;

@@ -27,6 +27,8 @@ static int write_settings(struct ms_buf *out, const struct ms_topic_settings *se
     if (rc == 0)
         rc = write_bound(out, "retention_bytes", settings->retention_bytes);
     if (rc == 0)
+        rc = write_bound(out, "retention_count", settings->retention_count);
+    if (rc == 0)
         rc = ms_buf_printf(out, ",\"compact\":%s,\"compression\":\"%s\",\"require\":[%s%s%s]",
                            truth(settings->compact), ms_codec_name(settings->compression),
                            settings->require_source ? "\"source\"" : "", both ? "," : "",
@@ -90,6 +92,9 @@ static int read_retention(struct ms_json_value value, struct ms_topic_settings *
 static int read_retention_bytes(struct ms_json_value value, struct ms_topic_settings *settings) {
     return read_bound(value, &settings->retention_bytes);
 }
+static int read_retention_count(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_bound(value, &settings->retention_count);
+}
 static int read_compact(struct ms_json_value value, struct ms_topic_settings *settings) {
     return read_bool(value, &settings->compact);
 }
@@ -119,10 +124,10 @@ static const struct {
     const char *name;
     int (*read)(struct ms_json_value value, struct ms_topic_settings *settings);
 } FIELDS[] = {
-    {"partitions", read_partitions},  {"streams", read_streams},
-    {"retention_ms", read_retention}, {"retention_bytes", read_retention_bytes},
-    {"compact", read_compact},        {"compression", read_compression},
-    {"require", read_require},
+    {"partitions", read_partitions},           {"streams", read_streams},
+    {"retention_ms", read_retention},          {"retention_bytes", read_retention_bytes},
+    {"retention_count", read_retention_count}, {"compact", read_compact},
+    {"compression", read_compression},         {"require", read_require},
 };
 
 static int read_field(struct ms_json_value name, struct ms_json_value value,

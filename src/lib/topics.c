@@ -27,13 +27,14 @@ static int take_settings(struct mainstem_store *store, const struct mainstem_top
     if (given.compression > MAINSTEM_COMPRESSION_ZSTD)
         return ms_lib_fail(err, MS_EINVAL, "topic settings: compression %u is none",
                            given.compression);
-    if (given.retention_ms < 0 || given.retention_bytes < 0)
+    if (given.retention_ms < 0 || given.retention_bytes < 0 || given.retention_count < 0)
         return ms_lib_fail(err, MS_EINVAL, "topic settings: retention must not be negative");
     *settings = ms_topic_settings_default(store->store);
     if (given.partitions > 0)
         settings->partitions = (uint16_t)given.partitions;
     settings->retention_ms = limit_in(given.retention_ms);
     settings->retention_bytes = limit_in(given.retention_bytes);
+    settings->retention_count = limit_in(given.retention_count);
     settings->compact = given.compact != 0;
     settings->compression = (enum ms_codec)given.compression;
     settings->require_source = given.require_source != 0;
@@ -50,6 +51,7 @@ static void give_topic(const struct ms_topic_info *from, struct mainstem_topic_i
                 .partitions = from->settings.partitions,
                 .retention_ms = limit_out(from->settings.retention_ms),
                 .retention_bytes = limit_out(from->settings.retention_bytes),
+                .retention_count = limit_out(from->settings.retention_count),
                 .compact = from->settings.compact,
                 .compression = (uint32_t)from->settings.compression,
                 .require_source = from->settings.require_source,

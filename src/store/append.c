@@ -62,7 +62,8 @@ static void finish_appended(struct ms_op *op) {
         events += new->entered;
     for (size_t i = 0; i < op->part_count; i++) {
         const struct ms_op_part *part = &op->parts[i];
-        op->results[i] = (struct ms_append_part_result){part->first_version, part->version};
+        op->results[i] = (struct ms_append_part_result){
+            part->count > 0 ? part->first_version : part->version, part->version};
         if (part->count > 0)
             op->result.position = part->position + part->count - 1;
         events += part->count;
@@ -454,7 +455,7 @@ int ms_store_append(struct ms_store *store, const struct ms_append_request *requ
     do
         rc = append_once(store, request, done, context, &stale, err);
     while (stale);
-    return rc;
+    return ms_error_settle(err, rc, "append");
 }
 
 struct waiting {

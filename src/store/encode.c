@@ -155,23 +155,14 @@ static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
                         struct ms_op_part *part, struct ms_error *err) {
     struct ms_store *store = op->store;
     struct ms_bytes topic_name, key;
-    int shown = (int)(from->stream.len > 80 ? 80 : from->stream.len);
-    if (ms_name_reserved(from->stream) && !op->system)
-        return ms_error_set(err, MS_ERESERVED,
-                            "stream '%.*s': names beginning with '$' are reserved", shown,
-                            from->stream.data);
-    int rc =
-        ms_name_split(from->stream, ms_name_bytes_max(store), &op->arena, &topic_name, &key, err);
+    int rc = op->system ? 0 : ms_name_check_stream(from->stream, from->count == 0, err);
+    if (rc == 0)
+        rc = ms_name_split(from->stream, ms_name_bytes_max(store), &op->arena, &topic_name, &key,
+                           err);
+    if (rc == 0)
+        rc = ms_store_canonical_name(from->stream, &op->arena, &part->stream, err);
     if (rc != 0)
         return rc;
-    if (topic_name.data[0] != '$' && ms_name_reserved(topic_name) && !op->system)
-        return ms_error_set(err, MS_ERESERVED, "stream '%.*s': the topic's name is reserved", shown,
-                            from->stream.data);
-    if (from->count > 0 && !op->system && ms_bytes_equal_cstr(topic_name, "$metadata"))
-        return ms_error_set(err, MS_ERESERVED,
-                            "'%.*s' holds a stream's metadata, which is put as metadata", shown,
-                            from->stream.data);
-    part->stream = from->stream;
     part->ref.key = key;
     rc = copy_bytes(&op->arena, &part->stream);
     if (rc == 0)

@@ -128,7 +128,7 @@ enum ms_op_outcome {
 
 struct ms_op_part {
     struct ms_stream_ref ref;
-    struct ms_bytes stream; /* copy of the name */
+    struct ms_bytes stream; /* canonical name */
     struct ms_condition condition;
     uint32_t count;
     size_t batch_at, batch_len; /* in op->batches */
@@ -337,6 +337,7 @@ int ms_format_read(const struct ms_env *env, const char *dir, struct ms_uuid *re
 
 /* names.c */
 #define MS_NAME_TEXT_MAX 65536u /* bytes of any text form, escapes included */
+#define MS_NAME_ARENA_MAX ((size_t)4 * MS_NAME_TEXT_MAX) /* to split one in */
 #define MS_TOPIC_NAME_ILLEGAL "'%.*s' is no legal topic name: 1 to 249 of [A-Za-z0-9._-]"
 /* The topic that a text form begins with: `len` bytes, written as `text_len` before the '-'. */
 struct ms_name_topic {
@@ -356,10 +357,12 @@ int ms_name_join(struct ms_bytes topic_name, struct ms_bytes key, struct ms_buf 
 int ms_name_canonical(struct ms_store *store, struct ms_bytes text, struct ms_buf *out,
                       struct ms_error *err) MS_MUST_CHECK;
 static inline size_t ms_name_bytes_max(const struct ms_store *store) {
-    return store->options.limits.name_bytes_max + 64; /* the topic's share */
+    return store->options.limits.name_bytes_max;
 }
 bool ms_topic_name_legal(struct ms_bytes name); /* [A-Za-z0-9._-]{1,249} */
-bool ms_name_reserved(struct ms_bytes stream_or_topic);
+/* MS_ERESERVED: the name is not users', and by which rule. `metadata`: that of metadata will do. */
+int ms_name_check_stream(struct ms_bytes stream, bool metadata, struct ms_error *err) MS_MUST_CHECK;
+int ms_name_check_topic(struct ms_bytes topic_name, struct ms_error *err) MS_MUST_CHECK;
 /* The partition of a key, as Kafka's default partitioner chooses it. */
 uint16_t ms_partition_of(struct ms_bytes key, uint16_t partitions);
 struct ms_stream_id ms_stream_id_of(const struct ms_store *store, const struct ms_topic *topic,

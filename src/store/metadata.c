@@ -9,6 +9,9 @@
  *   $maxAge    seconds; older events are not read      $maxCount  only the newest n are read
  *   $tb        versions below it are not read
  *
+ * What users put has at most 1 MiB, and leaves room in the limits of events and appends for the
+ * mark of a soft delete, which keeps the rest as it is: so a stream can always be deleted.
+ *
  * Rules as an index fact, "m" and the stream's id:
  *
  *     0  1 flags (1 tombstoned)    1  8 deleted head     9  8 truncate before    17  8 max count
@@ -20,7 +23,11 @@
 #include "wire/json.h"
 
 #define RULES_LEN 41u
-#define METADATA_JSON_MAX ((size_t)1 << 20)
+#define METADATA_TYPE "$metadata"
+#define METADATA_JSON_MAX ((size_t)1 << 20) /* as put */
+#define DELETED_MARK "\"$tb\":9223372036854775807"
+#define DELETE_ADDS (sizeof DELETED_MARK) /* and a comma */
+#define METADATA_STORED_MAX (METADATA_JSON_MAX + DELETE_ADDS)
 
 size_t ms_rules_fact_name(const struct ms_stream_id *id, char out[MS_FACT_NAME_MAX]) {
     out[0] = 'm';
@@ -65,14 +72,17 @@ static int read_rule(struct ms_json_value object, const char *name, int64_t min,
     return 0;
 }
 
+static int too_large(size_t len, size_t max, struct ms_error *err) {
+    return ms_error_set(err, MS_ETOOBIG, "metadata has %zu bytes, the limit is %zu", len, max);
+}
+
 int ms_rules_parse(struct ms_bytes json, int64_t head, struct ms_stream_rules *ret_rules,
                    struct ms_error *err) {
     struct ms_json_value object;
     struct ms_stream_rules rules = MS_STREAM_RULES_NONE;
     int64_t max_age_s = 0;
-    if (json.len > METADATA_JSON_MAX)
-        return ms_error_set(err, MS_ETOOBIG, "metadata has %zu bytes, the limit is %zu", json.len,
-                            METADATA_JSON_MAX);
+    if (json.len > METADATA_STORED_MAX)
+        return too_large(json.len, METADATA_JSON_MAX, err);
     int rc = ms_json_parse(json, 64, &object, err);
     if (rc == 0 && object.type != MS_JSON_OBJECT)
         rc = ms_error_set(err, MS_EINVAL, "metadata must be a JSON object");
@@ -106,17 +116,30 @@ static int fold_rules(struct ms_store *store, const struct ms_stream_id *id,
     return ms_index_apply(store->index, NULL, 0, &fact, 1, next_position);
 }
 
+/* Under any limit: what was put under a higher one than today's still holds. */
+static int find_target(struct ms_store *store, struct ms_bytes name, struct ms_stream_id *ret_id,
+                       struct ms_error *err) {
+    struct ms_arena arena;
+    struct ms_bytes topic_name, key;
+    ms_arena_init(&arena, MS_NAME_ARENA_MAX);
+    int rc = ms_name_split(name, MS_NAME_TEXT_MAX, &arena, &topic_name, &key, err);
+    struct ms_topic *topic = rc == 0 ? ms_topics_find(store, topic_name) : NULL;
+    if (topic != NULL)
+        *ret_id = ms_stream_id_of(store, topic, key);
+    else if (rc == 0)
+        rc = MS_ENOTFOUND;
+    ms_arena_deinit(&arena);
+    return rc;
+}
+
 static int fold_metadata_record(struct ms_store *store, const struct ms_record *record,
                                 int64_t version, uint64_t next_position, struct ms_error *err) {
-    struct ms_stream_ref ref;
-    struct ms_arena arena;
+    struct ms_stream_id id;
     struct ms_head head;
     struct ms_stream_rules rules;
-    ms_arena_init(&arena, 65536);
-    int rc = ms_stream_find(store, record->key, &arena, &ref, err);
-    ms_arena_deinit(&arena);
+    int rc = find_target(store, record->key, &id, err);
     if (rc == 0)
-        rc = ms_heads_resolve(store, &ref.id, &head, err);
+        rc = ms_heads_resolve(store, &id, &head, err);
     if (rc == 0)
         rc = ms_rules_parse(record->value, head.version, &rules, err);
     /* Metadata that could never have been put changes nothing: a start must not fail over it. */
@@ -126,7 +149,7 @@ static int fold_metadata_record(struct ms_store *store, const struct ms_record *
         return rc;
     rules.tombstoned = head.rules.tombstoned;
     rules.metadata_version = version;
-    return fold_rules(store, &ref.id, &rules, next_position);
+    return fold_rules(store, &id, &rules, next_position);
 }
 
 int ms_rules_fold(struct ms_store *store, const struct ms_log_entry *entry, struct ms_error *err) {
@@ -159,6 +182,7 @@ struct rules_change {
     const struct ms_event *event;
     struct ms_stream_rules rules;
     bool tombstone, must_exist;
+    size_t spare; /* bytes that the append's limit must have left */
 };
 
 /* Rules are those of a topic's stream: a topic that is not there yet is made for them too. */
@@ -181,6 +205,13 @@ static int submit_once(struct ms_store *store, const struct rules_change *change
     int rc = ms_op_new(store, &request, &op, err);
     if (rc != 0)
         return rc;
+    size_t bytes = op->batches.len, bytes_max = store->options.limits.append_bytes_max;
+    if (bytes + change->spare > bytes_max) {
+        ms_op_free(op);
+        return ms_error_set(err, MS_ETOOBIG,
+                            "the append of the metadata has %zu bytes, the limit is %zu", bytes,
+                            bytes_max - change->spare);
+    }
     uint8_t *value = ms_arena_alloc(&op->arena, MS_RULES_BYTES_MAX);
     char *name = ms_arena_alloc(&op->arena, MS_FACT_NAME_MAX);
     if (value == NULL || name == NULL) {
@@ -226,9 +257,7 @@ static int submit_rules(struct ms_store *store, const struct rules_change *chang
 static int check_target(struct ms_store *store, struct ms_bytes stream, struct ms_error *err) {
     if (store->options.read_only)
         return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
-    if (ms_name_reserved(stream) || ms_bytes_starts_with(stream, MS_BYTES_LITERAL("$$")))
-        return ms_error_set(err, MS_ERESERVED, "streams beginning with '$' belong to the system");
-    return 0;
+    return ms_name_check_stream(stream, false, err);
 }
 
 /* One place for the metadata, however the stream's name is spelt. */
@@ -243,7 +272,7 @@ static int put_metadata(struct ms_store *store, struct rules_change *change, str
                         ms_append_done_fn *done, void *context, struct ms_error *err) {
     struct ms_buf name;
     struct ms_event event = {
-        .type = MS_BYTES_LITERAL("$metadata"),
+        .type = MS_BYTES_LITERAL(METADATA_TYPE),
         .timestamp_ms = MS_TIMESTAMP_NONE,
         .data = json,
     };
@@ -259,12 +288,26 @@ static int put_metadata(struct ms_store *store, struct rules_change *change, str
     return rc;
 }
 
+/* As an event it must still fit when a delete has added its mark. */
+static int check_size(struct ms_store *store, struct ms_bytes json, struct ms_error *err) {
+    size_t max = METADATA_JSON_MAX, event_max = store->options.limits.event_bytes_max;
+    size_t other = sizeof METADATA_TYPE - 1 + DELETE_ADDS;
+    if (event_max < max + other)
+        max = event_max > other ? event_max - other : 0;
+    return json.len > max ? too_large(json.len, max, err) : 0;
+}
+
 int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream,
                           struct ms_condition condition, struct ms_bytes json,
                           ms_append_done_fn *done, void *context, struct ms_error *err) {
-    struct rules_change change = {.stream = stream, .event_condition = condition};
+    struct rules_change change = {
+        .stream = stream, .event_condition = condition, .spare = DELETE_ADDS};
     int rc = check_target(store, stream, err);
-    return rc != 0 ? rc : put_metadata(store, &change, json, done, context, err);
+    if (rc == 0)
+        rc = check_size(store, json, err);
+    if (rc == 0)
+        rc = put_metadata(store, &change, json, done, context, err);
+    return ms_error_settle(err, rc, "stream metadata");
 }
 
 /* The metadata with $tb = deleted; every other member stays as it is. A name may have been written
@@ -293,15 +336,15 @@ static int delete_json(struct ms_bytes old, struct ms_buf *out) {
         }
     }
     ms_arena_deinit(&arena);
-    return rc != 0 ? rc : ms_buf_append_cstr(out, "\"$tb\":9223372036854775807}");
+    return rc != 0 ? rc : ms_buf_append_cstr(out, DELETED_MARK "}");
 }
 
 static int soft_delete(struct ms_store *store, struct rules_change *change, ms_append_done_fn *done,
                        void *context, struct ms_error *err) {
     struct ms_buf old, json;
     int64_t version = -1;
-    ms_buf_init(&old, METADATA_JSON_MAX);
-    ms_buf_init(&json, METADATA_JSON_MAX + 64);
+    ms_buf_init(&old, METADATA_STORED_MAX);
+    ms_buf_init(&json, METADATA_STORED_MAX);
     int rc = ms_store_get_metadata(store, change->stream, &old, &version, err);
     /* No condition on the metadata: of a delete and a change at the same time the later one counts.
      * */
@@ -311,6 +354,8 @@ static int soft_delete(struct ms_store *store, struct rules_change *change, ms_a
         rc = delete_json(ms_buf_bytes(&old), &json);
     if (rc == 0)
         rc = put_metadata(store, change, ms_buf_bytes(&json), done, context, err);
+    if (rc == MS_ETOOBIG) /* the limits were higher when it was put */
+        (void)ms_error_prefix(err, "the stream's metadata, which a delete keeps");
     ms_buf_deinit(&old);
     ms_buf_deinit(&json);
     return rc;
@@ -327,7 +372,7 @@ int ms_store_delete_stream(struct ms_store *store, struct ms_bytes stream,
     if (condition.kind == MS_EXPECT_ANY)
         change.condition.kind = MS_EXPECT_EXISTS;
     if (!tombstone)
-        return soft_delete(store, &change, done, context, err);
+        return ms_error_settle(err, soft_delete(store, &change, done, context, err), "delete");
     struct ms_event event = {
         .type = MS_BYTES_LITERAL("$streamDeleted"),
         .timestamp_ms = MS_TIMESTAMP_NONE,
@@ -341,7 +386,7 @@ int ms_store_delete_stream(struct ms_store *store, struct ms_bytes stream,
     change.event = &event;
     change.rules = MS_STREAM_RULES_NONE;
     change.rules.tombstoned = true;
-    return submit_rules(store, &change, done, context, err);
+    return ms_error_settle(err, submit_rules(store, &change, done, context, err), "delete");
 }
 
 /* ---- reading ---- */
@@ -372,11 +417,11 @@ int ms_store_get_metadata(struct ms_store *store, struct ms_bytes stream, struct
     struct ms_stream_read_result result;
     if (rc == 0)
         rc = ms_store_read_stream(store, &read, take_metadata, &metadata, &result, err);
-    ms_buf_deinit(&name);
     if (rc == 0 && !metadata.found)
         rc = ms_error_set(err, MS_ENOTFOUND, "stream '%.*s' has no metadata",
-                          (int)(stream.len > 200 ? 200 : stream.len), stream.data);
+                          (int)(name.len > 202 ? 200 : name.len - 2), name.data + 2);
+    ms_buf_deinit(&name);
     if (rc == 0)
         *ret_version = metadata.version;
-    return rc;
+    return ms_error_settle(err, rc, "stream metadata");
 }

@@ -414,7 +414,7 @@ int ms_store_read_all(struct ms_store *store, const struct ms_all_read *read, ms
         ms_counter_add(&store->metrics.read_events, reading.delivered);
     }
     if (rc != 0)
-        return rc;
+        return ms_error_settle(err, rc, "reading all events");
     *ret_result = (struct ms_all_read_result){
         .next = reading.next,
         .at_end = read->backward ? reading.at_end : reading.next >= reading.end,
@@ -493,5 +493,5 @@ int ms_store_list_streams(struct ms_store *store, struct ms_bytes topic_name, ui
         *ret_next = from;
         *ret_at_end = !listing.stopped;
     }
-    return rc;
+    return ms_error_settle(err, rc, "listing streams");
 }

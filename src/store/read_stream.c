@@ -210,7 +210,7 @@ int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *re
         .store = store, .read = read, .visit = visit, .context = context, .oldest_ms = INT64_MIN};
     struct ms_arena arena;
     uint64_t end = ms_log_end(store->log);
-    ms_arena_init(&arena, 65536);
+    ms_arena_init(&arena, MS_NAME_ARENA_MAX);
     ms_counter_add(&store->metrics.reads, 1);
     reading.head = (struct ms_head){.version = -1, .rules = MS_STREAM_RULES_NONE};
     int rc = ms_stream_find(store, read->stream, &arena, &reading.ref, err);
@@ -235,5 +235,5 @@ int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *re
     ms_arena_deinit(&arena);
     if (rc == 0)
         fill_result(&reading, end, ret_result);
-    return rc;
+    return ms_error_settle(err, rc, "reading a stream");
 }

@@ -5,9 +5,10 @@
  * whether it is still wanted:
  *
  *   dead when its topic was deleted · its stream was tombstoned, or deleted or truncated behind it
- *   · it is older than $maxAge or the topic's retention · it is beyond $maxCount or the topic's
- *   retention_bytes · it is not the newest of its stream in a compacted topic, in "$metadata" or in
- *   "$snapshots"
+ *   · it is older than $maxAge or the topic's retention · it is beyond $maxCount, or beyond what
+ *   each partition of the topic keeps: retention_bytes of what is still stored, the newest
+ *   retention_count of the offsets ever given · it is not the newest of its stream in a compacted
+ *   topic, in "$metadata" or in "$snapshots"
  *
  * The last word on a stream and on a partition stays, without its records if it is dead: an empty
  * batch that spans the same offsets, so that an index folded anew knows the same heads.
@@ -111,11 +112,24 @@ static bool beyond_bytes(struct scavenge *s, const struct ms_log_entry *entry) {
     return true;
 }
 
+static int64_t partition_end(struct scavenge *s, const struct ms_log_entry *entry) {
+    ms_log_lock(s->store->log);
+    int64_t end = s->topic->next_offset[entry->header.partition];
+    ms_log_unlock(s->store->log);
+    return end; /* what is not durable yet is waited for before anything is replaced */
+}
+
+/* Offsets below it are beyond the topic's count. */
+static int64_t first_counted(struct scavenge *s, const struct ms_log_entry *entry) {
+    int64_t count = s->settings.retention_count;
+    return count >= 0 ? partition_end(s, entry) - count : INT64_MIN;
+}
+
 static bool is_last_word(const struct ms_log_entry *entry, const struct ms_head *head,
-                         int64_t partition_end) {
+                         int64_t end_offset) {
     if (head != NULL && entry->header.first_version + entry->record_count - 1 == head->version)
         return true;
-    return entry->first_offset + entry->record_count == partition_end;
+    return entry->first_offset + entry->record_count == end_offset;
 }
 
 /* ---- what stands in an entry's place ---- */
@@ -135,6 +149,7 @@ static int filter_records(struct scavenge *s, const struct ms_log_entry *entry,
                           const struct ms_head *head, uint32_t *ret_kept, struct ms_error *err) {
     struct ms_record record;
     bool all_dead = beyond_bytes(s, entry);
+    int64_t counted = first_counted(s, entry);
     uint32_t kept = 0;
     ms_buf_clear(&s->scratch);
     int rc = ms_buf_append(&s->scratch, entry->batch.data, MS_BATCH_HEADER_LEN);
@@ -146,7 +161,8 @@ static int filter_records(struct scavenge *s, const struct ms_log_entry *entry,
         if (rc <= 0)
             break;
         int64_t version = entry->header.first_version + (record.offset - entry->first_offset);
-        bool dead = all_dead || topic_event_dead(s, record.timestamp_ms) ||
+        bool dead = all_dead || record.offset < counted ||
+                    topic_event_dead(s, record.timestamp_ms) ||
                     (head != NULL && stream_event_dead(s, head, version, record.timestamp_ms));
         rc = dead ? 0 : ms_buf_append(&s->scratch, s->batch.records.data + at, s->batch.at - at);
         kept += !dead;
@@ -186,10 +202,7 @@ static int visit_entry(void *context, const struct ms_log_entry *entry, struct m
         *ret_batch = entry->batch;
         return 0;
     }
-    ms_log_lock(s->store->log);
-    int64_t partition_end = s->topic->next_offset[entry->header.partition];
-    ms_log_unlock(s->store->log);
-    if (kept == 0 && !is_last_word(entry, head, partition_end))
+    if (kept == 0 && !is_last_word(entry, head, partition_end(s, entry)))
         return 0;
     close_batch(s, kept);
     *ret_batch = ms_buf_bytes(&s->scratch);
@@ -525,7 +538,7 @@ int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *op
     ms_batch_reader_deinit(&s.batch);
     ms_buf_deinit(&s.scratch);
     *ret_result = result;
-    return rc;
+    return ms_error_settle(err, rc, "scavenge");
 }
 
 int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *options,

@@ -33,7 +33,7 @@ bool ms_scavenge_topics_act(struct ms_store *store) {
         const struct ms_topic *topic = store->topics.by_number[i];
         any = topic != NULL && !topic->system && !atomic_load(&topic->deleted) &&
               (topic->settings.retention_ms >= 0 || topic->settings.retention_bytes >= 0 ||
-               topic->settings.compact);
+               topic->settings.retention_count >= 0 || topic->settings.compact);
     }
     pthread_rwlock_unlock(&store->topics.lock);
     return any;

@@ -7,17 +7,14 @@
 
 #define VERSION_EXTENSION "snapshotversion"
 
-/* One place for the snapshots, however the stream's name is spelt. */
-static int snapshot_stream(struct ms_store *store, struct ms_bytes stream, struct ms_buf *out,
-                           struct ms_error *err) {
-    struct ms_buf name;
-    if (ms_name_reserved(stream) || ms_bytes_starts_with(stream, MS_BYTES_LITERAL("$$")))
-        return ms_error_set(err, MS_ERESERVED, "streams beginning with '$' have no snapshots");
-    ms_buf_init(&name, MS_NAME_TEXT_MAX);
-    int rc = ms_name_canonical(store, stream, &name, err);
-    if (rc == 0 && ms_name_join(MS_BYTES_LITERAL("$snapshots"), ms_buf_bytes(&name), out) != 0)
+/* One place for the snapshots, however the stream's name is spelt; *canonical is the stream's. */
+static int snapshot_stream(struct ms_store *store, struct ms_bytes stream, struct ms_buf *canonical,
+                           struct ms_buf *out, struct ms_error *err) {
+    int rc = ms_name_check_stream(stream, false, err);
+    if (rc == 0)
+        rc = ms_name_canonical(store, stream, canonical, err);
+    if (rc == 0 && ms_name_join(MS_BYTES_LITERAL("$snapshots"), ms_buf_bytes(canonical), out) != 0)
         rc = ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
-    ms_buf_deinit(&name);
     return rc;
 }
 
@@ -42,15 +39,16 @@ int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_
                           const struct ms_event *snapshot, ms_append_done_fn *done, void *context,
                           struct ms_error *err) {
     char version[24];
-    struct ms_buf name;
+    struct ms_buf canonical, name;
     struct ms_arena arena;
     struct ms_event event;
     if (stream_version < 0)
         return ms_error_set(err, MS_EINVAL, "a snapshot stands for a version of at least 0");
     snprintf(version, sizeof version, "%lld", (long long)stream_version);
+    ms_buf_init(&canonical, MS_NAME_TEXT_MAX);
     ms_buf_init(&name, MS_NAME_TEXT_MAX);
     ms_arena_init(&arena, 65536);
-    int rc = snapshot_stream(store, stream, &name, err);
+    int rc = snapshot_stream(store, stream, &canonical, &name, err);
     if (rc == 0)
         rc = extend(snapshot, version, &arena, &event);
     struct ms_append_part parts[2] = {
@@ -61,9 +59,10 @@ int ms_store_put_snapshot(struct ms_store *store, struct ms_bytes stream, int64_
         .parts = parts, .part_count = 2, .system = true, .must_reach = true};
     if (rc == 0)
         rc = ms_store_append(store, &request, done, context, err);
+    ms_buf_deinit(&canonical);
     ms_buf_deinit(&name);
     ms_arena_deinit(&arena);
-    return rc;
+    return ms_error_settle(err, rc, "snapshot");
 }
 
 struct snapshot_read {
@@ -88,20 +87,22 @@ static int take_snapshot(void *context, const struct ms_read_event *event) {
 
 int ms_store_get_snapshot(struct ms_store *store, struct ms_bytes stream, ms_read_fn *visit,
                           void *context, int64_t *ret_stream_version, struct ms_error *err) {
-    struct ms_buf name;
+    struct ms_buf canonical, name;
     struct snapshot_read snapshot = {.visit = visit, .context = context};
+    ms_buf_init(&canonical, MS_NAME_TEXT_MAX);
     ms_buf_init(&name, MS_NAME_TEXT_MAX);
-    int rc = snapshot_stream(store, stream, &name, err);
+    int rc = snapshot_stream(store, stream, &canonical, &name, err);
     struct ms_stream_read read = {
         .stream = ms_buf_bytes(&name), .backward = true, .from_end = true, .limit = 1};
     struct ms_stream_read_result result;
     if (rc == 0)
         rc = ms_store_read_stream(store, &read, take_snapshot, &snapshot, &result, err);
-    ms_buf_deinit(&name);
     if (rc == 0 && !snapshot.found)
         rc = ms_error_set(err, MS_ENOTFOUND, "stream '%.*s' has no snapshot",
-                          (int)(stream.len > 200 ? 200 : stream.len), stream.data);
+                          (int)(canonical.len > 200 ? 200 : canonical.len), canonical.data);
+    ms_buf_deinit(&canonical);
+    ms_buf_deinit(&name);
     if (rc == 0)
         *ret_stream_version = snapshot.version;
-    return rc;
+    return ms_error_settle(err, rc, "snapshot");
 }

@@ -72,6 +72,12 @@ void ms_store_run(struct ms_store *store);
 int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_buf *out,
                          struct ms_error *err) MS_MUST_CHECK;
 
+/* The one of a stream's spellings in which it is shown, in the arena where it is another than
+ * `stream`. A name that can have but one spelling, or is too long for any, is not looked at
+ * further. MS_EINVAL (the name is none), MS_ENOMEM. */
+int ms_store_canonical_name(struct ms_bytes stream, struct ms_arena *arena,
+                            struct ms_bytes *ret_name, struct ms_error *err) MS_MUST_CHECK;
+
 /* ---- appending ---- */
 
 enum ms_condition_kind {
@@ -301,7 +307,8 @@ struct ms_topic_settings {
     uint16_t partitions;
     bool streams;              /* records are indexed by key as streams */
     int64_t retention_ms;      /* -1 for ever */
-    int64_t retention_bytes;   /* -1 no limit */
+    int64_t retention_bytes;   /* of each partition; -1 no limit */
+    int64_t retention_count;   /* the newest events of each partition; -1 no limit */
     bool compact;              /* keep the newest record per key */
     enum ms_codec compression; /* of batches the scavenger merges and of event-store appends */
     bool require_source, require_correlation_id;

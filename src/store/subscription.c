@@ -71,7 +71,7 @@ static int aim_at_stream(struct ms_subscription *subscription,
                          const struct ms_subscription_options *options, struct ms_error *err) {
     struct ms_stream_ref ref;
     struct ms_arena arena;
-    ms_arena_init(&arena, 65536);
+    ms_arena_init(&arena, MS_NAME_ARENA_MAX);
     int rc = ms_stream_find(subscription->store, subscription->stream, &arena, &ref, err);
     ms_arena_deinit(&arena);
     if (rc == 0) {
@@ -137,7 +137,7 @@ int ms_subscription_new(struct ms_store *store, const struct ms_subscription_opt
     if (rc != 0) {
         ms_arena_deinit(&subscription->arena);
         ms_free(subscription);
-        return rc;
+        return ms_error_settle(err, rc, "subscription");
     }
     enlist(subscription);
     *ret_subscription = subscription;
@@ -185,7 +185,7 @@ static void learn_id(struct ms_subscription *subscription) {
     struct ms_waiters *waiters = &subscription->store->waiters;
     struct ms_stream_ref ref;
     struct ms_arena arena;
-    ms_arena_init(&arena, 65536);
+    ms_arena_init(&arena, MS_NAME_ARENA_MAX);
     if (ms_stream_find(subscription->store, subscription->stream, &arena, &ref, NULL) == 0) {
         pthread_mutex_lock(&waiters->lock);
         subscription->id = ref.id;
@@ -251,7 +251,7 @@ int ms_subscription_poll(struct ms_subscription *subscription, size_t limit, ms_
         rc = poll_once(&polling, &end, err);
     }
     if (rc != 0)
-        return rc;
+        return ms_error_settle(err, rc, "subscription");
     *ret_caught_up = end && !polling.stopped;
     atomic_store(&subscription->caught_up, *ret_caught_up);
     return 0;

@@ -33,14 +33,15 @@ static int describe(const struct change *c, struct ms_buf *out) {
     if (rc == 0)
         rc = ms_buf_printf(out,
                            ",\"partitions\":%u,\"streams\":%s,\"retention_ms\":%lld,"
-                           "\"retention_bytes\":%lld,\"compact\":%s,\"compression\":\"%s\","
+                           "\"retention_bytes\":%lld,\"retention_count\":%lld,"
+                           "\"compact\":%s,\"compression\":\"%s\","
                            "\"require_source\":%s,\"require_correlation_id\":%s,"
                            "\"created_at_ms\":%lld,\"deleted\":%s}",
                            (unsigned)s->partitions, yes_no(s->streams), (long long)s->retention_ms,
-                           (long long)s->retention_bytes, yes_no(s->compact),
-                           ms_codec_name(s->compression), yes_no(s->require_source),
-                           yes_no(s->require_correlation_id), (long long)c->created_at_ms,
-                           yes_no(c->deleted));
+                           (long long)s->retention_bytes, (long long)s->retention_count,
+                           yes_no(s->compact), ms_codec_name(s->compression),
+                           yes_no(s->require_source), yes_no(s->require_correlation_id),
+                           (long long)c->created_at_ms, yes_no(c->deleted));
     return rc;
 }
 
@@ -83,9 +84,11 @@ static int change_op(struct ms_store *store, const struct change *change, struct
     return 0;
 }
 
-/* Sequences a change and takes it over into the table. `done` may be NULL: nobody waits. */
+/* Sequences a change and takes it over into the table. *ret_sequenced: `done` will be called, even
+ * when there was no memory for the table. */
 static int submit_change(struct ms_store *store, const struct change *change,
-                         ms_append_done_fn *done, void *context, struct ms_error *err) {
+                         ms_append_done_fn *done, void *context, bool *ret_sequenced,
+                         struct ms_error *err) {
     if (store->options.read_only)
         return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
     struct ms_buf json;
@@ -103,6 +106,7 @@ static int submit_change(struct ms_store *store, const struct change *change,
             ms_op_free(op);
         }
     }
+    *ret_sequenced = rc == 0;
     if (rc == 0)
         rc = ms_topics_fold(store, ms_buf_bytes(&json), err);
     ms_buf_deinit(&json);
@@ -210,21 +214,20 @@ static int change_and_wait(struct ms_store *store, const struct change *change,
     struct waiting_change waiting = {0};
     pthread_mutex_init(&waiting.lock, NULL);
     pthread_cond_init(&waiting.cond, NULL);
-    int rc = submit_change(store, change, change_done, &waiting, err);
-    if (rc == 0) {
+    bool sequenced = false;
+    int rc = submit_change(store, change, change_done, &waiting, &sequenced, err);
+    if (sequenced) {
         if (store->options.manual)
             ms_store_run(store);
         pthread_mutex_lock(&waiting.lock);
         while (!waiting.done)
             pthread_cond_wait(&waiting.cond, &waiting.lock);
         pthread_mutex_unlock(&waiting.lock);
-        rc = waiting.code;
-        if (rc != 0)
-            rc = ms_error_set(err, rc, "%s", ms_error_text(rc));
+        rc = rc == 0 ? waiting.code : rc;
     }
     pthread_cond_destroy(&waiting.cond);
     pthread_mutex_destroy(&waiting.lock);
-    return rc;
+    return ms_error_settle(err, rc, "topic");
 }
 
 static int check_settings(const struct ms_topic_settings *settings, const struct ms_topic *topic,
@@ -241,7 +244,8 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
         return ms_error_set(err, MS_EINVAL,
                             "topic '%s' has %u partitions; they can only become more", topic->name,
                             (unsigned)topic->settings.partitions);
-    if (settings->retention_ms < -1 || settings->retention_bytes < -1)
+    if (settings->retention_ms < -1 || settings->retention_bytes < -1 ||
+        settings->retention_count < -1)
         return ms_error_set(err, MS_EINVAL, "retention must be -1 (for ever) or not negative");
     return 0;
 }
@@ -249,12 +253,13 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
 int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
                        const struct ms_topic_settings *settings, bool *ret_created,
                        struct ms_error *err) {
-    if (ms_name_reserved(name))
-        return ms_error_set(err, MS_ERESERVED, "topic names beginning with '$' are reserved");
+    int rc = ms_name_check_topic(name, err);
+    if (rc != 0)
+        return rc;
     pthread_mutex_lock(&store->creation_lock);
     struct ms_topic *topic = ms_topics_find(store, name);
     struct change change = {.name = name};
-    int rc = check_settings(settings, topic, err);
+    rc = check_settings(settings, topic, err);
     if (rc == 0 && topic == NULL) {
         rc = start_creation(store, name, settings, &change, err);
     } else if (rc == 0) {
@@ -277,11 +282,12 @@ static int not_found(struct ms_bytes name, struct ms_error *err) {
 }
 
 int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct ms_error *err) {
-    if (ms_name_reserved(name))
-        return ms_error_set(err, MS_ERESERVED, "system topics can't be deleted");
+    int rc = ms_name_check_topic(name, err);
+    if (rc != 0)
+        return rc;
     pthread_mutex_lock(&store->creation_lock);
     struct ms_topic *topic = ms_topics_find(store, name);
-    int rc = topic != NULL ? 0 : not_found(name, err);
+    rc = topic != NULL ? 0 : not_found(name, err);
     if (rc == 0) {
         struct change change = {
             .name = name,
@@ -317,12 +323,11 @@ int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn
     struct ms_topic_info info;
     fill_info(store, topic, &info);
     int rc = visit(context, &info);
-    return rc < 0 ? rc : 0;
+    return ms_error_settle(err, rc < 0 ? rc : 0, "topic");
 }
 
 int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_fn *visit,
                          void *context, struct ms_error *err) {
-    (void)err;
     pthread_rwlock_rdlock(&store->topics.lock);
     uint32_t end = store->topics.next_number;
     pthread_rwlock_unlock(&store->topics.lock);
@@ -335,5 +340,5 @@ int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_f
         fill_info(store, topic, &info);
         rc = visit(context, &info);
     }
-    return rc < 0 ? rc : 0;
+    return ms_error_settle(err, rc < 0 ? rc : 0, "topics");
 }

@@ -4,8 +4,8 @@
  * in the index as facts "t/<number>".
  *
  *   {"number":17,"id":"…","name":"order","partitions":4,"streams":true,"retention_ms":-1,
- *    "retention_bytes":-1,"compact":false,"compression":"none","require":["source"],
- *    "created_at_ms":…,"deleted":false}
+ *    "retention_bytes":-1,"retention_count":-1,"compact":false,"compression":"none",
+ *    "require_source":true,"require_correlation_id":false,"created_at_ms":…,"deleted":false}
  *
  * Topics are never freed before the store is closed: a number means the same topic for ever, and a
  * topic made anew under an old name is another one. Any thread.
@@ -151,6 +151,7 @@ struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store)
         .streams = true,
         .retention_ms = -1,
         .retention_bytes = -1,
+        .retention_count = -1,
         .compression = MS_CODEC_NONE,
     };
 }
@@ -296,6 +297,7 @@ static int read_description(struct ms_bytes json, struct ms_arena *arena, struct
     d.settings.streams = read_flag(object, "streams");
     d.settings.retention_ms = read_number(object, "retention_ms", -1);
     d.settings.retention_bytes = read_number(object, "retention_bytes", -1);
+    d.settings.retention_count = read_number(object, "retention_count", -1);
     d.settings.compact = read_flag(object, "compact");
     d.settings.require_source = read_flag(object, "require_source");
     d.settings.require_correlation_id = read_flag(object, "require_correlation_id");

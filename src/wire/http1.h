@@ -91,6 +91,9 @@ struct ms_bytes ms_http1_header(const struct ms_http1_request *request, const ch
  * The text is never NULL. */
 int ms_percent_decode(struct ms_bytes text, struct ms_arena *arena, struct ms_bytes *ret_text)
     MS_MUST_CHECK;
+/* The same for what may be any bytes, NUL too. */
+int ms_percent_decode_bytes(struct ms_bytes text, struct ms_arena *arena,
+                            struct ms_bytes *ret_bytes) MS_MUST_CHECK;
 /* Walks name=value pairs of a query string; '+' means space here, empty pairs are skipped, a name
  * without '=' has an empty value. *at starts at 0. 1 and a pair, 0 at the end, MS_EINVAL,
  * MS_ENOMEM. */

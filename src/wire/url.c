@@ -9,7 +9,9 @@ static int hex_digit(uint8_t c) {
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static int decode(struct ms_bytes text, bool plus_is_space, struct ms_arena *arena,
+enum { PLUS_IS_SPACE = 1, NUL_TOO = 2 };
+
+static int decode(struct ms_bytes text, unsigned how, struct ms_arena *arena,
                   struct ms_bytes *ret_text) {
     uint8_t *out = ms_arena_alloc(arena, text.len ? text.len : 1);
     if (!out)
@@ -17,7 +19,7 @@ static int decode(struct ms_bytes text, bool plus_is_space, struct ms_arena *are
     size_t len = 0;
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
-        if (c == '+' && plus_is_space) {
+        if (c == '+' && (how & PLUS_IS_SPACE)) {
             c = ' ';
         } else if (c == '%') {
             int high = text.len - i > 2 ? hex_digit(text.data[i + 1]) : -1;
@@ -27,7 +29,7 @@ static int decode(struct ms_bytes text, bool plus_is_space, struct ms_arena *are
             c = (uint8_t)(high << 4 | low);
             i += 2;
         }
-        if (c == 0)
+        if (c == 0 && !(how & NUL_TOO))
             return MS_EINVAL;
         out[len++] = c;
     }
@@ -36,7 +38,12 @@ static int decode(struct ms_bytes text, bool plus_is_space, struct ms_arena *are
 }
 
 int ms_percent_decode(struct ms_bytes text, struct ms_arena *arena, struct ms_bytes *ret_text) {
-    return decode(text, false, arena, ret_text);
+    return decode(text, 0, arena, ret_text);
+}
+
+int ms_percent_decode_bytes(struct ms_bytes text, struct ms_arena *arena,
+                            struct ms_bytes *ret_bytes) {
+    return decode(text, NUL_TOO, arena, ret_bytes);
 }
 
 int ms_query_next(struct ms_bytes query, size_t *at, struct ms_arena *arena,
@@ -53,9 +60,10 @@ int ms_query_next(struct ms_bytes query, size_t *at, struct ms_arena *arena,
     size_t value_start = equals ? name_end + 1 : end;
 
     struct ms_bytes name, value;
-    int r = decode(ms_bytes_of(query.data + from, name_end - from), true, arena, &name);
+    int r = decode(ms_bytes_of(query.data + from, name_end - from), PLUS_IS_SPACE, arena, &name);
     if (r == 0)
-        r = decode(ms_bytes_of(query.data + value_start, end - value_start), true, arena, &value);
+        r = decode(ms_bytes_of(query.data + value_start, end - value_start), PLUS_IS_SPACE, arena,
+                   &value);
     if (r < 0)
         return r;
     *ret_name = name;

@@ -30,7 +30,7 @@ void ms_http_answer_problem(struct ms_http_request *request, struct ms_http_prob
 
 void ms_http_answer_error(struct ms_http_request *request, int code, const struct ms_error *err) {
     struct ms_http_problem problem = ms_http_problem_of_code(code);
-    if (err && err->code != 0)
+    if (err && err->code == code && err->message[0] != 0)
         problem.detail = ms_bytes_cstr(err->message);
     ms_http_answer_problem(request, problem);
 }

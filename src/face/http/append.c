@@ -21,7 +21,8 @@
 
 #define PARKED_US 10000000
 
-/* {"stream":"order-1","first_version":4,"version":5,"position":815} */
+/* {"stream":"order-1","first_version":4,"version":5,"position":815}; without events there is no
+ * first version, and the version is that of the stream, null when there is none. */
 static int write_body(struct ms_http_request *request) {
     const struct ms_http_append_outcome *outcome = &request->outcome;
     struct ms_buf *out = &request->answer.body;
@@ -39,7 +40,10 @@ static int write_body(struct ms_http_request *request) {
         at = ms_http_put_i64(at, outcome->first_version);
     }
     at = MS_HTTP_PUT_LITERAL(at, ",\"version\":");
-    at = ms_http_put_i64(at, outcome->version);
+    if (outcome->version >= 0)
+        at = ms_http_put_i64(at, outcome->version);
+    else
+        at = MS_HTTP_PUT_LITERAL(at, "null");
     at = MS_HTTP_PUT_LITERAL(at, ",\"position\":");
     at = ms_http_put_u64(at, outcome->position);
     if (outcome->repeated)

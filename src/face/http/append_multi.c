@@ -9,7 +9,8 @@
  *   201 {"position": 4713, "repeated": false,
  *        "results": [{"stream": "order-1", "first_version": 6, "version": 6}, …]}
  *
- * An append without events only checks its condition. Runs as append.c does.
+ * An append without events only checks its condition; its result has no first_version, and the
+ * stream's version, null when there is none. Runs as append.c does.
  */
 #include <stdio.h>
 
@@ -21,6 +22,7 @@
 #include "face/http/loop.h"
 #include "face/http/outcome.h"
 #include "face/http/server.h"
+#include "face/http/stream_key.h"
 #include "wire/event_json.h"
 
 /* The request's own levels around an event. */
@@ -272,7 +274,9 @@ static int write_result(struct ms_buf *out, const struct ms_append_part *part,
         code = ms_json_write_string(out, part->stream);
     if (code == 0 && part->count)
         code = ms_buf_printf(out, ",\"first_version\":%lld", (long long)result->first_version);
-    if (code == 0)
+    if (code == 0 && result->version < 0) /* only checked, and not there */
+        code = ms_buf_append_cstr(out, ",\"version\":null}");
+    else if (code == 0)
         code = ms_buf_printf(out, ",\"version\":%lld}", (long long)result->version);
     return code;
 }
@@ -319,12 +323,28 @@ static int apply_key(struct ms_http_request *request, struct ms_http_multi *mult
     return code;
 }
 
+/* The answer names the streams as all answers do. */
+static int name_streams(struct ms_http_request *request, struct ms_http_multi *multi,
+                        struct ms_error *err) {
+    for (size_t i = 0; i < multi->part_count; i++) {
+        struct ms_bytes *stream = &multi->parts[i].stream;
+        int code = ms_http_stream_of_name(*stream, true, &request->arena, stream, err);
+        if (code != 0) {
+            ms_error_prefix(err, "append %zu", i);
+            return code;
+        }
+    }
+    return 0;
+}
+
 static int prepare(struct ms_http_request *request, struct ms_error *err) {
     struct ms_http_multi multi = {.limits = &request->loop->config->options.event_limits,
                                   .arena = &request->arena};
     int code = ms_http_multi_parse(ms_buf_bytes(&request->body), &multi, err);
     if (code == 0)
         code = apply_key(request, &multi, err);
+    if (code == 0)
+        code = name_streams(request, &multi, err);
     if (code != 0)
         return code;
     request->event_count = multi.event_count;

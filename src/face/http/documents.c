@@ -1,11 +1,12 @@
 /*
- * What belongs to a stream beside its events, below /v1/streams: deleting, metadata, snapshots.
+ * What belongs to a stream beside its events, below /v1/streams/{stream} and
+ * /v1/topics/{topic}/keys/{key}: deleting, metadata, snapshots.
  *
- *   DELETE /{stream}[?tombstone=true]     {"stream":…, "position":…}
- *   PUT    /{stream}/metadata             {"stream":…, "version":…, "position":…}: its own version
- *   GET    /{stream}/metadata             the JSON as it was put, ETag its version
- *   PUT    /{stream}/snapshot?version=41  one event; {"stream":…, "version":41, "position":…}
- *   GET    /{stream}/snapshot             {"stream":…, "snapshot":{…}, "version":41}, ETag "41"
+ *   DELETE [?tombstone=true]     {"stream":…, "position":…}
+ *   PUT    /metadata             {"stream":…, "version":…, "position":…}: its own version
+ *   GET    /metadata             the JSON as it was put, ETag its version
+ *   PUT    /snapshot?version=41  one event; {"stream":…, "version":41, "position":…}
+ *   GET    /snapshot             {"stream":…, "snapshot":{…}, "version":41}, ETag "41"
  *
  * Writing goes to the store from the loop and is answered when it is durable; reading is a reader's
  * job.

@@ -124,12 +124,19 @@ static struct ms_bytes subject_of(const struct ms_event *event) {
 
 static int shown(struct ms_bytes text) { return (int)(text.len > 150 ? 150 : text.len); }
 
+/* Any spelling of the stream's name will do. */
+static bool names_stream(struct ms_http_request *request, struct ms_bytes subject) {
+    struct ms_bytes name;
+    return ms_store_canonical_name(subject, &request->arena, &name, NULL) == 0 &&
+           ms_bytes_equal(name, request->stream);
+}
+
 /* Readers are told the key as the subject, so another one would be lost. */
 static int check_subjects(struct ms_http_request *request, struct ms_error *err) {
     struct ms_bytes key = {0};
     for (size_t i = 0; i < request->event_count; i++) {
         struct ms_bytes subject = subject_of(&request->events[i]);
-        if (!subject.data || ms_bytes_equal(subject, request->stream))
+        if (!subject.data || names_stream(request, subject))
             continue;
         int code = key.data ? 0
                             : ms_store_stream_key(request->loop->http->store, request->stream,

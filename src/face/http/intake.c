@@ -201,21 +201,30 @@ static bool find_route(struct ms_http_request *request) {
 
 static bool decode_captures(struct ms_http_request *request) {
     for (size_t i = 0; i < MS_HTTP_CAPTURES && request->captures[i].data; i++) {
-        int code = ms_percent_decode(request->captures[i], &request->arena, &request->captures[i]);
-        if (code != 0) {
-            ms_http_answer_refusal(request, 400, "path: bad percent escape in segment \"%.*s\"",
-                                   request->captures[i].len > 100 ? 100
-                                                                  : (int)request->captures[i].len,
-                                   (const char *)request->captures[i].data);
+        struct ms_bytes raw = request->captures[i];
+        int code = ms_percent_decode_bytes(raw, &request->arena, &request->captures[i]);
+        if (code == MS_EINVAL)
+            ms_http_answer_refusal(
+                request, 400, "path: a %% is not followed by two hex digits in segment \"%.*s\"",
+                raw.len > 100 ? 100 : (int)raw.len, (const char *)raw.data);
+        else if (code != 0)
+            ms_http_answer_error(request, code, NULL);
+        if (code != 0)
             return false;
-        }
     }
-    request->stream = request->captures[0];
-    if (!(request->route->flags & MS_HTTP_ROUTE_KEY))
-        return true;
+    return true;
+}
+
+/* In the one spelling that the answers use, whatever the path's is. */
+static bool name_stream(struct ms_http_request *request) {
     struct ms_error err = {0};
-    int code = ms_http_stream_of_key(request->captures[0], request->captures[1], &request->arena,
+    int code = 0;
+    if (request->route->flags & MS_HTTP_ROUTE_KEY)
+        code = ms_http_stream_of_key(request->captures[0], request->captures[1], &request->arena,
                                      &request->stream, &err);
+    else if (request->route->flags & MS_HTTP_ROUTE_STREAM)
+        code = ms_http_stream_of_name(request->captures[0], request->route->method != MS_HTTP_GET,
+                                      &request->arena, &request->stream, &err);
     if (code != 0)
         ms_http_answer_error(request, code, &err);
     return code == 0;
@@ -332,8 +341,9 @@ static bool check_accept(struct ms_http_request *request) {
 
 static bool admit(struct ms_http_request *request, bool conditions_once) {
     return admit_peer(request) && find_route(request) && decode_captures(request) &&
-           check_body(request) && check_conditions(request, conditions_once) &&
-           check_params(request) && check_accept(request);
+           name_stream(request) && check_body(request) &&
+           check_conditions(request, conditions_once) && check_params(request) &&
+           check_accept(request);
 }
 
 /* ---- the parser's callbacks ---- */

@@ -14,6 +14,13 @@
 #define NUMBER "{\"type\":\"integer\",\"minimum\":0}"
 #define FLAG "{\"type\":\"boolean\"}"
 #define OBJECT(...) "{\"type\":\"object\",\"properties\":{" __VA_ARGS__ "}}"
+#define APPENDED                                                                                   \
+    "\"stream\":" TEXT ",\"first_version\":{\"type\":\"integer\",\"minimum\":0,"                   \
+    "\"description\":\"Of the first event appended; left out when there was "                      \
+    "none.\"},\"version\":{"                                                                       \
+    "\"type\":[\"integer\",\"null\"],\"minimum\":0,\"description\":\"The stream's last version; "  \
+    "null "                                                                                        \
+    "when it has no event.\"}"
 #define LIST(name) "{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/" name "\"}}"
 
 static const struct {
@@ -38,8 +45,10 @@ static const struct {
      "{\"type\":\"array\",\"items\":{\"type\":\"object\",\"required\":[\"specversion\",\"id\","
      "\"source\",\"type\"]}}"},
     {"Appended", "application/json",
-     OBJECT("\"stream\":" TEXT ",\"first_version\":" NUMBER ",\"version\":" NUMBER
-            ",\"position\":" NUMBER ",\"repeated\":" FLAG)},
+     "{\"type\":\"object\",\"required\":[\"stream\",\"version\",\"position\"],\"properties\":"
+     "{" APPENDED ",\"position\":" NUMBER ",\"repeated\":" FLAG "}}"},
+    {"AppendedPart", "application/json",
+     "{\"type\":\"object\",\"required\":[\"stream\",\"version\"],\"properties\":{" APPENDED "}}"},
     {"AppendMulti", "application/json",
      "{\"type\":\"object\",\"required\":[\"appends\"],\"properties\":{\"appends\":{\"type\":"
      "\"array\",\"minItems\":1,\"items\":{\"type\":\"object\",\"required\":[\"stream\"],"
@@ -52,7 +61,7 @@ static const struct {
                   "},\"after\":{\"type\":["
                   "\"integer\",\"null\"],\"minimum\":0}}}}}}"},
     {"AppendedMulti", "application/json",
-     OBJECT("\"position\":" NUMBER ",\"repeated\":" FLAG ",\"results\":" LIST("Appended"))},
+     OBJECT("\"position\":" NUMBER ",\"repeated\":" FLAG ",\"results\":" LIST("AppendedPart"))},
     {"Written", "application/json",
      OBJECT("\"stream\":" TEXT ",\"version\":" NUMBER ",\"position\":" NUMBER)},
     {"Metadata", "application/json",
@@ -63,7 +72,8 @@ static const struct {
     {"TopicSettings", "application/json",
      OBJECT(
          "\"partitions\":" NUMBER ",\"streams\":" FLAG ",\"retention_ms\":{\"type\":[\"integer\","
-         "\"null\"]},\"retention_bytes\":{\"type\":[\"integer\",\"null\"]},\"compact\":" FLAG
+         "\"null\"]},\"retention_bytes\":{\"type\":[\"integer\",\"null\"]},\"retention_count\":{"
+         "\"type\":[\"integer\",\"null\"]},\"compact\":" FLAG
          ",\"compression\":{\"enum\":[\"none\",\"gzip\",\"snappy\",\"lz4\",\"zstd\"]},"
          "\"require\":{\"type\":\"array\",\"items\":{\"enum\":[\"source\",\"correlation_id\"]}}")},
     {"Topic", "application/json",

@@ -85,7 +85,7 @@ static int write_members(struct ms_buf *out, const struct ms_http_request *reque
 
 void ms_http_outcome_answer_refusal(struct ms_http_request *request) {
     struct ms_http_problem problem = ms_http_problem_of_code(request->outcome.code);
-    if (request->error.code != 0)
+    if (request->error.code == request->outcome.code)
         problem.detail = ms_bytes_cstr(request->error.message);
     struct ms_buf members;
     ms_buf_init(&members, 64 * 1024);

@@ -42,6 +42,7 @@ enum {
     MS_HTTP_ROUTE_EVENTS = 4,     /* answers with events, in the media type that Accept chooses */
     MS_HTTP_ROUTE_KEY = 8,        /* its stream is named by topic and key */
     MS_HTTP_ROUTE_BODY_OPTIONAL = 16,
+    MS_HTTP_ROUTE_STREAM = 32, /* its stream is named as a whole */
 };
 
 struct ms_http_route {

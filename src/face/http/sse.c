@@ -106,7 +106,8 @@ static enum found end_with(struct ms_http_request *request, int code, const stru
     int written = ms_buf_printf(
         out,
         "event: end\ndata: {\"type\":\"urn:mainstem:problem:%s\",\"detail\":", ms_error_type(code));
-    const char *detail = err->code ? err->message : ms_error_text(code);
+    bool told = err->code == code && err->message[0] != 0;
+    const char *detail = told ? err->message : ms_error_text(code);
     if (written == 0)
         written = ms_json_write_string(out, ms_bytes_cstr(detail));
     if (written == 0)

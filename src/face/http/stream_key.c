@@ -1,4 +1,4 @@
-/* The text form of a stream named by topic and key; see stream_key.h. */
+/* The names of streams that requests name; see stream_key.h. */
 #include "face/http/stream_key.h"
 
 #include "store/store.h"
@@ -15,4 +15,14 @@ int ms_http_stream_of_key(struct ms_bytes topic, struct ms_bytes key, struct ms_
         rc = ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
     ms_buf_deinit(&name);
     return rc;
+}
+
+int ms_http_stream_of_name(struct ms_bytes text, bool writes, struct ms_arena *arena,
+                           struct ms_bytes *ret_stream, struct ms_error *err) {
+    bool metadata = text.len > 1 && text.data[1] == '$';
+    if (writes && text.len > 0 && text.data[0] == '$' && !metadata) {
+        *ret_stream = text;
+        return 0;
+    }
+    return ms_store_canonical_name(text, arena, ret_stream, err);
 }

@@ -3,7 +3,8 @@
  *
  *   GET    /v1/topics[?system=true]   {"topics":[{…},…]}
  *   GET    /v1/topics/{topic}         {"name":"order","id":…,"partitions":4,"streams":true,
- *                                      "retention_ms":null,"retention_bytes":null,"compact":false,
+ *                                      "retention_ms":null,"retention_bytes":null,
+ *                                      "retention_count":null,"compact":false,
  *                                      "compression":"none","require":[],"system":false,
  *                                      "events":815,"created_at":…}
  *   PUT    /v1/topics/{topic}         any of partitions … require; what is left out stays as it is
@@ -60,6 +61,8 @@ int ms_http_topic_settings_write(struct ms_buf *out, const struct ms_topic_setti
         code = write_bound(out, "retention_ms", settings->retention_ms);
     if (code == 0)
         code = write_bound(out, "retention_bytes", settings->retention_bytes);
+    if (code == 0)
+        code = write_bound(out, "retention_count", settings->retention_count);
     bool both = settings->require_source && settings->require_correlation_id;
     if (code == 0)
         code =
@@ -194,6 +197,8 @@ static int set_field(const char *name, const json_t *value, struct ms_topic_sett
         return set_bound(name, value, &settings->retention_ms, err);
     if (strcmp(name, "retention_bytes") == 0)
         return set_bound(name, value, &settings->retention_bytes, err);
+    if (strcmp(name, "retention_count") == 0)
+        return set_bound(name, value, &settings->retention_count, err);
     if (strcmp(name, "compact") == 0)
         return set_flag(name, value, &settings->compact, err);
     if (strcmp(name, "compression") == 0)
@@ -202,7 +207,7 @@ static int set_field(const char *name, const json_t *value, struct ms_topic_sett
         return set_required(value, settings, err);
     return ms_error_set(err, MS_EINVAL,
                         "unknown field \"%.64s\"; known here: partitions, streams, retention_ms, "
-                        "retention_bytes, compact, compression, require",
+                        "retention_bytes, retention_count, compact, compression, require",
                         name);
 }
 

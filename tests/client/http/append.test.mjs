@@ -213,9 +213,10 @@ test('names may hold slashes, spaces and any script', async () => {
   ]) {
     const answer = await server.append(stream, event('named'));
     assert.equal(answer.status, 201, answer.text);
-    assert.equal(answer.json.stream, stream);
     const read = await server.get(`/v1/streams/${encodeURIComponent(stream)}`);
     assert.equal(read.json.at(-1).event_type, 'named');
+    assert.equal(read.json.at(-1).stream, answer.json.stream);
+    assert.equal(answer.json.stream, stream.replace('%', '%25'));
   }
 });
 
@@ -268,6 +269,117 @@ test('a topic with a dash in its name has streams too', async () => {
   assert.equal((await server.request('DELETE', path)).status < 300, true);
   assert.equal((await server.get(byName)).status, 404);
   assert.equal((await server.get('/v1/streams/my-topic-a-1')).status, 404);
+});
+
+test('every answer tells the canonical name, whatever the path or body spells', async () => {
+  const path = (name) => `/v1/streams/${encodeURIComponent(name)}`;
+  const spelt = 'spelt-%31%2d100%';
+  const name = 'spelt-1-100%25';
+  const one = await server.append(spelt, [event('a'), event('a')], { 'if-none-match': '*' });
+  assert.equal(one.status, 201, one.text);
+  assert.equal(one.json.stream, name);
+  const read = await server.get(path(spelt));
+  assert.equal(read.json[0].stream, name);
+  assert.deepEqual((await server.get(path(name))).json, read.json);
+
+  const refused = await server.append(spelt, event('a'), { 'if-match': '"7"' });
+  assertProblem(assert, refused, 412, 'wrong-expected-version');
+  assert.equal(refused.json.stream, name);
+  assert.ok(refused.json.detail.includes(`'${name}'`), refused.json.detail);
+  const multi = await server.request('POST', '/v1/append', {
+    json: {
+      appends: [
+        { stream: spelt, events: [event('b')] },
+        { stream: 'speltcart', events: [event('b')] },
+      ],
+    },
+  });
+  assert.equal(multi.status, 201, multi.text);
+  assert.deepEqual(
+    multi.json.results.map((one) => one.stream),
+    [name, 'speltcart'],
+  );
+  const multiRefused = await server.request('POST', '/v1/append', {
+    json: { appends: [{ stream: spelt, expect: 9, events: [event('b')] }] },
+  });
+  assertProblem(assert, multiRefused, 412, 'wrong-expected-version');
+  assert.equal(multiRefused.json.stream, name);
+  const twice = await server.request('POST', '/v1/append', {
+    json: { appends: [{ stream: spelt }, { stream: name }] },
+  });
+  assertProblem(assert, twice, 400, 'bad-request');
+  assert.match(twice.json.detail, /'spelt-1-100%25' appears twice/);
+
+  for (const part of ['metadata', 'snapshot']) {
+    const none = await server.get(`${path(spelt)}/${part}`);
+    assert.equal(none.status, 404);
+    assert.ok(none.json.detail.includes(`'${name}'`), none.json.detail);
+  }
+  const metadata = await server.request('PUT', `${path(spelt)}/metadata`, { json: { a: 1 } });
+  assert.equal(metadata.json.stream, name);
+  assert.deepEqual((await server.get(path(`$$${spelt}`))).json[0].data, { a: 1 });
+  const snapshot = await server.request('PUT', `${path(spelt)}/snapshot?version=1`, {
+    json: event('s'),
+  });
+  assert.equal(snapshot.json.stream, name);
+  assert.equal((await server.get(`${path(spelt)}/snapshot`)).json.stream, name);
+  assert.equal((await server.request('DELETE', path(spelt))).json.stream, name);
+  const gone = await server.get(path(spelt));
+  assert.equal(gone.status, 404);
+  assert.ok(gone.json.detail.includes(`"${name}"`), gone.json.detail);
+  assert.equal((await server.get(path('$streams-speltcart'))).json[0].stream, 'speltcart');
+  const bad = await server.append('a%-\n', event('a'));
+  assertProblem(assert, bad, 400, 'bad-request');
+});
+
+test('a name of 512 bytes is as good as any, also when its key is escaped', async () => {
+  const key = 'é'.repeat(253);
+  for (const path of [
+    `/v1/streams/${encodeURIComponent(`long-${key}x`)}`,
+    `/v1/topics/long/keys/${encodeURIComponent(`${key}y`)}`,
+    `/v1/topics/long/keys/${'%01'.repeat(507)}`,
+  ]) {
+    const appended = await server.request('POST', path, { json: event('a') });
+    assert.equal(appended.status, 201, appended.text);
+    assert.equal((await server.get(path)).json[0].stream, appended.json.stream);
+    const again = await server.request('POST', '/v1/append', {
+      json: { appends: [{ stream: appended.json.stream, expect: 0, events: [event('b')] }] },
+    });
+    assert.equal(again.status, 201, again.text);
+    const metadata = await server.request('PUT', `${path}/metadata`, { json: { a: 1 } });
+    assert.equal(metadata.status, 200, metadata.text);
+    assert.deepEqual((await server.get(`${path}/metadata`)).json, { a: 1 });
+    const snapshot = await server.request('PUT', `${path}/snapshot?version=1`, {
+      json: event('s'),
+    });
+    assert.equal(snapshot.status, 200, snapshot.text);
+    assert.equal((await server.get(`${path}/snapshot`)).json.stream, appended.json.stream);
+  }
+});
+
+test('a key may have any bytes, and its name is printable', async () => {
+  for (const [key, name] of [
+    ['a%00b', 'bytes-a%00b'],
+    ['%00%00%00%2A', 'bytes-%00%00%00*'],
+    ['%FF%FE', 'bytes-%FF%FE'],
+    ['%0A', 'bytes-%0A'],
+  ]) {
+    const path = `/v1/topics/bytes/keys/${key}`;
+    const appended = await server.request('POST', path, { json: event('a') });
+    assert.equal(appended.status, 201, appended.text);
+    assert.equal(appended.json.stream, name);
+    const read = await server.get(path);
+    assert.equal(read.json.length, 1);
+    assert.equal(read.json[0].stream, name);
+    assert.deepEqual((await server.get(`/v1/streams/${encodeURIComponent(name)}`)).json, read.json);
+    const metadata = await server.request('PUT', `${path}/metadata`, { json: { key } });
+    assert.equal(metadata.json.stream, name);
+    assert.deepEqual((await server.get(`${path}/metadata`)).json, { key });
+    assert.equal((await server.request('DELETE', path)).status, 200);
+    assertProblem(assert, await server.get(path), 404, 'stream-deleted');
+  }
+  const list = await server.get('/v1/streams?topic=bytes');
+  assert.equal(list.json.streams.length, 0);
 });
 
 test('what is no topic has no keys', async () => {

@@ -58,6 +58,21 @@ test('an append without events is only a check', async () => {
   });
   assert.equal(good.status, 201, good.text);
   assert.deepEqual(good.json.results[1], { stream: other, version: 0 });
+  const none = await append({ appends: [{ stream: fresh(), expect: 'none' }, { stream: other }] });
+  assert.equal(none.status, 200, none.text);
+  assert.equal(none.json.results[0].version, null);
+  assert.equal('first_version' in none.json.results[0], false);
+  assert.deepEqual(none.json.results[1], { stream: other, version: 0 });
+  const empty = await server.append(fresh(), []);
+  assert.equal(empty.status, 200, empty.text);
+  assert.equal(empty.json.version, null);
+  assert.equal('first_version' in empty.json, false);
+  const { schemas } = (await server.get('/openapi.json')).json.components;
+  assert.equal(schemas.AppendedMulti.properties.results.items.$ref.split('/').at(-1), 'AppendedPart');
+  for (const schema of [schemas.Appended, schemas.AppendedPart]) {
+    assert.deepEqual(schema.properties.version.type, ['integer', 'null']);
+    assert.ok(!schema.required.includes('first_version'));
+  }
   const bad = await append({
     appends: [
       { stream: order, events: [event()] },

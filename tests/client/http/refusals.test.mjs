@@ -118,29 +118,99 @@ test('a bad version is refused', async () => {
   }
 });
 
-test('reserved names can not be written', async () => {
-  for (const name of [
-    '$streams-1',
-    '$topics-order',
-    '$saga-x',
-    '__consumer_offsets',
-    '__consumer_offsets-1',
+test('a reserved name can not be written, and the answer tells the rule', async () => {
+  const system = /names beginning with '\$' are reserved for the system/;
+  const metadata = /names beginning with '\$\$' hold the metadata of streams/;
+  const kafka = /the topic name '__consumer_offsets', alone or before a '-', is reserved for Kafka/;
+  for (const [name, rule] of [
+    ['$streams-1', system],
+    ['$topics-order', system],
+    ['$saga-x', system],
+    ['$$order-1', metadata],
+    ['__consumer_offsets', kafka],
+    ['__consumer_offsets-1', kafka],
+    ['_schemas-1', /the topic name '_schemas', alone or before a '-', is reserved for Kafka/],
   ]) {
-    assertProblem(assert, await server.append(name, event()), 403, 'reserved-name');
+    const path = `/v1/streams/${encodeURIComponent(name)}`;
+    for (const answer of [
+      await server.append(name, event()),
+      await server.request('POST', '/v1/append', {
+        json: { appends: [{ stream: name, events: [event()] }] },
+      }),
+      await server.request('DELETE', path),
+      await server.request('PUT', `${path}/metadata`, { json: {} }),
+      await server.request('PUT', `${path}/snapshot?version=0`, { json: event() }),
+    ]) {
+      assertProblem(assert, answer, 403, 'reserved-name');
+      assert.match(answer.json.detail, rule);
+      assert.ok(answer.json.detail.includes(`stream '${name}'`), answer.json.detail);
+    }
   }
+  for (const [topic, rule] of [
+    ['$streams', system],
+    ['$mine', system],
+    ['__consumer_offsets', kafka],
+    ['__consumer_offsets-1', kafka],
+  ])
+    for (const method of ['PUT', 'DELETE']) {
+      const answer = await server.request(method, `/v1/topics/${topic}`);
+      assertProblem(assert, answer, 403, 'reserved-name');
+      assert.match(answer.json.detail, rule);
+    }
+});
+
+test('a name may have 512 bytes, and not one more, wherever a stream is named', async () => {
+  const limit = /513 bytes, the limit is 512/;
+  const long = `x-${'é'.repeat(255)}y`; // 513 bytes
+  const key = encodeURIComponent(long.slice(2));
+  const path = `/v1/streams/${encodeURIComponent(long)}`;
+  for (const stem of [path, `/v1/topics/x/keys/${key}`, `/v1/topics/x/keys/${'%01'.repeat(511)}`])
+    for (const [method, rest, options] of [
+      ['POST', '', { json: event() }],
+      ['GET', '', {}],
+      ['DELETE', '', {}],
+      ['PUT', '/metadata', { json: {} }],
+      ['GET', '/metadata', {}],
+      ['PUT', '/snapshot?version=0', { json: event() }],
+      ['GET', '/snapshot', {}],
+    ]) {
+      const answer = await server.request(method, stem + rest, options);
+      assertProblem(assert, answer, 400, 'bad-request');
+      assert.match(answer.json.detail, limit, `${method} ${rest}`);
+      const fits = await server.request('GET', stem.replace(/y$|%01$/, '') + rest.split('?')[0]);
+      assert.equal(fits.status, 404, fits.text);
+    }
+  for (const name of [long, `$$${long}`]) {
+    const read = await server.get(`/v1/streams/${encodeURIComponent(name)}`);
+    assertProblem(assert, read, 400, 'bad-request');
+    assert.match(read.json.detail, limit);
+  }
+  const multi = await server.request('POST', '/v1/append', {
+    json: { appends: [{ stream: 'x-1' }, { stream: long, events: [event()] }] },
+  });
+  assertProblem(assert, multi, 400, 'bad-request');
+  assert.match(multi.json.detail, limit);
 });
 
 test('bad names are refused', async () => {
-  for (const path of [
-    '/v1/streams/a%0Ab',
-    `/v1/streams/${'x'.repeat(600)}`,
-    '/v1/streams/%ff%fe',
-    '/v1/streams/a%zz',
-    '/v1/streams/a%00b',
-  ]) {
-    assertProblem(assert, await post('{"event_type":"a"}', JSON_TYPE, path), 400, 'bad-request');
-    assertProblem(assert, await server.get(path), 400, 'bad-request');
-  }
+  const printable = /printable UTF-8, without control characters/;
+  const escape = /% is not followed by two hex digits/;
+  for (const [path, says] of [
+    ['/v1/streams/a%0Ab', printable],
+    [`/v1/streams/${'x'.repeat(600)}`, /600 bytes, the limit is 512/],
+    ['/v1/streams/%ff%fe', printable],
+    ['/v1/streams/a%00b', printable],
+    ['/v1/streams/a%zz', escape],
+    ['/v1/topics/order/keys/a%0', escape],
+    ['/v1/topics/order%00/keys/1', /no legal topic name/],
+  ])
+    for (const answer of [
+      await post('{"event_type":"a"}', JSON_TYPE, path),
+      await server.get(path),
+    ]) {
+      assertProblem(assert, answer, 400, 'bad-request');
+      assert.match(answer.json.detail, says);
+    }
 });
 
 test('unknown and wrong parameters are refused by name', async () => {

@@ -20,6 +20,23 @@ test('a delete takes a condition', async () => {
   assert.equal((await server.get(path)).status, 404);
 });
 
+test('a delete is repeated with its version, and not without', async () => {
+  const stream = fresh();
+  await server.append(stream, [event(), event()]);
+  const remove = (headers) => server.request('DELETE', `/v1/streams/${stream}`, { headers });
+  for (let i = 0; i < 2; i++) {
+    const done = await remove({ 'if-match': '"1"' });
+    assert.equal(done.status, 200, done.text);
+    assert.equal(done.json.stream, stream);
+  }
+  assertProblem(assert, await remove({ 'if-match': '"0"' }), 404, 'stream-deleted');
+  assertProblem(assert, await remove({ 'if-match': '*' }), 404, 'stream-deleted');
+  assertProblem(assert, await remove({}), 404, 'stream-deleted');
+  const reopened = await server.append(stream, event(), { 'if-none-match': '*' });
+  assert.equal(reopened.json.version, 2);
+  assertProblem(assert, await remove({ 'if-match': '"1"' }), 412, 'wrong-expected-version');
+});
+
 test('a tombstone is for ever', async () => {
   const stream = fresh();
   await server.append(stream, event());
@@ -65,6 +82,22 @@ test('readers honour $maxCount and $tb at once', async () => {
   await put({});
   assert.equal((await put({ $maxCount: 'two' })).status, 400);
   assert.equal((await put({ $tb: -1 })).status, 400);
+});
+
+test('metadata is refused when it is too large, and never in the way of a delete', async () => {
+  const stream = fresh();
+  const path = `/v1/streams/${stream}`;
+  await server.append(stream, event());
+  const put = (size) =>
+    server.request('PUT', `${path}/metadata`, { json: { x: 'x'.repeat(size - 8) } });
+  const refused = await put(1048577);
+  assertProblem(assert, refused, 413, 'too-large');
+  assert.match(refused.json.detail, /1048577 bytes, the limit is 1048576/);
+  assert.equal((await put(1048576)).status, 200);
+  const done = await server.request('DELETE', path);
+  assert.equal(done.status, 200, done.text);
+  assertProblem(assert, await server.get(path), 404, 'stream-deleted');
+  assert.equal((await server.get(`${path}/metadata`)).json.x.length, 1048568);
 });
 
 test('the newest snapshot is found', async () => {
@@ -122,6 +155,49 @@ test('a snapshot ahead of its stream, or of none, is refused', async () => {
   assertProblem(assert, await put(2), 404, 'stream-deleted');
 });
 
+test('metadata and snapshots of a stream named by topic and key', async () => {
+  const path = '/v1/topics/own-topic/keys/a%2Fb-1';
+  const name = 'own%2Dtopic-a/b-1';
+  const byName = `/v1/streams/${encodeURIComponent(name)}`;
+  for (const part of ['metadata', 'snapshot'])
+    assertProblem(assert, await server.get(`${path}/${part}`), 404, 'not-found');
+  await server.request('POST', path, { json: [event(), event(), event()] });
+
+  const metadata = await server.request('PUT', `${path}/metadata`, {
+    json: { $maxCount: 2, owner: 'ann' },
+    headers: { 'if-none-match': '*' },
+  });
+  assert.equal(metadata.status, 200, metadata.text);
+  assert.equal(metadata.json.stream, name);
+  assert.equal(metadata.headers.etag, '"0"');
+  assert.deepEqual((await server.get(`${path}/metadata`)).json, { $maxCount: 2, owner: 'ann' });
+  assert.deepEqual((await server.get(`${byName}/metadata`)).json, { $maxCount: 2, owner: 'ann' });
+  assert.deepEqual(numbers(await server.get(path)), [1, 2]);
+  const stale = await server.request('PUT', `${path}/metadata`, {
+    json: {},
+    headers: { 'if-match': '"7"' },
+  });
+  assertProblem(assert, stale, 412, 'wrong-expected-version');
+
+  const put = (query) =>
+    server.request('PUT', `${path}/snapshot${query}`, { json: event('order.snapshot', 7) });
+  assertProblem(assert, await put(''), 400, 'bad-request');
+  assertProblem(assert, await put('?version=9'), 412, 'wrong-expected-version');
+  const kept = await put('?version=1');
+  assert.equal(kept.status, 200, kept.text);
+  assert.equal(kept.json.stream, name);
+  const read = await server.get(`${path}/snapshot`);
+  assert.equal(read.json.stream, name);
+  assert.equal(read.json.version, 1);
+  assert.equal(read.headers.etag, '"1"');
+  assert.equal(read.json.snapshot.data, 7);
+  assert.deepEqual((await server.get(`${byName}/snapshot`)).json, read.json);
+
+  const none = await server.get('/v1/topics/a%20b/keys/1/metadata');
+  assertProblem(assert, none, 400, 'bad-request');
+  assert.equal((await server.get(`${path}/colour`)).status, 404);
+});
+
 test('a topic without streams is refused', async () => {
   const put = (json) => server.request('PUT', '/v1/topics/nostreams', { json });
   const answer = await put({ streams: false });
@@ -139,14 +215,16 @@ test('a topic is made, changed, shown, listed and deleted', async () => {
   assert.equal(made.json.partitions, 2);
   assert.equal(made.json.retention_ms, 86_400_000);
   assert.equal(made.json.retention_bytes, null);
+  assert.equal(made.json.retention_count, null);
   assert.deepEqual(made.json.require, ['source']);
   assert.match(made.json.id, /^[0-9a-f-]{36}$/);
 
-  const changed = await put({ compact: true, compression: 'zstd' });
+  const changed = await put({ compact: true, compression: 'zstd', retention_count: 7 });
   assert.equal(changed.status, 200, changed.text);
   assert.equal(changed.json.partitions, 2);
   assert.equal(changed.json.compact, true);
   assert.equal(changed.json.compression, 'zstd');
+  assert.equal(changed.json.retention_count, 7);
   assert.equal(changed.json.id, made.json.id);
   assert.deepEqual((await server.get('/v1/topics/invoice')).json, changed.json);
 
@@ -188,6 +266,7 @@ test('wrong settings are refused by name', async () => {
     [{ partitions: 0 }, /partitions/],
     [{ partitions: 'four' }, /partitions/],
     [{ retention_ms: -5 }, /retention_ms/],
+    [{ retention_count: 'few' }, /retention_count/],
     [{ compression: 'rar' }, /compression/],
     [{ require: ['colour'] }, /require/],
     [{ partitons: 4 }, /unknown field "partitons"/],

@@ -71,6 +71,8 @@ test('the OpenAPI document describes what there is', async () => {
     '/v1/topics': ['get'],
     '/v1/streams': ['get'],
     '/v1/topics/{topic}/keys/{key}': ['get', 'post', 'delete'],
+    '/v1/topics/{topic}/keys/{key}/metadata': ['get', 'put'],
+    '/v1/topics/{topic}/keys/{key}/snapshot': ['get', 'put'],
     '/healthz': ['get'],
     '/readyz': ['get'],
     '/metrics': ['get'],

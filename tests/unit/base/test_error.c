@@ -109,6 +109,25 @@ static void a_message_that_just_fits_is_whole(void **state) {
     assert_memory_equal(err.message + 3, text, MS_ERROR_TEXT_MAX - 3);
 }
 
+static void what_is_told_is_of_the_code_that_is_returned(void **state) {
+    (void)state;
+    struct ms_error err = {0};
+    assert_int_equal(ms_error_settle(&err, 0, "read"), 0);
+    assert_int_equal(err.code, 0);
+    assert_int_equal(ms_error_settle(NULL, MS_ENOMEM, "read"), MS_ENOMEM);
+    assert_int_equal(ms_error_settle(&err, MS_ENOMEM, "read"), MS_ENOMEM);
+    assert_int_equal(err.code, MS_ENOMEM);
+    assert_string_equal(err.message, "read: out of memory, or a memory limit was reached");
+    ms_error_set(&err, MS_ENOTFOUND, "no such key");
+    assert_int_equal(ms_error_settle(&err, MS_ENOMEM, "read"), MS_ENOMEM);
+    assert_string_equal(err.message, "read: out of memory, or a memory limit was reached");
+    ms_error_set(&err, MS_ENOMEM, "no memory for a name");
+    assert_int_equal(ms_error_settle(&err, MS_ENOMEM, "read"), MS_ENOMEM);
+    assert_string_equal(err.message, "no memory for a name");
+    assert_int_equal(ms_error_settle(&err, 0, "read"), 0);
+    assert_string_equal(err.message, "no memory for a name");
+}
+
 static void errno_values_have_codes(void **state) {
     (void)state;
     assert_int_equal(ms_error_from_errno(0), 0);
@@ -155,6 +174,7 @@ int main(void) {
         cmocka_unit_test(prefix_goes_before_the_message),
         cmocka_unit_test(long_messages_are_cut_between_characters),
         cmocka_unit_test(a_message_that_just_fits_is_whole),
+        cmocka_unit_test(what_is_told_is_of_the_code_that_is_returned),
         cmocka_unit_test(errno_values_have_codes),
         cmocka_unit_test(a_false_assertion_aborts_and_names_itself),
     };

@@ -154,18 +154,20 @@ static void streams_are_shown_deleted_and_given_metadata(void **state) {
 static void topics_are_made_changed_and_deleted(void **state) {
     (void)state;
     assert_int_equal(ON_DATA("topic", "create", "shop", "--partitions", "2", "--retention", "7d",
-                             "--retention-bytes", "1GiB", "--compression", "zstd",
-                             "--require-source", "--require-correlation-id"),
+                             "--retention-bytes", "1GiB", "--retention-count", "1000",
+                             "--compression", "zstd", "--require-source",
+                             "--require-correlation-id"),
                      0);
     expect_out(&fixture, "\"name\":\"shop\"");
-    expect_out(&fixture, "\"partitions\":2,\"streams\":true,\"retention_ms\":604800000,"
-                         "\"retention_bytes\":1073741824,\"compact\":false,"
-                         "\"compression\":\"zstd\",\"require\":[\"source\",\"correlation_id\"]");
+    expect_out(&fixture,
+               "\"partitions\":2,\"streams\":true,\"retention_ms\":604800000,"
+               "\"retention_bytes\":1073741824,\"retention_count\":1000,\"compact\":false,"
+               "\"compression\":\"zstd\",\"require\":[\"source\",\"correlation_id\"]");
     assert_int_equal(ON_DATA("topic", "create", "shop", "--retention", "forever",
-                             "--retention-bytes", "unlimited"),
+                             "--retention-bytes", "unlimited", "--retention-count", "unlimited"),
                      0);
     expect_out(&fixture, "\"partitions\":2,\"streams\":true,\"retention_ms\":null,"
-                         "\"retention_bytes\":null");
+                         "\"retention_bytes\":null,\"retention_count\":null");
     assert_int_equal(ON_DATA("topic", "create", "shop", "--compression", "rar"), MS_EXIT_FAILURE);
     expect_err(&fixture, "topic setting compression has a bad value");
     assert_int_equal(ON_DATA("topic", "list"), 0);

@@ -89,6 +89,8 @@ static void usage_errors_say_where_help_is(void **state) {
     assert_int_equal(RUN(&fixture, "import", "f", "--batch", "10001"), MS_EXIT_USAGE);
     assert_int_equal(RUN(&fixture, "import", "f", "--in-flight", "17"), MS_EXIT_USAGE);
     assert_int_equal(RUN(&fixture, "topic", "create", "t", "--retention", "x"), MS_EXIT_USAGE);
+    assert_int_equal(RUN(&fixture, "topic", "create", "t", "--retention-count", "-1"),
+                     MS_EXIT_USAGE);
     assert_int_equal(RUN(&fixture, "stream", "metadata", "a", "--expect", "1"), MS_EXIT_USAGE);
 }
 

@@ -171,6 +171,31 @@ static void limits_are_what_the_options_say(void **state) {
     mainstem_repository_free(repository);
 }
 
+static void a_name_has_at_most_512_bytes(void **state) {
+    struct library *library = *state;
+    struct mainstem_event event = event_of("x", "{}");
+    struct mainstem_stream_info info = {.struct_size = sizeof info};
+    char name[MAINSTEM_NAME_BYTES_MAX + 2];
+    for (int more = 0; more < 2; more++) {
+        memset(name, 'n', sizeof name);
+        name[1] = '-';
+        name[MAINSTEM_NAME_BYTES_MAX + more] = 0;
+        int expected = more ? MAINSTEM_EINVAL : 0;
+        struct mainstem_error *err = &library->error;
+        assert_int_equal(mainstem_append(library->store, name, MAINSTEM_ANY, &event, 1, NULL, err),
+                         expected);
+        if (more)
+            assert_non_null(strstr(err->message, "513 bytes, the limit is 512"));
+        assert_int_equal(mainstem_stream_info(library->store, name, &info, err), expected);
+        assert_int_equal(mainstem_put_metadata(library->store, name, MAINSTEM_ANY,
+                                               mainstem_bytes_of("{}", 2), err),
+                         expected);
+        assert_int_equal(mainstem_put_snapshot(library->store, name, 0, &event, err), expected);
+        assert_int_equal(mainstem_delete_stream(library->store, name, MAINSTEM_ANY, 0, err),
+                         expected);
+    }
+}
+
 static void limits_may_be_raised(void **state) {
     struct library *library = *state;
     struct mainstem_options options = small_options();
@@ -478,6 +503,7 @@ int main(void) {
         REAL_TEST(what_is_malformed_is_refused_and_nothing_stored),
         REAL_TEST(limits_are_errors),
         REAL_TEST(limits_are_what_the_options_say),
+        REAL_TEST(a_name_has_at_most_512_bytes),
         REAL_TEST(limits_may_be_raised),
         REAL_TEST(several_streams_change_together_or_not_at_all),
         REAL_TEST(query_conditions_guard_a_decision),

@@ -26,6 +26,7 @@ static void settings_are_kept(void **state) {
         .compact = 1,
         .compression = MAINSTEM_COMPRESSION_ZSTD,
         .require_source = 1,
+        .retention_count = 9,
     };
     struct mainstem_event event = event_of("x", "{}");
     struct seen seen = {0};
@@ -38,6 +39,7 @@ static void settings_are_kept(void **state) {
     assert_int_equal(seen.topic.settings.partitions, 8);
     assert_int_equal(seen.topic.settings.retention_ms, 5000);
     assert_int_equal(seen.topic.settings.retention_bytes, 0);
+    assert_int_equal(seen.topic.settings.retention_count, 9);
     assert_int_equal(seen.topic.settings.compact, 1);
     assert_int_equal(seen.topic.settings.compression, MAINSTEM_COMPRESSION_ZSTD);
     assert_int_equal(strlen(seen.topic.id), 36);
@@ -61,6 +63,7 @@ static void malformed_settings_are_refused(void **state) {
         {.struct_size = sizeof wrong[0], .partitions = 70000},
         {.struct_size = sizeof wrong[0], .compression = 9},
         {.struct_size = sizeof wrong[0], .retention_ms = -1},
+        {.struct_size = sizeof wrong[0], .retention_count = -1},
         {.struct_size = 1},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)

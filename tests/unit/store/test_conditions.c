@@ -186,6 +186,56 @@ static void deleting_what_is_not_there(void **state) {
     assert_int_equal(store_delete(w, "", ANY, true).code, MS_EINVAL);
 }
 
+/* Rows: condition, for the states none, metadata only, live at 1, deleted at 1, tombstoned. */
+static void deletes_hold_where_appends_hold(void **state) {
+    struct store_world *w = *state;
+    static const struct {
+        struct ms_condition condition;
+        bool tombstone;
+        int codes[5];
+    } deletes[] = {
+        {ANY, false, {MS_ENOTFOUND, 0, 0, MS_EDELETED, MS_ETOMBSTONED}},
+        {EXISTS, false, {MS_ENOTFOUND, 0, 0, MS_EDELETED, MS_ETOMBSTONED}},
+        {NONE, false, {0, 0, MS_ECONFLICT, 0, MS_ETOMBSTONED}},
+        {AT(1), false, {MS_ENOTFOUND, MS_ENOTFOUND, 0, 0, MS_ETOMBSTONED}},
+        {AT(0), false, {MS_ENOTFOUND, MS_ENOTFOUND, MS_ECONFLICT, MS_EDELETED, MS_ETOMBSTONED}},
+        {ANY, true, {0, 0, 0, 0, MS_ETOMBSTONED}},
+        {EXISTS, true, {MS_ENOTFOUND, 0, 0, MS_EDELETED, MS_ETOMBSTONED}},
+        {AT(1), true, {MS_ENOTFOUND, MS_ENOTFOUND, 0, 0, MS_ETOMBSTONED}},
+        {AT(0), true, {MS_ENOTFOUND, MS_ENOTFOUND, MS_ECONFLICT, MS_EDELETED, MS_ETOMBSTONED}},
+    };
+    for (size_t r = 0; r < sizeof deletes / sizeof deletes[0]; r++)
+        for (size_t s = 0; s < 5; s++) {
+            char name[32];
+            snprintf(name, sizeof name, "o-%zu.%zu", r, s);
+            if (s == 1)
+                assert_int_equal(store_put_metadata(w, name, ANY, "{\"a\":1}").code, 0);
+            if (s > 1)
+                assert_int_equal(store_append(w, name, ANY, "a b").code, 0);
+            if (s > 2)
+                assert_int_equal(store_delete(w, name, ANY, s == 4).code, 0);
+            int code = store_delete(w, name, deletes[r].condition, deletes[r].tombstone).code;
+            if (code != deletes[r].codes[s])
+                fail_msg("row %zu, state %zu: %s", r, s, ms_error_name(code));
+        }
+}
+
+/* A delete whose answer was lost is sent again with its version. */
+static void a_delete_with_its_version_may_be_sent_again(void **state) {
+    struct store_world *w = *state;
+    assert_int_equal(store_append(w, "o-1", ANY, "a b").code, 0);
+    assert_int_equal(store_put_metadata(w, "o-1", ANY, "{\"$maxCount\":1}").code, 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(store_delete(w, "o-1", AT(1), false).code, 0);
+        assert_int_equal(store_stream(w, "o-1").state, MS_STREAM_DELETED);
+        assert_int_equal(store_stream(w, "o-1").head, 1);
+        store_world_reopen(w);
+    }
+    assert_int_equal(store_append(w, "o-1", NONE, "c d").parts[0].first_version, 2);
+    assert_string_equal(store_ids(w, "o-1", 0), "d"); /* $maxCount is kept */
+    assert_int_equal(store_delete(w, "o-1", AT(1), false).code, MS_ECONFLICT);
+}
+
 static void tombstone_is_for_ever(void **state) {
     struct store_world *w = *state;
     assert_int_equal(store_append(w, "o-1", ANY, "a").code, 0);
@@ -279,7 +329,20 @@ static void several_streams_are_appended_to_together_or_not_at_all(void **state)
     assert_int_equal(answer.parts[0].first_version, 0);
     assert_int_equal(answer.parts[0].version, 1);
     assert_int_equal(answer.parts[1].version, 0);
+    assert_int_equal(answer.parts[2].first_version, -1);
     assert_int_equal(answer.parts[2].version, -1);
+    struct ms_event check[] = {event_of("k1")};
+    struct ms_append_part checked[] = {
+        {MS_BYTES_LITERAL("k-1"), NONE, check, 1},
+        {MS_BYTES_LITERAL("x-1"), AT(1), NULL, 0},
+    };
+    for (int i = 0; i < 2; i++) { /* appended, and repeated: the head of what is only checked */
+        answer = append_to(w, checked, 2);
+        assert_int_equal(answer.code, 0);
+        assert_int_equal(answer.repeated, i);
+        assert_int_equal(answer.parts[1].first_version, 1);
+        assert_int_equal(answer.parts[1].version, 1);
+    }
     uint64_t end = ms_store_end(w->store);
     struct ms_event c[] = {event_of("c1")}, d[] = {event_of("d1")};
     struct ms_append_part more[] = {
@@ -348,6 +411,8 @@ int main(void) {
         test(every_condition_in_every_state),
         test(soft_deleted_stream_is_gone_and_goes_on_counting),
         test(deleting_what_is_not_there),
+        test(deletes_hold_where_appends_hold),
+        test(a_delete_with_its_version_may_be_sent_again),
         test(tombstone_is_for_ever),
         test(refusals_wait_for_the_append_they_have_seen),
         test(refusals_wait_for_the_deletion_they_have_seen),

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "store/internal.h"
 #include "support/store_world.h"
@@ -52,6 +53,58 @@ static void metadata_is_replaced_under_its_own_versions(void **state) {
         store_world_reopen(w);
     }
     assert_int_equal(store_stream(w, "o-1").state, MS_STREAM_NONE);
+}
+
+static void names_have_their_limit_wherever_a_stream_is_named(void **state) {
+    struct store_world *w = *state;
+    static struct ms_buf buf;
+    char name[516];
+    int64_t version;
+    memset(name, 'x', sizeof name);
+    memcpy(name, "$$o-", 4);
+    const char *stream = name + 2;
+    for (size_t len = 512; len <= 513; len++) {
+        name[len + 1] = 'x';
+        name[len + 2] = 0;
+        int expected = len == 512 ? 0 : MS_EINVAL;
+        assert_int_equal(store_append(w, stream, ANY, "a").code, expected);
+        assert_int_equal(store_put_metadata(w, stream, ANY, "{}").code, expected);
+        assert_int_equal(store_delete(w, stream, ANY, false).code, expected);
+        const char *const names[] = {stream, name};
+        for (size_t i = 0; i < 2; i++) {
+            struct ms_stream_read read = {.stream = ms_bytes_cstr(names[i])};
+            struct ms_stream_read_result result;
+            w->error.message[0] = 0;
+            assert_int_equal(ms_store_read_stream(w->store, &read, NULL, NULL, &result, &w->error),
+                             expected);
+            if (expected != 0)
+                assert_non_null(strstr(w->error.message, "513 bytes, the limit is 512"));
+        }
+        ms_buf_init(&buf, 1000);
+        assert_int_equal(
+            ms_store_get_metadata(w->store, ms_bytes_cstr(stream), &buf, &version, &w->error),
+            expected);
+        ms_buf_deinit(&buf);
+    }
+}
+
+/* Or they would be lost, and with them what was deleted would come back. */
+static void rules_of_names_longer_than_todays_limit_hold(void **state) {
+    struct store_world *w = *state;
+    struct ms_head head;
+    assert_int_equal(store_append(w, "order-12345678901234567890", ANY, "a b c").code, 0);
+    assert_int_equal(
+        store_put_metadata(w, "order-12345678901234567890", ANY, "{\"$maxCount\":2}").code, 0);
+    w->options.limits.name_bytes_max = 16;
+    store_world_reopen(w);
+    struct ms_topic *topic = ms_topics_find(w->store, MS_BYTES_LITERAL("order"));
+    struct ms_stream_id id =
+        ms_stream_id_of(w->store, topic, MS_BYTES_LITERAL("12345678901234567890"));
+    assert_int_equal(ms_heads_resolve(w->store, &id, &head, &w->error), 0);
+    assert_int_equal(head.rules.max_count, 2);
+    w->options.limits.name_bytes_max = 512;
+    store_world_reopen(w);
+    assert_string_equal(store_ids(w, "order-12345678901234567890", 0), "b c");
 }
 
 static void senseless_metadata_is_refused(void **state) {
@@ -182,6 +235,78 @@ static void deletion_keeps_the_other_metadata(void **state) {
     assert_string_equal(store_ids(w, "o-1", 0), "b");
 }
 
+/* A JSON object of `size` bytes. */
+static char *metadata_of_size(size_t size) {
+    char *json = malloc(size + 1);
+    assert_non_null(json);
+    memset(json, 'x', size);
+    memcpy(json, "{\"owner\":\"", 10);
+    memcpy(json + size - 2, "\"}", 3);
+    return json;
+}
+
+static int put_size(struct store_world *w, size_t size) {
+    char *json = metadata_of_size(size);
+    w->error = (struct ms_error){0};
+    int code = store_put_metadata(w, "o-1", ANY, json).code;
+    free(json);
+    return code;
+}
+
+static void the_largest_metadata_leaves_room_for_a_deletion(void **state) {
+    struct store_world *w = *state;
+    struct ms_buf kept;
+    int64_t version;
+    size_t max = (size_t)1 << 20;
+    assert_int_equal(store_world_close(w), 0);
+    w->options.segment_bytes = 8 * max;
+    assert_int_equal(store_world_open(w), 0);
+    assert_int_equal(store_append(w, "o-1", ANY, "a").code, 0);
+    assert_int_equal(put_size(w, max + 1), MS_ETOOBIG);
+    assert_string_equal(w->error.message, "metadata has 1048577 bytes, the limit is 1048576");
+    assert_int_equal(put_size(w, max), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(store_delete(w, "o-1", AT(0), false).code, 0);
+        assert_int_equal(store_stream(w, "o-1").state, MS_STREAM_DELETED);
+        store_world_reopen(w);
+        assert_int_equal(store_stream(w, "o-1").state, MS_STREAM_DELETED);
+    }
+    ms_buf_init(&kept, 2 * max);
+    assert_int_equal(
+        ms_store_get_metadata(w->store, MS_BYTES_LITERAL("o-1"), &kept, &version, NULL), 0);
+    assert_int_equal(kept.len, max + strlen(",\"$tb\":9223372036854775807"));
+    ms_buf_deinit(&kept);
+}
+
+/* Whatever of them is the smallest. */
+static void metadata_leaves_room_in_the_other_limits_too(void **state) {
+    struct store_world *w = *state;
+    for (int appends = 0; appends < 2; appends++) {
+        assert_int_equal(store_world_close(w), 0);
+        w->options.limits.event_bytes_max = appends ? 5000 : 2000;
+        w->options.limits.append_bytes_max = appends ? 2000 : 5000;
+        assert_int_equal(store_world_open(w), 0);
+        size_t size = 2100;
+        while (put_size(w, size) != 0) {
+            assert_int_equal(w->error.code, MS_ETOOBIG);
+            size--;
+        }
+        assert_in_range(size, 1500, 1999);
+        assert_int_equal(store_append(w, "o-1", ANY, "a").code, 0);
+        assert_int_equal(store_delete(w, "o-1", ANY, false).code, 0);
+        assert_int_equal(put_size(w, size), 0);
+    }
+    w->options.limits.event_bytes_max = 1000;
+    store_world_reopen(w);
+    assert_int_equal(store_append(w, "o-1", ANY, "a").code, 0);
+    w->error = (struct ms_error){0};
+    assert_int_equal(store_delete(w, "o-1", ANY, false).code, MS_ETOOBIG);
+    if (strstr(w->error.message, "metadata, which a delete keeps: append 0: the event") == NULL)
+        fail_msg("%s", w->error.message);
+    assert_int_equal(put_size(w, 20), 0);
+    assert_int_equal(store_delete(w, "o-1", ANY, false).code, 0);
+}
+
 static void metadata_written_anew_ends_a_deletion(void **state) {
     struct store_world *w = *state;
     assert_int_equal(store_append(w, "o-1", ANY, "a b").code, 0);
@@ -297,6 +422,8 @@ static void senseless_snapshots_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(metadata_is_replaced_under_its_own_versions),
+        test(names_have_their_limit_wherever_a_stream_is_named),
+        test(rules_of_names_longer_than_todays_limit_hold),
         test(senseless_metadata_is_refused),
         test(metadata_streams_are_no_ordinary_streams),
         test(max_count_is_honoured_at_once),
@@ -304,6 +431,8 @@ int main(void) {
         test(max_age_is_honoured_at_once),
         test(largest_truncation_is_a_deletion),
         test(deletion_keeps_the_other_metadata),
+        test(the_largest_metadata_leaves_room_for_a_deletion),
+        test(metadata_leaves_room_in_the_other_limits_too),
         test(metadata_written_anew_ends_a_deletion),
         test(newest_snapshot_counts),
         test(snapshots_ahead_of_their_stream_are_refused),

@@ -52,6 +52,10 @@ static void names_split_as_the_table_says(void **state) {
         {"my%2-1", "$streams", "my%2-1"},
         {"$streams-order-1", "$streams", "order-1"},
         {"$a%2Db-1", "$a-b", "1"},
+        {"$$order-%2D", "$metadata", "order--"},
+        {"$$order-100%", "$metadata", "order-100%25"},
+        {"$$$streams-cart", "$metadata", "cart"},
+        {"$$$$order-%2D", "$metadata", "$$order-%2D"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct ms_arena arena;
@@ -164,6 +168,75 @@ static void any_pair_survives_the_text_form(void **state) {
         }
 }
 
+static void every_spelling_has_one_canonical_name(void **state) {
+    (void)state;
+    static const char *const rows[][2] = {
+        {"order-1", "order-1"},
+        {"order-100%", "order-100%25"},
+        {"order-100%25", "order-100%25"},
+        {"order-%31%2d%2D", "order-1--"},
+        {"order-%0a", "order-%0A"},
+        {"my%2dorder-1", "my%2Dorder-1"},
+        {"50%25", "50%25"},
+        {"$streams-cart", "cart"},
+        {"$streams-order-1", "$streams-order-1"},
+        {"$$order-%31", "$$order-1"},
+        {"$", "$"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ms_arena arena;
+        struct ms_bytes name, again;
+        ms_arena_init(&arena, 65536);
+        assert_int_equal(ms_store_canonical_name(ms_bytes_cstr(rows[i][0]), &arena, &name, NULL),
+                         0);
+        if (!ms_bytes_equal_cstr(name, rows[i][1]))
+            fail_msg("%s: %.*s", rows[i][0], (int)name.len, name.data);
+        assert_int_equal(ms_store_canonical_name(name, &arena, &again, NULL), 0);
+        assert_true(ms_bytes_equal(name, again));
+        ms_arena_deinit(&arena);
+    }
+}
+
+static void what_has_no_canonical_name(void **state) {
+    (void)state;
+    struct ms_arena arena;
+    struct ms_bytes name = {0};
+    struct ms_error err = {0};
+    ms_arena_init(&arena, 16);
+    assert_int_equal(ms_store_canonical_name(ms_bytes_cstr("order-%31"), &arena, &name, &err),
+                     MS_ENOMEM);
+    assert_true(err.message[0] != 0);
+    assert_int_equal(ms_store_canonical_name(ms_bytes_cstr("a%-\n"), &arena, &name, &err),
+                     MS_EINVAL);
+    assert_null(name.data);
+    ms_arena_deinit(&arena);
+}
+
+/* What holds a name has the limit of that name, in whatever spelling. */
+static void metadata_and_snapshots_have_the_limit_of_their_stream(void **state) {
+    (void)state;
+    static const char *const prefixes[] = {"", "$$", "$snapshots-"};
+    static const char *const fills[] = {"x", "%25"};
+    for (size_t i = 0; i < 6; i++)
+        for (size_t more = 0; more < 2; more++) {
+            struct ms_arena arena;
+            struct ms_buf text;
+            struct ms_bytes topic, key;
+            bool twice = i / 2 == 2 && i % 2 == 1; /* escaped in the name that it holds already */
+            ms_arena_init(&arena, MS_NAME_ARENA_MAX);
+            ms_buf_init(&text, 65536);
+            assert_int_equal(ms_buf_append_cstr(&text, prefixes[i / 2]), 0);
+            assert_int_equal(ms_buf_append_cstr(&text, "order-"), 0);
+            for (size_t n = 6; n < NAME_MAX_BYTES + more; n++)
+                assert_int_equal(ms_buf_append_cstr(&text, twice ? "%2525" : fills[i % 2]), 0);
+            assert_int_equal(split(ms_buf_bytes(&text), &arena, &topic, &key),
+                             more == 0 ? 0 : MS_EINVAL);
+            ms_buf_deinit(&text);
+            ms_arena_deinit(&arena);
+        }
+}
+
 /* Escapes don't count: whatever topic and key fit have a text form. */
 static void the_limit_is_that_of_the_decoded_name(void **state) {
     (void)state;
@@ -184,23 +257,72 @@ static void the_limit_is_that_of_the_decoded_name(void **state) {
     ms_arena_deinit(&arena);
 }
 
-static void reserved_names(void **state) {
+static void assert_rule(int rc, const struct ms_error *err, const char *rule) {
+    assert_int_equal(rc, rule != NULL ? MS_ERESERVED : 0);
+    if (rule != NULL && strstr(err->message, rule) == NULL)
+        fail_msg("'%s' does not say '%s'", err->message, rule);
+}
+
+#define SYSTEMS "names beginning with '$' are reserved for the system"
+#define METADATA "hold the metadata of streams"
+
+static void a_reserved_name_is_told_the_rule_it_breaks(void **state) {
     (void)state;
-    static const char *const reserved[] = {"$streams",
-                                           "$a",
-                                           "$",
-                                           "$topics-x",
-                                           "__consumer_offsets",
-                                           "__consumer_offsets-1",
-                                           "_schemas",
-                                           "_schemas-x",
-                                           "__transaction_state"};
-    static const char *const free_names[] = {"order",      "order-$",   "_schemasx",
-                                             "__consumer", "$$order-1", ""};
-    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-        assert_true(ms_name_reserved(ms_bytes_cstr(reserved[i])));
-    for (size_t i = 0; i < sizeof free_names / sizeof free_names[0]; i++)
-        assert_false(ms_name_reserved(ms_bytes_cstr(free_names[i])));
+    static const struct {
+        const char *name, *rule;
+    } rows[] = {
+        {"$streams", SYSTEMS},
+        {"$a", SYSTEMS},
+        {"$", SYSTEMS},
+        {"$topics-x", SYSTEMS},
+        {"$$order-1", METADATA},
+        {"__consumer_offsets",
+         "'__consumer_offsets', alone or before a '-', is reserved for Kafka's"},
+        {"__consumer_offsets-1",
+         "'__consumer_offsets', alone or before a '-', is reserved for Kafka's"},
+        {"__transaction_state-",
+         "'__transaction_state', alone or before a '-', is reserved for Kafka's"},
+        {"_schemas", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"_schemas-x", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"_schemas%2Dx-1", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"order", NULL},
+        {"order-$", NULL},
+        {"_schemasx", NULL},
+        {"_schemasx-1", NULL},
+        {"_mine-1", NULL},
+        {"__consumer", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ms_error err = {0};
+        int rc = ms_name_check_stream(ms_bytes_cstr(rows[i].name), false, &err);
+        assert_rule(rc, &err, rows[i].rule);
+        assert_int_equal(ms_name_check_stream(ms_bytes_cstr(rows[i].name), false, NULL), rc);
+    }
+    assert_int_equal(ms_name_check_stream(MS_BYTES_LITERAL("$$order-1"), true, NULL), 0);
+}
+
+static void a_reserved_topic_is_told_the_rule_it_breaks(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *rule;
+    } rows[] = {
+        {"$streams", SYSTEMS},
+        {"$", SYSTEMS},
+        {"$$order", NULL}, /* no legal name anyway */
+        {"_schemas", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"__transaction_state",
+         "'__transaction_state', alone or before a '-', is reserved for Kafka's"},
+        {"_schemas-x", "'_schemas', alone or before a '-', is reserved for Kafka's"},
+        {"_schemasx", NULL},
+        {"order", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ms_error err = {0};
+        int rc = ms_name_check_topic(ms_bytes_cstr(rows[i].name), &err);
+        assert_rule(rc, &err, rows[i].rule);
+    }
 }
 
 static void legal_topic_names(void **state) {
@@ -242,8 +364,12 @@ int main(void) {
         cmocka_unit_test(long_prefix_is_no_topic),
         cmocka_unit_test(any_key_of_a_topic_survives_the_text_form),
         cmocka_unit_test(any_pair_survives_the_text_form),
+        cmocka_unit_test(every_spelling_has_one_canonical_name),
+        cmocka_unit_test(what_has_no_canonical_name),
+        cmocka_unit_test(metadata_and_snapshots_have_the_limit_of_their_stream),
         cmocka_unit_test(the_limit_is_that_of_the_decoded_name),
-        cmocka_unit_test(reserved_names),
+        cmocka_unit_test(a_reserved_name_is_told_the_rule_it_breaks),
+        cmocka_unit_test(a_reserved_topic_is_told_the_rule_it_breaks),
         cmocka_unit_test(legal_topic_names),
         cmocka_unit_test(partitions_are_those_of_kafkas_default_partitioner),
     };

@@ -45,6 +45,7 @@ static struct ms_topic_settings unusual(void) {
                                       .streams = true,
                                       .retention_ms = 86400000,
                                       .retention_bytes = 1 << 30,
+                                      .retention_count = 1000000,
                                       .compact = true,
                                       .compression = MS_CODEC_ZSTD,
                                       .require_source = true,
@@ -56,6 +57,7 @@ static void assert_settings(const struct ms_topic_settings *a, const struct ms_t
     assert_int_equal(a->streams, b->streams);
     assert_int_equal(a->retention_ms, b->retention_ms);
     assert_int_equal(a->retention_bytes, b->retention_bytes);
+    assert_int_equal(a->retention_count, b->retention_count);
     assert_int_equal(a->compact, b->compact);
     assert_int_equal(a->compression, b->compression);
     assert_int_equal(a->require_source, b->require_source);
@@ -119,6 +121,9 @@ static void senseless_settings_are_refused(void **state) {
     assert_int_equal(put(w, "b", s, &created), MS_EINVAL);
     s = unusual();
     s.retention_bytes = -2;
+    assert_int_equal(put(w, "b", s, &created), MS_EINVAL);
+    s = unusual();
+    s.retention_count = -2;
     assert_int_equal(put(w, "b", s, &created), MS_EINVAL);
     s = unusual();
     s.compression = (enum ms_codec)9;

@@ -41,6 +41,13 @@ static void percent_decode_refuses_bad_escapes_and_nul(void **state) {
     assert_int_equal(ms_percent_decode(MS_BYTES_LITERAL("a\0b"), *state, &text), MS_EINVAL);
 }
 
+static void bytes_may_be_any_but_escapes_are_escapes(void **state) {
+    struct ms_bytes bytes;
+    assert_int_equal(ms_percent_decode_bytes(ms_bytes_cstr("%00a%FF%00+"), *state, &bytes), 0);
+    assert_true(ms_bytes_equal(bytes, MS_BYTES_LITERAL("\0a\xff\0+")));
+    assert_int_equal(ms_percent_decode_bytes(ms_bytes_cstr("%00%0"), *state, &bytes), MS_EINVAL);
+}
+
 static void query_yields_pairs_in_order(void **state) {
     static const char *const expected[][2] = {{"a", "1"}, {"b c", "x y+"}, {"flag", ""},
                                               {"", "v"},  {"e", "f=g"},    {"a", "2"}};
@@ -87,6 +94,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(percent_decode_resolves_escapes_only),
         cmocka_unit_test(percent_decode_refuses_bad_escapes_and_nul),
+        cmocka_unit_test(bytes_may_be_any_but_escapes_are_escapes),
         cmocka_unit_test(query_yields_pairs_in_order),
         cmocka_unit_test(query_refuses_bad_escapes),
         cmocka_unit_test(says_when_memory_is_short),

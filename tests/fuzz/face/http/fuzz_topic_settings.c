@@ -7,20 +7,24 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct ms_topic_settings defaults = {
-    .partitions = 4, .streams = true, .retention_ms = -1, .retention_bytes = -1};
+static const struct ms_topic_settings defaults = {.partitions = 4,
+                                                  .streams = true,
+                                                  .retention_ms = -1,
+                                                  .retention_bytes = -1,
+                                                  .retention_count = -1};
 
 static void check_range(const struct ms_topic_settings *settings) {
     MS_ASSERT(settings->partitions >= 1);
-    MS_ASSERT(settings->retention_ms >= -1 && settings->retention_bytes >= -1);
+    MS_ASSERT(settings->retention_ms >= -1 && settings->retention_bytes >= -1 &&
+              settings->retention_count >= -1);
     MS_ASSERT(settings->compression <= MS_CODEC_ZSTD);
 }
 
 static bool same(const struct ms_topic_settings *a, const struct ms_topic_settings *b) {
     return a->partitions == b->partitions && a->streams == b->streams &&
            a->retention_ms == b->retention_ms && a->retention_bytes == b->retention_bytes &&
-           a->compact == b->compact && a->compression == b->compression &&
-           a->require_source == b->require_source &&
+           a->retention_count == b->retention_count && a->compact == b->compact &&
+           a->compression == b->compression && a->require_source == b->require_source &&
            a->require_correlation_id == b->require_correlation_id;
 }
 

@@ -61,6 +61,33 @@ static void what_is_no_topic_is_refused(void **state) {
     ms_arena_deinit(&arena);
 }
 
+static void a_whole_name_gets_the_spelling_of_answers(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool writes;
+        const char *expected;
+    } rows[] = {
+        {"order-%31", true, "order-1"},
+        {"order-%31", false, "order-1"},
+        {"order-100%", true, "order-100%25"},
+        {"$streams-cart", false, "cart"},
+        {"$streams-cart", true, "$streams-cart"},
+        {"$$order-%31", true, "$$order-1"},
+        {"cart", true, "cart"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ms_arena arena;
+        struct ms_bytes stream;
+        ms_arena_init(&arena, 64 * 1024);
+        assert_int_equal(ms_http_stream_of_name(ms_bytes_cstr(rows[i].text), rows[i].writes, &arena,
+                                                &stream, NULL),
+                         0);
+        assert_bytes(stream, rows[i].expected);
+        ms_arena_deinit(&arena);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(topic_and_key_are_joined),
@@ -68,6 +95,7 @@ int main(void) {
         cmocka_unit_test(the_dash_of_a_topic_is_escaped),
         cmocka_unit_test(a_key_of_plain_streams_is_not_taken_for_another_topic),
         cmocka_unit_test(what_is_no_topic_is_refused),
+        cmocka_unit_test(a_whole_name_gets_the_spelling_of_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
