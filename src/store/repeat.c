@@ -2,12 +2,12 @@
  * Idempotence: is an append that may be a resend one?
  *
  * `any` and `exists` appends are looked up in the window of event ids (window.c), under the log's
- * lock. Exact and no-stream conditions need no window: the events stand where the condition says.
- * Either way the final word has a comparison with the stored events, on the worker's thread: same
- * ids, types and data (with their content types) in a row is a resend and gets the first answer;
- * same ids with something else is a conflict of ids; anything else was a conflict of versions. What
- * else an envelope says, such as metadata or the time, is not compared: a client that tries again
- * may well make it anew.
+ * lock. Exact and no-stream conditions need no window: the events stand where the condition says;
+ * only where a stream was reopened may be forgotten (conditions.c). Either way the final word has a
+ * comparison with the stored events, on the worker's thread: same ids, types and data (with their
+ * content types) in a row is a resend and gets the first answer; same ids with something else is a
+ * conflict of ids; anything else was a conflict of versions. What else an envelope says, such as
+ * metadata or the time, is not compared: a client that tries again may well make it anew.
  */
 #include "base/alloc.h"
 #include "store/internal.h"
@@ -71,8 +71,7 @@ static enum comparison compare_part(struct ms_op *op, struct ms_op_part *part, i
     ms_batch_reader_deinit(&comparer.batch);
     ms_arena_deinit(&comparer.arena);
     /* Scavenged meanwhile: the window's word stands, a condition's place proves nothing. */
-    bool weak = part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
-    if (comparer.verdict == SAME && comparer.compared != part->count && !weak)
+    if (comparer.verdict == SAME && comparer.compared != part->count && !part->by_window)
         return DIFFERENT;
     part->position = comparer.position;
     return comparer.verdict;
@@ -93,8 +92,7 @@ static void answer_repeat(struct ms_op *op) {
 
 static void answer_different(struct ms_op *op, size_t index) {
     struct ms_op_part *part = &op->parts[index];
-    bool weak = part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
-    if (weak) { /* two ids of one hash: the append is new after all */
+    if (part->by_window) { /* two ids of one hash: the window knows nothing of the append */
         op->ignore_window = true;
         op->outcome = MS_OP_APPENDED;
         int rc = ms_op_submit(op, &op->error);
@@ -104,12 +102,8 @@ static void answer_different(struct ms_op *op, size_t index) {
         }
         return;
     }
-    struct ms_head head;
-    int rc = ms_heads_resolve(op->store, &part->ref.id, &head, &op->error);
-    if (rc == 0)
-        ms_op_refuse_conflict(op, index, &head);
-    else
-        op->result.code = rc;
+    /* By now the stream may be one that the condition would hold for. */
+    ms_op_refuse_conflict(op, index, &part->judged);
     ms_op_finish(op);
 }
 

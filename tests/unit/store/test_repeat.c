@@ -279,6 +279,64 @@ static void resends_of_what_is_not_readable_any_more_add_nothing(void **state) {
     assert_int_equal(store_stream(w, "o-3").state, MS_STREAM_DELETED);
 }
 
+/* Metadata takes the place of what the deletion put, and nothing says any more where the stream was
+ * reopened. */
+static void reopening_repeats_after_metadata_was_put(void **state) {
+    struct store_world *w = *state;
+    assert_int_equal(store_append(w, "o-1", NONE, "a b").code, 0);
+    assert_int_equal(store_delete(w, "o-1", ANY, false).code, 0);
+    struct store_answer first = store_append(w, "o-1", NONE, "c d");
+    assert_int_equal(first.code, 0);
+    assert_int_equal(store_append(w, "o-1", ANY, "e").code, 0);
+    assert_int_equal(store_put_metadata(w, "o-1", ANY, "{\"$tb\":2}").code, 0);
+    for (int i = 0; i < 3; i++) {
+        struct store_answer again = store_append(w, "o-1", NONE, "c d");
+        assert_repeated(&again, 2, 3, first.position);
+        again = store_append(w, "o-1", NONE, "a b"); /* of its first life */
+        assert_repeated(&again, 0, 1, again.position);
+        assert_int_equal(store_append(w, "o-1", NONE, "x y").code, MS_ECONFLICT);
+        assert_int_equal(store_append(w, "o-1", NONE, "c x").code, MS_ECONFLICT);
+        store_world_reopen(w);
+    }
+    assert_string_equal(store_ids(w, "o-1", 0), "c d e");
+}
+
+/* What the events are compared with is read later: meanwhile the stream is deleted, and the
+ * condition would hold. */
+static void refusal_names_the_state_that_was_judged(void **state) {
+    struct store_world *w = *state;
+    struct store_answer other;
+    assert_int_equal(store_append(w, "o-1", ANY, "a b").code, 0);
+    store_submit(w, "o-1", NONE, "x", &other);
+    assert_int_equal(other.calls, 0);
+    assert_int_equal(store_delete(w, "o-1", ANY, false).code, 0);
+    assert_int_equal(other.calls, 1);
+    assert_int_equal(other.code, MS_ECONFLICT);
+    assert_int_equal(other.actual_state, MS_STREAM_LIVE);
+    assert_int_equal(other.actual_version, 1);
+}
+
+/* No stream is a condition that holds for a deleted one: the ids are what is wrong. */
+static void half_a_resend_to_a_deleted_stream_is_refused_for_its_ids(void **state) {
+    struct store_world *w = *state;
+    struct ms_event a = {.id = MS_BYTES_LITERAL("a"),
+                         .type = MS_BYTES_LITERAL("t"),
+                         .timestamp_ms = 5,
+                         .data = MS_BYTES_LITERAL("1")};
+    struct ms_event b = a;
+    b.id = MS_BYTES_LITERAL("b");
+    struct ms_append_part parts[] = {{MS_BYTES_LITERAL("x-1"), NONE, &a, 1},
+                                     {MS_BYTES_LITERAL("y-1"), ANY, &b, 1}};
+    struct ms_append_request request = {.parts = parts, .part_count = 1};
+    assert_int_equal(store_request(w, &request).code, 0);
+    assert_int_equal(store_delete(w, "x-1", ANY, false).code, 0);
+    request.part_count = 2;
+    struct store_answer answer = store_request(w, &request);
+    assert_int_equal(answer.code, MS_EIDCONFLICT);
+    assert_int_equal(answer.failed_part, 0);
+    assert_int_equal(store_stream(w, "y-1").head, -1);
+}
+
 static void window_is_as_long_as_it_says(void **state) {
     struct store_world *w = *state;
     char id[32];
@@ -364,6 +422,9 @@ int main(void) {
         test(events_without_ids_are_always_new),
         test(several_streams_repeat_together),
         test(resends_of_what_is_not_readable_any_more_add_nothing),
+        test(reopening_repeats_after_metadata_was_put),
+        test(refusal_names_the_state_that_was_judged),
+        test(half_a_resend_to_a_deleted_stream_is_refused_for_its_ids),
         test(window_is_as_long_as_it_says),
         test(window_of_one_event_works),
         cmocka_unit_test(concurrent_resends_add_each_event_once),
