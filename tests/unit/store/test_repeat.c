@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#include "log/internal.h"
+#include "store/internal.h"
 #include "support/store_world.h"
 
 static int setup(void **state) {
@@ -337,6 +339,64 @@ static void half_a_resend_to_a_deleted_stream_is_refused_for_its_ids(void **stat
     assert_int_equal(store_stream(w, "y-1").head, -1);
 }
 
+/* Everything appended so far is in a sealed segment, and what is marked in it is removed. */
+static uint64_t scavenge(struct store_world *w) {
+    static char data[100000];
+    struct ms_store_info info = {0};
+    struct ms_scavenge_options options = {.all = true};
+    struct ms_scavenge_result result;
+    memset(data, '7', sizeof data);
+    while (info.segments < 2) {
+        struct ms_event event = {.type = MS_BYTES_LITERAL("t"),
+                                 .timestamp_ms = MS_TIMESTAMP_NONE,
+                                 .data = ms_bytes_of(data, sizeof data)};
+        struct ms_append_part part = {MS_BYTES_LITERAL("filler-1"), ANY, &event, 1};
+        struct ms_append_request request = {.parts = &part, .part_count = 1};
+        assert_int_equal(store_request(w, &request).code, 0);
+        ms_store_info(w->store, &info);
+    }
+    while (ms_keeper_step(w->store->log))
+        continue;
+    assert_int_equal(ms_store_scavenge(w->store, &options, &result, &w->error), 0);
+    return result.events_removed;
+}
+
+/* Where the events are gone the window's word stands, whatever the condition. */
+static void resends_of_scavenged_events_are_recognised_by_the_window(void **state) {
+    struct store_world *w = *state;
+    struct store_answer first = store_append(w, "o-1", NONE, "a b");
+    assert_int_equal(first.code, 0);
+    assert_int_equal(store_append(w, "o-1", ANY, "c").code, 0);
+    assert_int_equal(store_delete(w, "o-1", ANY, false).code, 0);
+    assert_int_equal(scavenge(w), 3);
+    for (int i = 0; i < 2; i++) {
+        struct store_answer again = store_append(w, "o-1", i == 0 ? ANY : NONE, "a b");
+        assert_repeated(&again, 0, 1, first.position);
+    }
+    assert_int_equal(store_stream(w, "o-1").state, MS_STREAM_DELETED);
+}
+
+static void resends_of_what_is_scavenged_in_part_add_nothing(void **state) {
+    struct store_world *w = *state;
+    struct store_answer first = store_append(w, "o-1", NONE, "a b c d");
+    assert_int_equal(first.code, 0);
+    assert_int_equal(store_put_metadata(w, "o-1", ANY, "{\"$tb\":2}").code, 0);
+    assert_int_equal(scavenge(w), 2);
+    struct store_answer again = store_append(w, "o-1", ANY, "a b c d");
+    assert_repeated(&again, 0, 3, first.position);
+    again = store_append(w, "o-1", ANY, "a b");
+    assert_repeated(&again, 0, 1, first.position - 2);
+    again = store_append(w, "o-1", ANY, "b c");
+    assert_repeated(&again, 1, 2, first.position - 1);
+    assert_int_equal(store_append(w, "o-1", NONE, "a b c d").code, MS_ECONFLICT);
+    store_world_reopen(w); /* the index is folded from the log anew */
+    again = store_append(w, "o-1", ANY, "a b c d");
+    assert_repeated(&again, 0, 3, first.position);
+    again = store_append(w, "o-1", ANY, "a b");
+    assert_repeated(&again, 0, 1, first.position - 2);
+    assert_string_equal(store_ids(w, "o-1", 0), "c d");
+}
+
 static void window_is_as_long_as_it_says(void **state) {
     struct store_world *w = *state;
     char id[32];
@@ -425,6 +485,8 @@ int main(void) {
         test(reopening_repeats_after_metadata_was_put),
         test(refusal_names_the_state_that_was_judged),
         test(half_a_resend_to_a_deleted_stream_is_refused_for_its_ids),
+        test(resends_of_scavenged_events_are_recognised_by_the_window),
+        test(resends_of_what_is_scavenged_in_part_add_nothing),
         test(window_is_as_long_as_it_says),
         test(window_of_one_event_works),
         cmocka_unit_test(concurrent_resends_add_each_event_once),
