@@ -436,35 +436,66 @@ static void window_of_one_event_works(void **state) {
 /* Clients that resend while the first append is on its way through the threads. */
 struct resender {
     struct store_world *w;
-    unsigned id, rounds;
+    bool exact;
+    unsigned rounds;
+    int64_t added; /* to the stream, by this one */
 };
 
+/* Whoever is first adds the event; for all others it is a resend, at once and later. */
 static void *resend(void *argument) {
-    const struct resender *r = argument;
+    struct resender *r = argument;
     char id[32];
     for (unsigned i = 0; i < r->rounds; i++) {
+        struct ms_condition exact = i == 0 ? NONE : AT((int64_t)i - 1);
         snprintf(id, sizeof id, "e%u", i);
-        struct store_answer answer = store_append(r->w, "o-1", ANY, id);
-        MS_ASSERT(answer.code == 0);
+        struct store_answer answer = store_append(r->w, "o-1", r->exact ? exact : ANY, id);
+        MS_ASSERT(answer.code == 0 && answer.parts[0].version == (int64_t)i);
+        r->added += !answer.repeated;
     }
     return NULL;
 }
 
-static void concurrent_resends_add_each_event_once(void **state) {
-    (void)state;
+static int64_t resend_from_threads(struct store_world *w, bool exact, unsigned rounds) {
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    struct resender resenders[THREADS];
+    int64_t added = 0;
+    for (int i = 0; i < THREADS; i++) {
+        resenders[i] = (struct resender){w, exact, rounds, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, resend, &resenders[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        added += resenders[i].added;
+    }
+    return added;
+}
+
+/* What they are compared with moves on meanwhile: from the tail's cache to the file, from the
+ * index's overlay to its tables. */
+static void resends_from_threads_add_each_event_once(bool exact) {
     struct store_world w;
-    pthread_t threads[4];
-    unsigned rounds = (unsigned)world_setting("MS_THREAD_ROUNDS", 400);
+    unsigned rounds = (unsigned)world_setting("MS_THREAD_ROUNDS", 150);
     store_world_init_real(&w);
     w.options.idempotence_window = 100000;
+    w.options.index_overlay_entries_max = 60;
+    w.options.tail_cache_bytes = 16384;
     assert_int_equal(store_world_open(&w), 0);
-    struct resender r = {&w, 0, rounds};
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, resend, &r), 0);
-    for (int i = 0; i < 4; i++)
-        pthread_join(threads[i], NULL);
+    assert_int_equal(resend_from_threads(&w, exact, rounds), rounds);
     assert_int_equal(store_stream(&w, "o-1").head, rounds - 1);
+    store_world_reopen(&w);
+    assert_int_equal(resend_from_threads(&w, exact, rounds), 0);
     store_world_deinit(&w);
+}
+
+static void concurrent_resends_add_each_event_once(void **state) {
+    (void)state;
+    resends_from_threads_add_each_event_once(false);
+}
+
+static void concurrent_resends_at_exact_versions_add_each_event_once(void **state) {
+    (void)state;
+    resends_from_threads_add_each_event_once(true);
 }
 
 int main(void) {
@@ -490,6 +521,7 @@ int main(void) {
         test(window_is_as_long_as_it_says),
         test(window_of_one_event_works),
         cmocka_unit_test(concurrent_resends_add_each_event_once),
+        cmocka_unit_test(concurrent_resends_at_exact_versions_add_each_event_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
