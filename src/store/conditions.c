@@ -90,25 +90,6 @@ static bool all_ids_given(const struct ms_op_part *part) {
     return part->count > 0;
 }
 
-/* A failed exact or no-stream condition may be a resend: then the events stand behind the version.
- * */
-static bool may_repeat_exact(struct ms_op_part *part, const struct ms_head *head) {
-    int64_t first = 0;
-    if (part->condition.kind == MS_EXPECT_VERSION) {
-        if (part->condition.version < 0 || part->condition.version >= head->version)
-            return false;
-        first = part->condition.version + 1;
-    } else if (part->condition.kind == MS_EXPECT_NONE) {
-        first = head->rules.deleted_head + 1;
-    } else {
-        return false;
-    }
-    if (head->rules.tombstoned || first + part->count - 1 > head->version || !all_ids_given(part))
-        return false;
-    part->repeat_version = first;
-    return true;
-}
-
 enum window_verdict { WINDOW_FRESH, WINDOW_REPEAT, WINDOW_MIXED };
 
 static enum window_verdict ask_window(const struct ms_op *op, struct ms_op_part *part) {
@@ -129,6 +110,34 @@ static enum window_verdict ask_window(const struct ms_op *op, struct ms_op_part 
     return known == part->count && in_row ? WINDOW_REPEAT : WINDOW_MIXED;
 }
 
+/* Metadata that was put after a deletion has replaced it, and with it the place where the stream
+ * was reopened: then a no-stream condition that fails is looked up like a weak one. */
+static bool may_repeat_reopening(const struct ms_op *op, struct ms_op_part *part) {
+    const struct ms_stream_rules *rules = &part->head->rules;
+    return part->condition.kind == MS_EXPECT_NONE && !rules->tombstoned &&
+           rules->deleted_head < 0 && rules->metadata_version > 0 &&
+           ask_window(op, part) == WINDOW_REPEAT;
+}
+
+/* A failed exact or no-stream condition may be a resend: then the events stand behind the version.
+ * */
+static bool may_repeat_exact(struct ms_op_part *part, const struct ms_head *head) {
+    int64_t first = 0;
+    if (part->condition.kind == MS_EXPECT_VERSION) {
+        if (part->condition.version < 0 || part->condition.version >= head->version)
+            return false;
+        first = part->condition.version + 1;
+    } else if (part->condition.kind == MS_EXPECT_NONE) {
+        first = head->rules.deleted_head + 1;
+    } else {
+        return false;
+    }
+    if (head->rules.tombstoned || first + part->count - 1 > head->version || !all_ids_given(part))
+        return false;
+    part->repeat_version = first;
+    return true;
+}
+
 static bool is_weak(const struct ms_condition *condition) {
     return condition->kind == MS_EXPECT_ANY || condition->kind == MS_EXPECT_EXISTS;
 }
@@ -137,9 +146,10 @@ enum part_verdict { PART_FRESH, PART_CHECKED, PART_REPEAT, PART_MIXED, PART_CONF
 
 static enum part_verdict judge_part(const struct ms_op *op, struct ms_op_part *part) {
     bool holds = condition_holds(op, &part->condition, part->head);
-    part->repeat = false;
+    part->repeat = part->by_window = false;
     if (!holds) {
-        part->repeat = may_repeat_exact(part, part->head);
+        part->by_window = may_repeat_reopening(op, part);
+        part->repeat = part->by_window || may_repeat_exact(part, part->head);
         return part->repeat ? PART_REPEAT : PART_CONFLICT;
     }
     if (part->count == 0)
@@ -150,7 +160,7 @@ static enum part_verdict judge_part(const struct ms_op *op, struct ms_op_part *p
         return PART_FRESH;
     switch (ask_window(op, part)) {
     case WINDOW_REPEAT:
-        part->repeat = true;
+        part->repeat = part->by_window = true;
         return PART_REPEAT;
     case WINDOW_MIXED:
         return PART_MIXED;
@@ -163,7 +173,7 @@ static enum part_verdict judge_part(const struct ms_op *op, struct ms_op_part *p
 /* Some parts look like a resend, others are new. */
 static void refuse_half_repeat(struct ms_op *op, size_t index) {
     const struct ms_op_part *part = &op->parts[index];
-    if (is_weak(&part->condition))
+    if (condition_holds(op, &part->condition, part->head))
         refuse_ids(op, index, part->head);
     else /* its condition failed, and the whole append can't be a resend */
         ms_op_refuse_conflict(op, index, part->head);
@@ -184,6 +194,7 @@ bool ms_op_judge(struct ms_op *op) {
         case PART_CHECKED:
             break;
         case PART_REPEAT:
+            part->judged = *part->head;
             first_repeat = i - 1;
             break;
         case PART_MIXED:

@@ -143,8 +143,10 @@ struct ms_op_part {
     int64_t first_offset;
     bool repeat; /* candidate; the stored events begin at: */
     int64_t repeat_version;
-    struct ms_head *head; /* under the log's lock, once brought in */
-    struct ms_head cold;  /* resolved from the index before the lock */
+    bool by_window;        /* the window knows where; else the condition says it */
+    struct ms_head judged; /* the head as it was then, for a refusal */
+    struct ms_head *head;  /* under the log's lock, once brought in */
+    struct ms_head cold;   /* resolved from the index before the lock */
     bool cold_known;
     uint64_t cold_applied; /* the index covered everything below it when it was asked */
 };

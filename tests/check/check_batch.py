@@ -122,17 +122,25 @@ def partly_known(world, ends):
     return found
 
 
+def deleted_meanwhile(world, stream, position, when):
+    """Nothing of the stream was readable at some moment after a position: what a subscription that
+    takes large appends in parts has not taken yet is hidden then."""
+    return any(state.kind == "deleted"
+               for state in world.log.timeline(stream).between(position, world.hi(when)))
+
+
 def partly_subscribed(world, ends):
     """`caught up` in the middle of an append."""
     found = []
     for op in world.ops:
-        for _, count in op.caught_up:
+        for when, count in op.caught_up:
             if not count:
                 continue
             _, (position, stream, version, _, _) = op.seen[count - 1]
             whole = whole_behind(world, ends, op, position)
             if op.args.get("stream"):
-                whole = head_inside(world, ends, stream, version) is None
+                whole = head_inside(world, ends, stream, version) is None or \
+                    deleted_meanwhile(world, stream, position, when)
             if not whole:
                 found.append(Finding("G2", "partly-visible", "%s had caught up at position %d, "
                                      "within an append that ends at %d" % (

@@ -318,6 +318,18 @@ class CheckBatch(Checks):
         story.subscribe(1, ["a", "b"], 1, sub="one")
         self.found(check_batch, story, "G2", "partly-visible")
 
+    def test_caught_up_within_an_append_that_was_deleted_meanwhile_passes(self):
+        story = Story().log("s", "a", "b").log("$$s", "m", data=TB_DELETED)
+        story.append((0, 9), "s", ["a", "b"], 0, 1)
+        story.add("delete", (10, 12), answer={"position": 2}, stream="s", expected="any")
+        self.clean(story.subscribe(12, ["a"], 1, sub="one", stream="s"))
+
+    def test_caught_up_within_an_append_that_was_deleted_later(self):
+        story = Story().log("s", "a", "b").log("$$s", "m", data=TB_DELETED)
+        story.append((0, 9), "s", ["a", "b"], 0, 1).subscribe(1, ["a"], 1, sub="one", stream="s")
+        story.add("delete", (10, 12), answer={"position": 2}, stream="s", expected="any")
+        self.found(check_batch, story, "G2", "partly-visible")
+
     def test_one_stream_shows_its_part_and_another_does_not(self):
         story = Story().log("r", "z").log("s", "a").log("r", "b").append((0, 1), "r", ["z"], 0, 0)
         story.add("multi", (2, 90), answer={"results": [[0, 0], [1, 1]], "position": 2}, parts=[
@@ -340,6 +352,15 @@ class CheckRepeat(Checks):
     def test_not_recognised(self):
         story = Story().log("s", "a").append((0, 1), "s", ["a"], 0, 0, "none")
         self.found(check_repeat, story.conflict((2, 3), "s", ["a"], "none", 0), "G6",
+                   "not-recognised")
+
+    def test_reopening_not_recognised_after_metadata(self):
+        story = Story().log("s", "a").log("$$s", "m0", data=TB_DELETED).log("s", "b")
+        story.log("$$s", "m1", data="{}").append((0, 1), "s", ["a"], 0, 0)
+        story.add("delete", (2, 3), answer={"position": 1}, stream="s", expected="any")
+        story.append((4, 5), "s", ["b"], 1, 2, "none")
+        story.add("put_metadata", (6, 7), answer={"position": 3, "version": 1}, stream="s")
+        self.found(check_repeat, story.conflict((8, 9), "s", ["b"], "none", 1), "G6",
                    "not-recognised")
 
     def test_refused_after_a_delete_passes(self):

@@ -167,11 +167,23 @@ static inline enum model_verdict model_resend_weak(const struct model *m,
     return known == part->count && row ? model_compare(m, part, *first) : MIXED;
 }
 
+/* Where the stream was reopened is forgotten when metadata is put after a deletion. */
+static inline enum model_verdict model_resend_reopening(const struct model *m,
+                                                        const struct model_part *part,
+                                                        int64_t *first) {
+    const struct model_stream *s = &m->streams[part->stream];
+    enum model_verdict verdict = FRESH;
+    if (part->condition.kind == MS_EXPECT_NONE && !s->tombstoned && s->deleted_head < 0 &&
+        s->metadata_version > 0)
+        verdict = model_resend_weak(m, part, first);
+    return verdict == FRESH || verdict == MIXED ? model_resend_exact(m, part, first) : verdict;
+}
+
 static inline enum model_verdict model_judge_part(const struct model *m,
                                                   const struct model_part *part, int64_t *first) {
     const struct model_stream *s = &m->streams[part->stream];
     if (!model_holds(&part->condition, s)) {
-        enum model_verdict verdict = model_resend_exact(m, part, first);
+        enum model_verdict verdict = model_resend_reopening(m, part, first);
         return verdict == CONFLICT && part->count == 0 ? CHECK_FAILED : verdict;
     }
     if (part->count == 0)
@@ -214,8 +226,7 @@ static inline uint32_t model_refusals(const struct model *m, const struct model_
     size_t fresh = 0, repeats = 0;
     for (size_t i = 0; i < append->count; i++) {
         const struct model_part *part = &append->parts[i];
-        bool weak =
-            part->condition.kind == MS_EXPECT_ANY || part->condition.kind == MS_EXPECT_EXISTS;
+        bool holds = model_holds(&part->condition, &m->streams[part->stream]);
         int conflict = model_conflict(m, part);
         switch (verdicts[i]) {
         case FRESH:
@@ -226,7 +237,7 @@ static inline uint32_t model_refusals(const struct model *m, const struct model_
         case SAME:
         case OTHER_DATA:
             repeats++;
-            half |= model_bit(weak ? MS_EIDCONFLICT : conflict);
+            half |= model_bit(holds ? MS_EIDCONFLICT : conflict);
             resend |= verdicts[i] == OTHER_DATA ? model_bit(MS_EIDCONFLICT) : 0;
             break;
         case MIXED:

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#include "log/internal.h"
+#include "store/internal.h"
 #include "support/store_world.h"
 
 static int setup(void **state) {
@@ -279,6 +281,122 @@ static void resends_of_what_is_not_readable_any_more_add_nothing(void **state) {
     assert_int_equal(store_stream(w, "o-3").state, MS_STREAM_DELETED);
 }
 
+/* Metadata takes the place of what the deletion put, and nothing says any more where the stream was
+ * reopened. */
+static void reopening_repeats_after_metadata_was_put(void **state) {
+    struct store_world *w = *state;
+    assert_int_equal(store_append(w, "o-1", NONE, "a b").code, 0);
+    assert_int_equal(store_delete(w, "o-1", ANY, false).code, 0);
+    struct store_answer first = store_append(w, "o-1", NONE, "c d");
+    assert_int_equal(first.code, 0);
+    assert_int_equal(store_append(w, "o-1", ANY, "e").code, 0);
+    assert_int_equal(store_put_metadata(w, "o-1", ANY, "{\"$tb\":2}").code, 0);
+    for (int i = 0; i < 3; i++) {
+        struct store_answer again = store_append(w, "o-1", NONE, "c d");
+        assert_repeated(&again, 2, 3, first.position);
+        again = store_append(w, "o-1", NONE, "a b"); /* of its first life */
+        assert_repeated(&again, 0, 1, again.position);
+        assert_int_equal(store_append(w, "o-1", NONE, "x y").code, MS_ECONFLICT);
+        assert_int_equal(store_append(w, "o-1", NONE, "c x").code, MS_ECONFLICT);
+        store_world_reopen(w);
+    }
+    assert_string_equal(store_ids(w, "o-1", 0), "c d e");
+}
+
+/* What the events are compared with is read later: meanwhile the stream is deleted, and the
+ * condition would hold. */
+static void refusal_names_the_state_that_was_judged(void **state) {
+    struct store_world *w = *state;
+    struct store_answer other;
+    assert_int_equal(store_append(w, "o-1", ANY, "a b").code, 0);
+    store_submit(w, "o-1", NONE, "x", &other);
+    assert_int_equal(other.calls, 0);
+    assert_int_equal(store_delete(w, "o-1", ANY, false).code, 0);
+    assert_int_equal(other.calls, 1);
+    assert_int_equal(other.code, MS_ECONFLICT);
+    assert_int_equal(other.actual_state, MS_STREAM_LIVE);
+    assert_int_equal(other.actual_version, 1);
+}
+
+/* No stream is a condition that holds for a deleted one: the ids are what is wrong. */
+static void half_a_resend_to_a_deleted_stream_is_refused_for_its_ids(void **state) {
+    struct store_world *w = *state;
+    struct ms_event a = {.id = MS_BYTES_LITERAL("a"),
+                         .type = MS_BYTES_LITERAL("t"),
+                         .timestamp_ms = 5,
+                         .data = MS_BYTES_LITERAL("1")};
+    struct ms_event b = a;
+    b.id = MS_BYTES_LITERAL("b");
+    struct ms_append_part parts[] = {{MS_BYTES_LITERAL("x-1"), NONE, &a, 1},
+                                     {MS_BYTES_LITERAL("y-1"), ANY, &b, 1}};
+    struct ms_append_request request = {.parts = parts, .part_count = 1};
+    assert_int_equal(store_request(w, &request).code, 0);
+    assert_int_equal(store_delete(w, "x-1", ANY, false).code, 0);
+    request.part_count = 2;
+    struct store_answer answer = store_request(w, &request);
+    assert_int_equal(answer.code, MS_EIDCONFLICT);
+    assert_int_equal(answer.failed_part, 0);
+    assert_int_equal(store_stream(w, "y-1").head, -1);
+}
+
+/* Everything appended so far is in a sealed segment, and what is marked in it is removed. */
+static uint64_t scavenge(struct store_world *w) {
+    static char data[100000];
+    struct ms_store_info info = {0};
+    struct ms_scavenge_options options = {.all = true};
+    struct ms_scavenge_result result;
+    memset(data, '7', sizeof data);
+    while (info.segments < 2) {
+        struct ms_event event = {.type = MS_BYTES_LITERAL("t"),
+                                 .timestamp_ms = MS_TIMESTAMP_NONE,
+                                 .data = ms_bytes_of(data, sizeof data)};
+        struct ms_append_part part = {MS_BYTES_LITERAL("filler-1"), ANY, &event, 1};
+        struct ms_append_request request = {.parts = &part, .part_count = 1};
+        assert_int_equal(store_request(w, &request).code, 0);
+        ms_store_info(w->store, &info);
+    }
+    while (ms_keeper_step(w->store->log))
+        continue;
+    assert_int_equal(ms_store_scavenge(w->store, &options, &result, &w->error), 0);
+    return result.events_removed;
+}
+
+/* Where the events are gone the window's word stands, whatever the condition. */
+static void resends_of_scavenged_events_are_recognised_by_the_window(void **state) {
+    struct store_world *w = *state;
+    struct store_answer first = store_append(w, "o-1", NONE, "a b");
+    assert_int_equal(first.code, 0);
+    assert_int_equal(store_append(w, "o-1", ANY, "c").code, 0);
+    assert_int_equal(store_delete(w, "o-1", ANY, false).code, 0);
+    assert_int_equal(scavenge(w), 3);
+    for (int i = 0; i < 2; i++) {
+        struct store_answer again = store_append(w, "o-1", i == 0 ? ANY : NONE, "a b");
+        assert_repeated(&again, 0, 1, first.position);
+    }
+    assert_int_equal(store_stream(w, "o-1").state, MS_STREAM_DELETED);
+}
+
+static void resends_of_what_is_scavenged_in_part_add_nothing(void **state) {
+    struct store_world *w = *state;
+    struct store_answer first = store_append(w, "o-1", NONE, "a b c d");
+    assert_int_equal(first.code, 0);
+    assert_int_equal(store_put_metadata(w, "o-1", ANY, "{\"$tb\":2}").code, 0);
+    assert_int_equal(scavenge(w), 2);
+    struct store_answer again = store_append(w, "o-1", ANY, "a b c d");
+    assert_repeated(&again, 0, 3, first.position);
+    again = store_append(w, "o-1", ANY, "a b");
+    assert_repeated(&again, 0, 1, first.position - 2);
+    again = store_append(w, "o-1", ANY, "b c");
+    assert_repeated(&again, 1, 2, first.position - 1);
+    assert_int_equal(store_append(w, "o-1", NONE, "a b c d").code, MS_ECONFLICT);
+    store_world_reopen(w); /* the index is folded from the log anew */
+    again = store_append(w, "o-1", ANY, "a b c d");
+    assert_repeated(&again, 0, 3, first.position);
+    again = store_append(w, "o-1", ANY, "a b");
+    assert_repeated(&again, 0, 1, first.position - 2);
+    assert_string_equal(store_ids(w, "o-1", 0), "c d");
+}
+
 static void window_is_as_long_as_it_says(void **state) {
     struct store_world *w = *state;
     char id[32];
@@ -318,35 +436,66 @@ static void window_of_one_event_works(void **state) {
 /* Clients that resend while the first append is on its way through the threads. */
 struct resender {
     struct store_world *w;
-    unsigned id, rounds;
+    bool exact;
+    unsigned rounds;
+    int64_t added; /* to the stream, by this one */
 };
 
+/* Whoever is first adds the event; for all others it is a resend, at once and later. */
 static void *resend(void *argument) {
-    const struct resender *r = argument;
+    struct resender *r = argument;
     char id[32];
     for (unsigned i = 0; i < r->rounds; i++) {
+        struct ms_condition exact = i == 0 ? NONE : AT((int64_t)i - 1);
         snprintf(id, sizeof id, "e%u", i);
-        struct store_answer answer = store_append(r->w, "o-1", ANY, id);
-        MS_ASSERT(answer.code == 0);
+        struct store_answer answer = store_append(r->w, "o-1", r->exact ? exact : ANY, id);
+        MS_ASSERT(answer.code == 0 && answer.parts[0].version == (int64_t)i);
+        r->added += !answer.repeated;
     }
     return NULL;
 }
 
-static void concurrent_resends_add_each_event_once(void **state) {
-    (void)state;
+static int64_t resend_from_threads(struct store_world *w, bool exact, unsigned rounds) {
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    struct resender resenders[THREADS];
+    int64_t added = 0;
+    for (int i = 0; i < THREADS; i++) {
+        resenders[i] = (struct resender){w, exact, rounds, 0};
+        assert_int_equal(pthread_create(&threads[i], NULL, resend, &resenders[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        added += resenders[i].added;
+    }
+    return added;
+}
+
+/* What they are compared with moves on meanwhile: from the tail's cache to the file, from the
+ * index's overlay to its tables. */
+static void resends_from_threads_add_each_event_once(bool exact) {
     struct store_world w;
-    pthread_t threads[4];
-    unsigned rounds = (unsigned)world_setting("MS_THREAD_ROUNDS", 400);
+    unsigned rounds = (unsigned)world_setting("MS_THREAD_ROUNDS", 150);
     store_world_init_real(&w);
     w.options.idempotence_window = 100000;
+    w.options.index_overlay_entries_max = 60;
+    w.options.tail_cache_bytes = 16384;
     assert_int_equal(store_world_open(&w), 0);
-    struct resender r = {&w, 0, rounds};
-    for (int i = 0; i < 4; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, resend, &r), 0);
-    for (int i = 0; i < 4; i++)
-        pthread_join(threads[i], NULL);
+    assert_int_equal(resend_from_threads(&w, exact, rounds), rounds);
     assert_int_equal(store_stream(&w, "o-1").head, rounds - 1);
+    store_world_reopen(&w);
+    assert_int_equal(resend_from_threads(&w, exact, rounds), 0);
     store_world_deinit(&w);
+}
+
+static void concurrent_resends_add_each_event_once(void **state) {
+    (void)state;
+    resends_from_threads_add_each_event_once(false);
+}
+
+static void concurrent_resends_at_exact_versions_add_each_event_once(void **state) {
+    (void)state;
+    resends_from_threads_add_each_event_once(true);
 }
 
 int main(void) {
@@ -364,9 +513,15 @@ int main(void) {
         test(events_without_ids_are_always_new),
         test(several_streams_repeat_together),
         test(resends_of_what_is_not_readable_any_more_add_nothing),
+        test(reopening_repeats_after_metadata_was_put),
+        test(refusal_names_the_state_that_was_judged),
+        test(half_a_resend_to_a_deleted_stream_is_refused_for_its_ids),
+        test(resends_of_scavenged_events_are_recognised_by_the_window),
+        test(resends_of_what_is_scavenged_in_part_add_nothing),
         test(window_is_as_long_as_it_says),
         test(window_of_one_event_works),
         cmocka_unit_test(concurrent_resends_add_each_event_once),
+        cmocka_unit_test(concurrent_resends_at_exact_versions_add_each_event_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
