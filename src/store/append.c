@@ -183,8 +183,7 @@ static void put_part(struct ms_op *op, struct ms_op_part *part) {
     topic->next_offset[part->partition] += part->count;
     atomic_fetch_add_explicit(&topic->events, part->count, memory_order_relaxed);
     for (uint32_t i = 0; i < part->count; i++)
-        if (part->id_hashes[i] != 0)
-            ms_window_add(&store->window, part->id_hashes[i], part->first_version + i);
+        ms_window_add(&store->window, part->id_hashes[i], part->first_version + i);
     ms_query_terms_note(store, part);
 }
 

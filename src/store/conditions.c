@@ -84,10 +84,7 @@ static bool condition_holds(const struct ms_op *op, const struct ms_condition *c
 }
 
 static bool all_ids_given(const struct ms_op_part *part) {
-    for (uint32_t i = 0; i < part->count; i++)
-        if (part->id_hashes[i] == 0)
-            return false;
-    return part->count > 0;
+    return part->count > 0 && part->ids_given == part->count;
 }
 
 enum window_verdict { WINDOW_FRESH, WINDOW_REPEAT, WINDOW_MIXED };
@@ -95,10 +92,9 @@ enum window_verdict { WINDOW_FRESH, WINDOW_REPEAT, WINDOW_MIXED };
 static enum window_verdict ask_window(const struct ms_op *op, struct ms_op_part *part) {
     uint32_t known = 0;
     bool in_row = true;
-    for (uint32_t i = 0; i < part->count; i++) {
+    for (uint32_t i = 0; i < part->count && part->ids_given > 0; i++) {
         int64_t version;
-        if (part->id_hashes[i] == 0 ||
-            !ms_window_find(&op->store->window, part->id_hashes[i], &version))
+        if (!ms_window_find(&op->store->window, part->id_hashes[i], &version))
             continue;
         if (known == 0)
             part->repeat_version = version;

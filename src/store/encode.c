@@ -227,9 +227,10 @@ static int encode_event(struct part_encoder *encoder, const struct ms_event *giv
         rc = check_required(encoder->part->ref.topic, &encoder->settings, given, err);
     if (rc != 0)
         return rc;
-    encoder->part->id_hashes[index] =
-        given->id.data != NULL ? ms_event_id_hash(&encoder->part->ref.id, given->id) : 0;
+    encoder->part->ids_given += given->id.data != NULL;
     rc = complete_event(op, &event, encoder->now_ms);
+    if (rc == 0)
+        encoder->part->id_hashes[index] = ms_event_id_hash(&encoder->part->ref.id, event.id);
     if (rc == 0)
         rc = add_event_terms(&encoder->terms, &event);
     if (rc == 0 && index == 0)
@@ -321,7 +322,7 @@ static int check_distinct(struct ms_op *op, struct ms_error *err) {
 
 static int check_distinct_ids(struct ms_op *op, const struct ms_op_part *part,
                               struct ms_error *err) {
-    if (part->count < 2)
+    if (part->count < 2 || part->ids_given == 0)
         return 0;
     uint64_t *sorted = ms_arena_alloc(&op->arena, part->count * sizeof *sorted);
     if (sorted == NULL)

@@ -134,7 +134,8 @@ struct ms_op_part {
     size_t batch_at, batch_len; /* in op->batches */
     const uint64_t *terms;
     size_t term_count;
-    uint64_t *id_hashes; /* one per event, 0 where the client gave no id */
+    uint64_t *id_hashes; /* one per event */
+    uint32_t ids_given;  /* by the client; the others were made here, and are no resend's */
     uint16_t partition;
     uint8_t entry_flags;
     /* results of sequencing */

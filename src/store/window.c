@@ -1,6 +1,7 @@
 /*
- * The idempotence window: the ids (hashed together with their stream) of the last events that were
- * appended with an id of the client's, and their versions; guarded by the log's lock.
+ * The idempotence window: the ids (hashed together with their stream) of the last events, and their
+ * versions; guarded by the log's lock. Ids that were made here are among them: who has read an
+ * event may send it again with its id.
  *
  * A ring holds the hashes in the order they came, a hash table their versions: 256 shards by the
  * highest byte of the hash, each of which doubles alone, so that no append waits until all of a

@@ -498,6 +498,26 @@ static void concurrent_resends_at_exact_versions_add_each_event_once(void **stat
     resends_from_threads_add_each_event_once(true);
 }
 
+/* Who has read an event may send it again: as far as ids tell it is the same, whoever made them. */
+static void ids_that_were_made_here_are_recognised(void **state) {
+    struct store_world *w = *state;
+    struct ms_event event = {.type = MS_BYTES_LITERAL("made"), .timestamp_ms = MS_TIMESTAMP_NONE};
+    struct ms_append_part part = {MS_BYTES_LITERAL("o-1"), ANY, &event, 1};
+    struct ms_append_request request = {.parts = &part, .part_count = 1};
+    char id[64];
+    assert_int_equal(store_request(w, &request).code, 0);
+    assert_int_equal(store_request(w, &request).code, 0); /* without an id it is another one */
+    snprintf(id, sizeof id, "%.36s", store_ids(w, "o-1", 0));
+    event.id = ms_bytes_cstr(id);
+    for (int i = 0; i < 2; i++) { /* before and after a start */
+        struct store_answer answer = store_request(w, &request);
+        assert_int_equal(answer.code, 0);
+        assert_true(answer.repeated);
+        assert_int_equal(answer.parts[0].version, 0);
+        store_world_reopen(w);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(any_repeats),
@@ -522,6 +542,7 @@ int main(void) {
         test(window_of_one_event_works),
         cmocka_unit_test(concurrent_resends_add_each_event_once),
         cmocka_unit_test(concurrent_resends_at_exact_versions_add_each_event_once),
+        test(ids_that_were_made_here_are_recognised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,7 +152,7 @@ static void metrics_are_well_formed(void **state) {
     assert_non_null(strstr((char *)out.data, "\nmainstem_store_subscription_lag_events 0\n"));
     assert_non_null(strstr((char *)out.data, "\nmainstem_store_subscription_lag_events_max 0\n"));
     assert_non_null(strstr((char *)out.data, "\nmainstem_store_head_cache_entries 2\n"));
-    assert_non_null(strstr((char *)out.data, "\nmainstem_store_idempotence_window_events 2\n"));
+    assert_non_null(strstr((char *)out.data, "\nmainstem_store_idempotence_window_events 3\n"));
     static const char *const sizes[] = {"\nmainstem_log_tail_cache_bytes ",
                                         "\nmainstem_store_head_cache_bytes ",
                                         "\nmainstem_store_idempotence_window_bytes "};
