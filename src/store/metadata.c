@@ -310,9 +310,9 @@ int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream,
     return ms_error_settle(err, rc, "stream metadata");
 }
 
-/* The metadata with $tb = deleted; every other member stays as it is. A name may have been written
+/* The metadata with another $tb; every other member stays as it is. A name may have been written
  * with escapes. */
-static int delete_json(struct ms_bytes old, struct ms_buf *out) {
+static int replace_tb(struct ms_bytes old, int64_t tb, struct ms_buf *out) {
     struct ms_json_value object, name, value;
     struct ms_arena arena;
     struct ms_bytes text;
@@ -336,7 +336,7 @@ static int delete_json(struct ms_bytes old, struct ms_buf *out) {
         }
     }
     ms_arena_deinit(&arena);
-    return rc != 0 ? rc : ms_buf_append_cstr(out, DELETED_MARK "}");
+    return rc != 0 ? rc : ms_buf_printf(out, "\"$tb\":%lld}", (long long)tb);
 }
 
 static int soft_delete(struct ms_store *store, struct rules_change *change, ms_append_done_fn *done,
@@ -351,7 +351,7 @@ static int soft_delete(struct ms_store *store, struct rules_change *change, ms_a
     if (rc == MS_ENOTFOUND)
         rc = 0;
     if (rc == 0)
-        rc = delete_json(ms_buf_bytes(&old), &json);
+        rc = replace_tb(ms_buf_bytes(&old), INT64_MAX, &json);
     if (rc == 0)
         rc = put_metadata(store, change, ms_buf_bytes(&json), done, context, err);
     if (rc == MS_ETOOBIG) /* the limits were higher when it was put */
@@ -406,10 +406,30 @@ static int take_metadata(void *context, const struct ms_read_event *event) {
     return read->rc != 0 ? read->rc : 1;
 }
 
+/* Of a stream that was deleted and goes on, the metadata still says "deleted". Who reads it to put
+ * it back changed would delete the stream again: what is told is where the stream begins now. */
+static int tell_where_it_begins(struct ms_store *store, struct ms_bytes stream,
+                                struct ms_bytes json, struct ms_buf *out, struct ms_error *err) {
+    struct ms_arena arena;
+    struct ms_stream_ref ref;
+    struct ms_head head = {.version = -1, .rules = MS_STREAM_RULES_NONE};
+    ms_arena_init(&arena, MS_NAME_ARENA_MAX);
+    int rc = ms_stream_find(store, stream, &arena, &ref, err);
+    if (rc == 0)
+        rc = ms_heads_resolve(store, &ref.id, &head, err);
+    ms_arena_deinit(&arena);
+    if (rc != 0 && rc != MS_ENOTFOUND)
+        return rc;
+    bool goes_on = head.rules.deleted_head >= 0 && head.version > head.rules.deleted_head;
+    return goes_on ? replace_tb(json, head.rules.deleted_head + 1, out)
+                   : ms_buf_append_bytes(out, json);
+}
+
 int ms_store_get_metadata(struct ms_store *store, struct ms_bytes stream, struct ms_buf *out,
                           int64_t *ret_version, struct ms_error *err) {
-    struct ms_buf name;
-    struct metadata_read metadata = {.out = out};
+    struct ms_buf name, json;
+    struct metadata_read metadata = {.out = &json};
+    ms_buf_init(&json, METADATA_STORED_MAX);
     ms_buf_init(&name, MS_NAME_TEXT_MAX);
     int rc = metadata_stream(store, stream, &name, err);
     struct ms_stream_read read = {
@@ -421,6 +441,9 @@ int ms_store_get_metadata(struct ms_store *store, struct ms_bytes stream, struct
         rc = ms_error_set(err, MS_ENOTFOUND, "stream '%.*s' has no metadata",
                           (int)(name.len > 202 ? 200 : name.len - 2), name.data + 2);
     ms_buf_deinit(&name);
+    if (rc == 0)
+        rc = tell_where_it_begins(store, stream, ms_buf_bytes(&json), out, err);
+    ms_buf_deinit(&json);
     if (rc == 0)
         *ret_version = metadata.version;
     return ms_error_settle(err, rc, "stream metadata");

@@ -102,6 +102,24 @@ static uint64_t first_wanted(const struct ms_query_condition *query) {
     return query->after < UINT64_MAX ? query->after + 1 : UINT64_MAX;
 }
 
+/* A position that was never told here guards nothing: it is another store's, or of a time before a
+ * restore. An empty store tells 0. */
+static int check_after(struct ms_store *store, const struct ms_query_condition *query, size_t index,
+                       struct ms_error *err) {
+    if (query->after_none || query->after == 0 || query->after < ms_log_end(store->log))
+        return 0;
+    ms_log_lock(store->log);
+    uint64_t end = ms_log_next_position(store->log);
+    ms_log_unlock(store->log);
+    if (query->after < end)
+        return 0;
+    return ms_error_set(err, MS_EINVAL,
+                        "query condition %zu: position %llu lies behind the end of the log, whose "
+                        "last position is %llu",
+                        index, (unsigned long long)query->after,
+                        (unsigned long long)(end > 0 ? end - 1 : 0));
+}
+
 int ms_query_prepare(struct ms_op *op, struct ms_error *err) {
     struct ms_store *store = op->store;
     int rc = store->query_terms.on ? 0 : switch_on(store, err);
@@ -113,6 +131,9 @@ int ms_query_prepare(struct ms_op *op, struct ms_error *err) {
         uint64_t from = first_wanted(query), end = 0;
         if (query->type_count + query->tag_count == 0)
             return ms_error_set(err, MS_EINVAL, "query condition %zu names no type and no tag", i);
+        rc = check_after(store, query, i, err);
+        if (rc != 0)
+            return rc;
         if (from < op->query_from)
             from = op->query_from;
         rc = search_published(op, query, from, &end, &search, err);

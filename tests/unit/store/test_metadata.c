@@ -236,6 +236,26 @@ static void deletion_keeps_the_other_metadata(void **state) {
 }
 
 /* A JSON object of `size` bytes. */
+static void metadata_of_a_stream_that_goes_on_says_where_it_begins(void **state) {
+    struct store_world *w = *state;
+    int64_t version;
+    assert_int_equal(store_append(w, "o-1", ANY, "a b c").code, 0);
+    assert_int_equal(store_put_metadata(w, "o-1", NONE, "{\"owner\":\"ann\"}").code, 0);
+    assert_int_equal(store_delete(w, "o-1", ANY, false).code, 0);
+    assert_string_equal(metadata_of(w, "o-1", &version),
+                        "{\"owner\":\"ann\",\"$tb\":9223372036854775807}");
+    assert_int_equal(store_append(w, "o-1", ANY, "d").code, 0);
+    const char *told = metadata_of(w, "o-1", &version);
+    assert_string_equal(told, "{\"owner\":\"ann\",\"$tb\":3}");
+    assert_int_equal(version, 1);
+    assert_int_equal(store_put_metadata(w, "o-1", AT(1), told).code, 0); /* read, changed, put */
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(store_ids(w, "o-1", 0), "d");
+        assert_int_equal(store_stream(w, "o-1").state, MS_STREAM_LIVE);
+        store_world_reopen(w);
+    }
+}
+
 static char *metadata_of_size(size_t size) {
     char *json = malloc(size + 1);
     assert_non_null(json);
@@ -431,6 +451,7 @@ int main(void) {
         test(max_age_is_honoured_at_once),
         test(largest_truncation_is_a_deletion),
         test(deletion_keeps_the_other_metadata),
+        test(metadata_of_a_stream_that_goes_on_says_where_it_begins),
         test(the_largest_metadata_leaves_room_for_a_deletion),
         test(metadata_leaves_room_in_the_other_limits_too),
         test(metadata_written_anew_ends_a_deletion),

@@ -99,7 +99,6 @@ static void matching_events_refuse(void **state) {
         {"enrolled", "student:s2", NULL, (int64_t)second, -1},
         {"left", "student:s2", NULL, -1, -1},
         {NULL, "course:c", NULL, -1, -1},
-        {"enrolled", NULL, NULL, 1000000, -1},
     };
     char id[16];
     for (int pass = 0; pass < 2; pass++) {
@@ -207,6 +206,22 @@ static void unpublished_append_with_many_terms_refuses(void **state) {
     for (int i = 0; i < 5; i++)
         if (answers[i].code != MS_EQUERYCONDITION)
             fail_msg("type %d was not seen", tried[i]);
+}
+
+/* Told by another store, or before a restore: it would guard nothing. */
+static void positions_behind_the_end_are_refused(void **state) {
+    struct store_world *w = *state;
+    struct query q;
+    make_query(&q, "enrolled", NULL, NULL, 0); /* what an empty store tells */
+    uint64_t first = append_if(w, "1", "enrolled", NULL, &q).position;
+    make_query(&q, "enrolled", NULL, NULL, (int64_t)first);
+    assert_int_equal(append_if(w, "2", "checked", NULL, &q).code, 0);
+    uint64_t end = ms_store_end(w->store);
+    make_query(&q, "enrolled", NULL, NULL, (int64_t)end);
+    assert_int_equal(append_if(w, "3", "checked", NULL, &q).code, MS_EINVAL);
+    make_query(&q, "enrolled", NULL, NULL, 1000000);
+    assert_int_equal(append_if(w, "3", "checked", NULL, &q).code, MS_EINVAL);
+    assert_int_equal(ms_store_end(w->store), end);
 }
 
 /* A position inside an unpublished append: what stands behind it in the same append counts. */
@@ -323,6 +338,7 @@ int main(void) {
         test(unpublished_events_refuse),
         test(first_condition_meets_unpublished_events),
         test(unpublished_append_with_many_terms_refuses),
+        test(positions_behind_the_end_are_refused),
         test(position_inside_an_unpublished_append),
         test(events_of_streams_without_topic_refuse),
         test(system_events_do_not_refuse),
