@@ -280,7 +280,7 @@ static int index_forward(struct all_reading *reading, const struct selection *se
     uint64_t from = 0;
     int rc = entry_start(reading, reading->next, &from, err);
     while (rc == 0 && !reading->stopped && reading->next < reading->end) {
-        size_t count;
+        size_t count = 0;
         rc = ms_index_term_scan(reading->store->index, selection->terms, selection->count, from,
                                 false, POSITIONS_PER_PAGE, positions, &count, err);
         if (rc == 0)
@@ -299,7 +299,7 @@ static int index_backward(struct all_reading *reading, const struct selection *s
     int rc = 0;
     uint64_t from = reading->next;
     while (rc == 0 && !reading->stopped && !reading->at_end) {
-        size_t count;
+        size_t count = 0;
         rc = ms_index_term_scan(reading->store->index, selection->terms, selection->count, from,
                                 true, POSITIONS_PER_PAGE, positions, &count, err);
         if (rc == 0)
