@@ -18,8 +18,6 @@
 #include "base/alloc.h"
 #include "store/internal.h"
 
-#define PUBLICATION_PAUSE_US 50
-
 static struct ms_op *op_of(struct ms_log_ticket *ticket) { return (struct ms_op *)ticket; }
 _Static_assert(offsetof(struct ms_op, ticket) == 0, "op_of relies on it");
 
@@ -322,7 +320,7 @@ static void wait_for_publication(struct ms_store *store) {
     if (store->options.manual)
         ms_log_run(store->log);
     else
-        ms_clock_sleep_us(store->env->clock, PUBLICATION_PAUSE_US);
+        ms_clock_sleep_us(store->env->clock, MS_PUBLICATION_PAUSE_US);
 }
 
 /* One attempt. Once it has succeeded the op may be gone. */

@@ -135,28 +135,46 @@ int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t ap
     return 0;
 }
 
-int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id,
-                     struct ms_head *ret_head, struct ms_error *err) {
-    struct ms_head head = {.id = *id, .version = -1, .rules = MS_STREAM_RULES_NONE};
+static int find_version(struct ms_store *store, struct ms_head *head, struct ms_error *err) {
     struct ms_index_place place;
     size_t count = 0;
-    int rc = ms_index_stream_scan(store->index, id, INT64_MAX, true, 1, &place, &count, err);
-    if (rc != 0)
-        return rc;
-    if (count == 1) {
-        head.version = place.last_version;
-        head.end_position = place.position + place.record_count;
+    int rc =
+        ms_index_stream_scan(store->index, &head->id, INT64_MAX, true, 1, &place, &count, err);
+    if (rc == 0 && count == 1) {
+        head->version = place.last_version;
+        head->end_position = place.position + place.record_count;
     }
+    return rc;
+}
+
+/* MS_ENOTFOUND: there never were any. */
+static int find_rules(struct ms_store *store, struct ms_head *head, struct ms_error *err) {
     char name[MS_FACT_NAME_MAX];
     struct ms_buf value;
     ms_buf_init(&value, 256);
-    size_t name_len = ms_rules_fact_name(id, name);
-    rc = ms_index_fact_get(store->index, ms_bytes_of(name, name_len), &value, err);
+    size_t name_len = ms_rules_fact_name(&head->id, name);
+    int rc = ms_index_fact_get(store->index, ms_bytes_of(name, name_len), &value, err);
     if (rc == 0)
-        rc = ms_rules_read(ms_buf_bytes(&value), &head.rules);
-    else if (rc == MS_ENOTFOUND)
-        rc = 0;
+        rc = ms_rules_read(ms_buf_bytes(&value), &head->rules);
     ms_buf_deinit(&value);
+    return rc;
+}
+
+int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id,
+                     struct ms_head *ret_head, struct ms_error *err) {
+    struct ms_head head = {.id = *id, .version = -1, .rules = MS_STREAM_RULES_NONE};
+    int rc = find_version(store, &head, err);
+    /* Of one moment: the version was the same before and after the rules were looked up. */
+    for (int64_t before = INT64_MIN; rc == 0 && before != head.version;) {
+        before = head.version;
+        rc = find_rules(store, &head, err);
+        if (rc == MS_ENOTFOUND) {
+            rc = 0;
+            break;
+        }
+        if (rc == 0)
+            rc = find_version(store, &head, err);
+    }
     if (rc == 0)
         *ret_head = head;
     return rc;

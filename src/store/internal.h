@@ -468,6 +468,7 @@ int ms_query_prepare(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK; /* n
 int ms_query_check(struct ms_op *op) MS_MUST_CHECK;
 
 /* publish.c */
+#define MS_PUBLICATION_PAUSE_US 50 /* for those who wait for one */
 void ms_publish(void *store, struct ms_log_ticket *tickets);
 void ms_published(void *store, uint64_t end);
 /* Folds what the log has and the index lacks. */

@@ -189,6 +189,12 @@ static void place_reading(struct stream_reading *reading) {
     }
 }
 
+/* The index has an append a moment before readers may see it in the log. */
+static void wait_until_visible(struct ms_store *store, uint64_t end_position) {
+    while (ms_log_end(store->log) < end_position)
+        ms_clock_sleep_us(store->env->clock, MS_PUBLICATION_PAUSE_US);
+}
+
 static void fill_result(const struct stream_reading *reading, uint64_t end,
                         struct ms_stream_read_result *result) {
     bool backward = reading->read->backward;
@@ -219,6 +225,8 @@ int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *re
         rc = 0;
     if (rc == 0 && known)
         rc = ms_heads_resolve(store, &reading.ref.id, &reading.head, err);
+    if (rc == 0)
+        wait_until_visible(store, reading.head.end_position);
     if (read->stored)
         reading.head.rules = MS_STREAM_RULES_NONE;
     if (rc == 0)

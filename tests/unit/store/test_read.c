@@ -461,6 +461,60 @@ static void damage_in_the_log_is_an_error_of_reading(void **state) {
     assert_true(refused > 0);
 }
 
+/* ---- while others append and delete ---- */
+
+struct racing_reader {
+    struct store_world *w;
+    _Atomic bool stop;
+    unsigned reads, wrong;
+};
+
+static int take_version(void *context, const struct ms_read_event *event) {
+    *(int64_t *)context = event->place.version;
+    return 0;
+}
+
+static void *read_newest(void *argument) {
+    struct racing_reader *r = argument;
+    struct ms_stream_read read = {.stream = MS_BYTES_LITERAL("order-1"),
+                                  .backward = true,
+                                  .from_end = true,
+                                  .limit = 1};
+    while (!atomic_load(&r->stop)) {
+        struct ms_stream_read_result result;
+        int64_t newest = -1;
+        int rc = ms_store_read_stream(r->w->store, &read, take_version, &newest, &result, NULL);
+        MS_ASSERT(rc == 0);
+        r->reads++;
+        r->wrong += newest != (result.state == MS_STREAM_LIVE ? result.head : -1);
+    }
+    return NULL;
+}
+
+/* The index has an append a moment before the log shows it; versions and rules are two lookups. */
+static void newest_event_head_and_rules_are_of_one_moment(void **state) {
+    (void)state;
+    struct store_world w;
+    pthread_t thread;
+    store_world_init_real(&w);
+    assert_int_equal(store_world_open(&w), 0);
+    struct racing_reader reader = {.w = &w};
+    assert_int_equal(pthread_create(&thread, NULL, read_newest, &reader), 0);
+    unsigned rounds = (unsigned)world_setting("MS_THREAD_ROUNDS", 300);
+    for (unsigned i = 0; i < rounds; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "e%u", i);
+        assert_int_equal(store_append(&w, "order-1", ANY, id).code, 0);
+        if (i % 4 == 3)
+            assert_int_equal(store_delete(&w, "order-1", ANY, false).code, 0);
+    }
+    atomic_store(&reader.stop, true);
+    pthread_join(thread, NULL);
+    if (reader.wrong > 0)
+        fail_msg("%u of %u reads", reader.wrong, reader.reads);
+    store_world_deinit(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(every_filter_from_every_side),
@@ -471,6 +525,7 @@ int main(void) {
         test(streams_from_every_version_both_ways),
         test(streams_that_are_not_there),
         test(damage_in_the_log_is_an_error_of_reading),
+        cmocka_unit_test(newest_event_head_and_rules_are_of_one_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
