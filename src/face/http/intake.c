@@ -451,20 +451,21 @@ void ms_http_intake_abort(struct ms_http_connection *connection, int status, con
     ms_http_request_done(request);
 }
 
-/* A body that did not arrive in one piece is paid for from the server's budget; reading stops while
- * that is used up. */
+/* A body that did not arrive in one piece is paid for from the server's budget for bodies; reading
+ * stops while that is used up, for large ones a little earlier. */
 static void charge_body(struct ms_http_connection *connection) {
     struct ms_http_request *request = connection->current;
     connection->starved = false;
     if (!request || request->refused)
         return;
-    struct ms_http *http = connection->loop->http;
+    const struct ms_http_budget_limits *limits = &connection->loop->config->budget;
     int64_t announced = request->http1->content_length;
     size_t wanted = announced >= 0 ? (size_t)announced : request->body.len;
-    if (wanted <= request->charged)
+    if (wanted <= request->body_charged)
         return;
-    size_t max = connection->loop->config->options.inflight_bytes_max;
-    if (!ms_http_budget_raise(http, &request->charged, wanted, max)) {
+    size_t limit = wanted <= MS_HTTP_SMALL_BODY_BYTES ? limits->small_bodies : limits->bodies;
+    if (!ms_http_share_raise(&connection->loop->http->budget.bodies, &request->body_charged, wanted,
+                             limit)) {
         connection->starved = true;
         ms_http_loop_retry_later(connection->loop, connection);
     }

@@ -98,12 +98,12 @@ struct ms_http_request {
 
     struct ms_arena arena;
     struct ms_buf body;
-    uint64_t body_len;  /* bytes received, also of a body that is skipped */
-    uint64_t bytes_out; /* of the answer, head included */
-    size_t charged;     /* of the server's budget */
-    size_t page_bytes;  /* a page of events ends with the one that crosses this */
-    int64_t started_us; /* moved on by what a long poll has waited */
-    int64_t head_us;    /* when the head of a streaming answer left */
+    uint64_t body_len;                   /* bytes received, also of a body that is skipped */
+    uint64_t bytes_out;                  /* of the answer, head included */
+    size_t body_charged, answer_charged; /* of the two shares of the server's budget */
+    size_t page_bytes;                   /* a page of events ends with the one that crosses this */
+    int64_t started_us;                  /* moved on by what a long poll has waited */
+    int64_t head_us;                     /* when the head of a streaming answer left */
     int64_t armed_us;
 
     struct ms_event *events; /* of an append; arena */
@@ -145,6 +145,10 @@ void ms_http_request_list_free(struct ms_http_request *first);
 void ms_http_request_submit(struct ms_http_request *request,
                             void (*run)(struct ms_http_request *request),
                             void (*resume)(struct ms_http_request *request));
+/* The same for what may be thousands at once: other requests' jobs may pass. */
+void ms_http_request_submit_patient(struct ms_http_request *request,
+                                    void (*run)(struct ms_http_request *request),
+                                    void (*resume)(struct ms_http_request *request));
 /* The same with a pool of their own for jobs that take long. */
 struct ms_http_readers;
 void ms_http_request_submit_to(struct ms_http_request *request, struct ms_http_readers *readers,

@@ -20,30 +20,6 @@
 
 #define LOOPS_MAX 64
 
-/* ---- the budget of memory ---- */
-
-bool ms_http_budget_raise(struct ms_http *http, size_t *charged, size_t wanted, size_t max) {
-    if (wanted <= *charged)
-        return true;
-    size_t more = wanted - *charged;
-    size_t used = atomic_load_explicit(&http->inflight_bytes, memory_order_relaxed);
-    do {
-        if (more > max || used > max - more)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&http->inflight_bytes, &used, used + more,
-                                                    memory_order_relaxed, memory_order_relaxed));
-    *charged = wanted;
-    return true;
-}
-
-void ms_http_budget_set(struct ms_http *http, size_t *charged, size_t bytes) {
-    if (bytes > *charged)
-        atomic_fetch_add_explicit(&http->inflight_bytes, bytes - *charged, memory_order_relaxed);
-    else if (bytes < *charged)
-        atomic_fetch_sub_explicit(&http->inflight_bytes, *charged - bytes, memory_order_relaxed);
-    *charged = bytes;
-}
-
 /* ---- addresses ---- */
 
 struct address {
