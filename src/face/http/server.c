@@ -84,11 +84,13 @@ static bool is_any(const struct address *address) {
 
 /* ---- sockets ---- */
 
-static int bind_failed(const struct ms_http *http, struct ms_error *err) {
+static int bind_failed(const struct ms_http *http, const struct address *address,
+                       struct ms_error *err) {
     int code = errno == EADDRINUSE ? MS_EEXIST : MS_EIO;
     if (errno == EADDRNOTAVAIL || errno == EACCES)
         code = MS_EINVAL;
-    return ms_error_set(err, code, "http can't listen on host %s: %s", http->host, strerror(errno));
+    return ms_error_set(err, code, "http can't listen on host %s, port %u: %s",
+                        http->host[0] ? http->host : "*", port_of(address), strerror(errno));
 }
 
 /* Binds; the address is updated with the port that was picked. */
@@ -100,7 +102,7 @@ static int bind_socket(const struct ms_http *http, struct address *address, bool
         (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes) != 0) ||
         bind(fd, (struct sockaddr *)&address->storage, address->len) != 0 ||
         getsockname(fd, (struct sockaddr *)&address->storage, &address->len) != 0) {
-        int code = bind_failed(http, err);
+        int code = bind_failed(http, address, err);
         if (fd >= 0)
             close(fd);
         return code;
@@ -118,7 +120,7 @@ static int check_free(const struct ms_http *http, const struct address *address,
     int fd;
     int code = bind_socket(http, &copy, false, &fd, err);
     if (code == 0 && listen(fd, 1) != 0)
-        code = bind_failed(http, err);
+        code = bind_failed(http, &copy, err);
     if (code == 0)
         close(fd);
     return code;
