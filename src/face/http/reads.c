@@ -5,7 +5,7 @@
  * A page ends at `limit` events or with the event that crosses the page's size, whichever comes
  * first. Headers:
  *
- *   ETag, Mainstem-Head   the stream's last version
+ *   ETag, Mainstem-Head   the stream's last version; 304 when If-None-Match has it
  *   Mainstem-Next         `from` to go on with, also when there is nothing yet
  *   Mainstem-Position     everything up to here was considered
  *   Link: <…>; rel="next" when there is more now
@@ -88,7 +88,8 @@ static int finish_body(const struct page *page) {
 
 static int add_next(struct ms_http_request *request, uint64_t next, bool more) {
     int code = ms_http_answer_header(request, "Mainstem-Next", "%llu", (unsigned long long)next);
-    if (code == 0 && more)
+    /* A page of no events would only lead to itself. */
+    if (code == 0 && more && request->params.limit > 0)
         code = ms_http_answer_next_link(request, next);
     return code;
 }
@@ -117,7 +118,7 @@ static void answer_no_stream(struct ms_http_request *request,
 static int add_stream_headers(struct ms_http_request *request,
                               const struct ms_stream_read_result *result) {
     long long head = result->head;
-    int code = ms_http_answer_header(request, "ETag", "\"%lld\"", head);
+    int code = ms_http_answer_etag(request, result->head);
     if (code == 0)
         code = ms_http_answer_header(request, "Mainstem-Head", "%lld", head);
     if (code == 0)
