@@ -2,6 +2,9 @@
 #include "base/alloc.h"
 
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* Allocations left until one fails; 0 = off. */
 static _Atomic uint64_t fail_countdown;
@@ -82,3 +85,9 @@ char *ms_alloc_strdup(struct ms_bytes text) {
 }
 
 void ms_free(void *memory) { free(memory); }
+
+void ms_alloc_trim(void) {
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
+}

@@ -36,6 +36,9 @@ void ms_free(void *memory);
 
 /* ---- for tests ---- */
 
+/* Gives what is free back to the system, where the C library keeps it. May take milliseconds. */
+void ms_alloc_trim(void);
+
 /* The n-th allocation from now (1 = the next) fails, those after it succeed again. 0 switches it
  * off. */
 void ms_alloc_fail_nth(uint64_t n);

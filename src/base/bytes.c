@@ -132,6 +132,21 @@ void ms_buf_deinit(struct ms_buf *buf) {
     *buf = (struct ms_buf){0};
 }
 
+static int set_capacity(struct ms_buf *buf, size_t capacity) {
+    uint8_t *data = ms_realloc(buf->data, capacity + 1);
+    if (!data)
+        return MS_ENOMEM;
+    buf->data = data;
+    buf->capacity = capacity;
+    return 0;
+}
+
+int ms_buf_reserve_exact(struct ms_buf *buf, size_t extra) {
+    if (extra <= buf->capacity - buf->len)
+        return 0;
+    return extra > buf->max - buf->len ? MS_ETOOBIG : set_capacity(buf, buf->len + extra);
+}
+
 int ms_buf_grow(struct ms_buf *buf, size_t extra) {
     if (extra > buf->max - buf->len)
         return MS_ETOOBIG;
@@ -143,12 +158,7 @@ int ms_buf_grow(struct ms_buf *buf, size_t extra) {
         capacity = buf->max;
     if (capacity == SIZE_MAX)
         return MS_ENOMEM;
-    uint8_t *data = ms_realloc(buf->data, capacity + 1);
-    if (!data)
-        return MS_ENOMEM;
-    buf->data = data;
-    buf->capacity = capacity;
-    return 0;
+    return set_capacity(buf, capacity);
 }
 
 int ms_buf_printf(struct ms_buf *buf, const char *format, ...) {

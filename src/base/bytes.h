@@ -113,6 +113,9 @@ int ms_buf_printf(struct ms_buf *buf, const char *format, ...) MS_PRINTF(2, 3) M
 /* The slow part of ms_buf_reserve. */
 int ms_buf_grow(struct ms_buf *buf, size_t extra) MS_MUST_CHECK;
 
+/* Room for exactly `extra` more, for what will not grow further. */
+int ms_buf_reserve_exact(struct ms_buf *buf, size_t extra) MS_MUST_CHECK;
+
 MS_MUST_CHECK static inline int ms_buf_reserve(struct ms_buf *buf, size_t extra) {
     return MS_LIKELY(extra <= buf->capacity - buf->len) ? 0 : ms_buf_grow(buf, extra);
 }

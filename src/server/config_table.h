@@ -139,7 +139,9 @@
       "queued output of one connection before it stops producing") \
     X(SIZE,     http_inflight_bytes_max, "http.inflight_bytes_max", NULL, "256MiB", \
       MS_MIB(1), MS_GIB(64), NULL, MS_SETTING_RELOAD, \
-      "request bodies in memory, over all connections") \
+      "request bodies and answers in memory, over all connections: at least half of it is for " \
+      "bodies alone, and one body has at most three quarters; subscriptions and reads that find " \
+      "no room wait for it") \
     X(INT,      http_page_events_max, "http.page_events_max", NULL, "10000", \
       1000, 1000000, NULL, MS_SETTING_RELOAD, \
       "largest ?limit= of a page of events") \

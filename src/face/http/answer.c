@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "face/http/condition.h"
 #include "face/http/connection.h"
 #include "face/http/loop.h"
 
@@ -55,6 +56,12 @@ int ms_http_answer_header(struct ms_http_request *request, const char *name, con
     va_end(args);
     MS_ASSERT(len >= 0 && (size_t)len < sizeof value);
     return ms_http1_write_header(&request->answer.headers, name, ms_bytes_of(value, (size_t)len));
+}
+
+int ms_http_answer_etag(struct ms_http_request *request, int64_t version) {
+    request->answer.has_etag = true;
+    request->answer.etag = version;
+    return ms_http_answer_header(request, "ETag", "\"%lld\"", (long long)version);
 }
 
 /* Link: </v1/streams/order-1?limit=100&from=100>; rel="next" */
@@ -145,19 +152,32 @@ static uint8_t *put_head(uint8_t *at, struct ms_http_request *request) {
     }
     if (request->method == MS_HTTP_GET)
         at = MS_HTTP_PUT_LITERAL(at, "Cache-Control: no-store\r\n");
+    if (request->route && (request->route->flags & MS_HTTP_ROUTE_EVENTS))
+        at = MS_HTTP_PUT_LITERAL(at, "Vary: Accept\r\n");
     if (answer->headers.len)
         at = ms_http_put(at, answer->headers.data, answer->headers.len);
     return ms_http_put_common(at, request);
 }
 
+/* The client has what the answer would say. */
+static void leave_out_known(struct ms_http_request *request) {
+    struct ms_http_answer *answer = &request->answer;
+    if (answer->status != 200 || !answer->has_etag || request->longpoll ||
+        !ms_http_condition_lists(request->if_none_match, answer->etag))
+        return;
+    answer->status = 304;
+    answer->content_type = NULL;
+}
+
 int ms_http_render(struct ms_http_request *request, struct ms_buf *out) {
     struct ms_http_answer *answer = &request->answer;
+    leave_out_known(request);
     size_t body_len = answer->content_type ? answer->body.len : 0;
     int code = ms_buf_reserve(out, ms_http_common_room(request) + answer->headers.len);
     if (code != 0)
         return code;
     uint8_t *at = put_head(out->data + out->len, request);
-    if (answer->status != 204) {
+    if (answer->status != 204 && answer->status != 304) {
         at = MS_HTTP_PUT_LITERAL(at, "Content-Length: ");
         at = ms_http_put_u64(at, body_len);
         at = MS_HTTP_PUT_LITERAL(at, "\r\n");

@@ -5,6 +5,9 @@
  * the committer's thread copies the result (outcome.c) and the loop writes the answer. Nothing here
  * waits, and appends of one connection may be in flight together: the store keeps their order.
  *
+ * A repeat under an Idempotency-Key is looked at once more by a reader: when the stream goes on
+ * with a further event of the same key, the key was used for a longer append: a conflict.
+ *
  * When the store's in-flight budget is used up the request is parked, together with everything
  * behind it on its connection, and tried again every few milliseconds for up to PARKED_US.
  */
@@ -80,7 +83,7 @@ static int render(struct ms_http_request *request, struct ms_buf *out) {
     return 0;
 }
 
-static void append_resumed(struct ms_http_request *request) {
+static void answer_append(struct ms_http_request *request) {
     const struct ms_http_append_outcome *outcome = &request->outcome;
     if (outcome->code != 0) {
         ms_http_outcome_answer_refusal(request);
@@ -94,6 +97,37 @@ static void append_resumed(struct ms_http_request *request) {
     ms_http_request_done(request);
 }
 
+static int visit_next(void *context, const struct ms_read_event *read) {
+    struct ms_http_request *request = context;
+    char id[MS_HTTP_DERIVED_ID_MAX];
+    if (ms_bytes_equal(read->event.id,
+                       ms_http_derived_id(request->idempotency_key, request->event_count, id)))
+        request->outcome.code = MS_EIDCONFLICT;
+    return 1;
+}
+
+/* What can't be read now is taken for the repeat that it looks like. A reader's thread. */
+static void run_look_behind(struct ms_http_request *request) {
+    struct ms_error ignored = {0};
+    struct ms_stream_read read = {
+        .stream = request->stream, .from = request->outcome.version + 1, .limit = 1};
+    struct ms_stream_read_result result;
+    (void)!ms_store_read_stream(request->loop->http->store, &read, visit_next, request, &result,
+                                &ignored);
+    if (request->outcome.code == MS_EIDCONFLICT)
+        (void)ms_error_set(&request->error, MS_EIDCONFLICT,
+                           "this Idempotency-Key was used for more than %zu event%s",
+                           request->event_count, request->event_count == 1 ? "" : "s");
+}
+
+static void append_resumed(struct ms_http_request *request) {
+    const struct ms_http_append_outcome *outcome = &request->outcome;
+    if (outcome->code == 0 && outcome->repeated && request->idempotency_key.len)
+        ms_http_request_submit(request, run_look_behind, answer_append);
+    else
+        answer_append(request);
+}
+
 /* MS_EAGAIN: not now. */
 static int hand_to_store(struct ms_http_request *request, struct ms_error *err) {
     ms_http_request_handed_over(request, request->resume);
@@ -101,10 +135,10 @@ static int hand_to_store(struct ms_http_request *request, struct ms_error *err) 
                                request, err);
     if (code != 0) {
         ms_http_request_kept(request);
-    } else if (request->charged) {
+    } else if (request->body_charged) {
         /* The store has its own copy: a large body is not kept until the answer. */
         ms_buf_deinit(&request->body);
-        ms_http_budget_set(request->loop->http, &request->charged, 0);
+        ms_http_share_set(&request->loop->http->budget.bodies, &request->body_charged, 0);
     }
     return code;
 }

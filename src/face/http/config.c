@@ -101,8 +101,9 @@ int ms_http_config_new(const struct ms_http_options *options, struct ms_http_con
     if (!config->options.env)
         config->options.env = ms_env_system();
     /* A body that the budget could never hold would wait for ever. */
-    if (config->options.limits.body_bytes_max > config->options.inflight_bytes_max)
-        config->options.limits.body_bytes_max = config->options.inflight_bytes_max;
+    config->budget =
+        ms_http_budget_divide(options->inflight_bytes_max, options->limits.body_bytes_max);
+    config->options.limits.body_bytes_max = config->budget.body;
     config->options.allowed_hosts = config->options.cors_origins = NULL;
     config->options.listen = ms_alloc_strdup(ms_bytes_cstr(options->listen));
     config->options.version = ms_alloc_strdup(ms_bytes_cstr(options->version));

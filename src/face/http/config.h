@@ -7,10 +7,12 @@
  */
 #pragma once
 
+#include "face/http/budget.h"
 #include "face/http/http.h"
 
 struct ms_http_config {
     atomic_uint refs;
+    struct ms_http_budget_limits budget;
     struct ms_http_options options; /* strings and lists are this object's own */
 };
 

@@ -19,8 +19,8 @@
 
 /* One turn does at most this much for one connection, then the others have theirs. */
 #define PUMP_ROUNDS 16
-/* An output buffer that grew beyond this is given back once it is empty. */
-#define KEPT_OUTPUT_BYTES ((size_t)128 * 1024)
+/* A buffer of a connection that grew beyond this is given back once it is empty. */
+#define KEPT_BUFFER_BYTES ((size_t)16 * 1024)
 /* Above output_bytes_max a single answer may still need room: a page with its last, large event. */
 #define OUTPUT_ROOM_BYTES ((size_t)64 * 1024 * 1024)
 /* How long a closed-down connection waits for its peer to read the last answer and close. */
@@ -29,6 +29,10 @@
 
 size_t ms_http_connection_queued(const struct ms_http_connection *connection) {
     return connection->out.len - connection->out_at + connection->body.len - connection->body_at;
+}
+
+static struct ms_http_share *answers_of(const struct ms_http_connection *connection) {
+    return &connection->loop->http->budget.answers;
 }
 
 /* Safe anywhere: the connection goes at the end of the turn. */
@@ -115,6 +119,11 @@ static bool parse_pending(struct ms_http_connection *connection) {
     if (used < pending->len)
         memmove(pending->data, pending->data + used, pending->len - used);
     pending->len -= used;
+    if (pending->len == 0 && pending->capacity > KEPT_BUFFER_BYTES) {
+        size_t max = pending->max;
+        ms_buf_deinit(pending);
+        pending->max = max;
+    }
     return used > 0;
 }
 
@@ -141,11 +150,11 @@ static void on_writable(evutil_socket_t fd, short what, void *context) {
 static void output_drained(struct ms_http_connection *connection) {
     ms_buf_clear(&connection->out);
     connection->out_at = connection->body_at = 0;
-    if (connection->out.capacity > KEPT_OUTPUT_BYTES)
+    if (connection->out.capacity > KEPT_BUFFER_BYTES)
         ms_buf_deinit(&connection->out);
     connection->out.max = connection->loop->config->options.output_bytes_max + OUTPUT_ROOM_BYTES;
     ms_buf_deinit(&connection->body);
-    ms_http_budget_set(connection->loop->http, &connection->charged, 0);
+    ms_http_share_set(answers_of(connection), &connection->charged, 0);
     connection->active_us = connection->loop->now_us;
 }
 
@@ -206,10 +215,10 @@ static void pop_first(struct ms_http_connection *connection) {
         connection->last = NULL;
         connection->barrier = false;
     }
-    connection->charged += request->charged;
-    request->charged = 0;
+    connection->charged += request->answer_charged;
+    request->answer_charged = 0;
     if (ms_http_connection_queued(connection) == 0)
-        ms_http_budget_set(connection->loop->http, &connection->charged, 0);
+        ms_http_share_set(answers_of(connection), &connection->charged, 0);
     ms_http_request_free(request);
 }
 
@@ -304,7 +313,7 @@ void ms_http_connection_close(struct ms_http_connection *connection) {
     ms_buf_deinit(&connection->pending);
     ms_buf_deinit(&connection->out);
     ms_buf_deinit(&connection->body);
-    ms_http_budget_set(loop->http, &connection->charged, 0);
+    ms_http_share_set(answers_of(connection), &connection->charged, 0);
     ms_http_loop_forget(loop, connection);
     atomic_fetch_sub_explicit(&loop->http->connections, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&loop->metrics.connections, 1, memory_order_relaxed);
@@ -326,11 +335,13 @@ static bool is_idle(const struct ms_http_connection *connection) {
 
 /* One round; true when another may achieve something. */
 static bool pump_once(struct ms_http_connection *connection) {
+    if (connection->first && connection->first->sse)
+        ms_http_sse_take(connection->first);
     bool more = write_answers(connection);
     ms_http_intake_begin_first(connection);
     if (flush(connection) && connection->first)
         more = true; /* there is room for further answers */
-    if (connection->first && connection->first->streaming)
+    if (connection->first && connection->first->sse)
         ms_http_sse_pump(connection->first);
     if (!connection->closed && parse_pending(connection))
         more = true;

@@ -41,7 +41,7 @@ struct ms_http_connection {
     size_t out_at;      /* sent so far */
     struct ms_buf body; /* goes out after `out` */
     size_t body_at;
-    size_t charged; /* of the budget, for output */
+    size_t charged; /* of the budget for answers */
 
     bool dirty, retrying;
     bool reading, writing; /* which events are armed */

@@ -123,7 +123,7 @@ static void run_get_metadata(struct ms_http_request *request) {
     if (code == 0)
         code = ms_buf_append_u8(out, '\n');
     if (code == 0)
-        code = ms_http_answer_header(request, "ETag", "\"%lld\"", (long long)version);
+        code = ms_http_answer_etag(request, version);
     if (code == 0)
         ms_http_answer(request, 200, "application/json");
     else
@@ -151,7 +151,7 @@ static void run_get_snapshot(struct ms_http_request *request) {
     if (code == 0)
         code = ms_buf_printf(out, ",\"version\":%lld}\n", (long long)version);
     if (code == 0)
-        code = ms_http_answer_header(request, "ETag", "\"%lld\"", (long long)version);
+        code = ms_http_answer_etag(request, version);
     if (code == 0)
         ms_http_answer(request, 200, "application/json");
     else

@@ -179,17 +179,23 @@ int ms_http_idempotency_key(struct ms_http_request *request, struct ms_bytes *re
     return 0;
 }
 
+struct ms_bytes ms_http_derived_id(struct ms_bytes key, size_t index,
+                                   char out[MS_HTTP_DERIVED_ID_MAX]) {
+    MS_ASSERT(key.len <= KEY_MAX);
+    int len = snprintf(out, MS_HTTP_DERIVED_ID_MAX, "%.*s/%zu", (int)key.len,
+                       (const char *)key.data, index);
+    return ms_bytes_of(out, (size_t)len);
+}
+
 int ms_http_idempotency_apply(struct ms_http_request *request, struct ms_bytes key,
                               struct ms_event *events, size_t count, size_t first) {
     for (size_t i = 0; i < count; i++) {
         if (events[i].id.data)
             continue;
-        char *id = ms_arena_alloc(&request->arena, KEY_MAX + 24);
+        char *id = ms_arena_alloc(&request->arena, MS_HTTP_DERIVED_ID_MAX);
         if (!id)
             return MS_ENOMEM;
-        int len =
-            snprintf(id, KEY_MAX + 24, "%.*s/%zu", (int)key.len, (const char *)key.data, first + i);
-        events[i].id = ms_bytes_of(id, (size_t)len);
+        events[i].id = ms_http_derived_id(key, first + i, id);
     }
     return 0;
 }
@@ -218,10 +224,6 @@ int ms_http_event_body_parse(struct ms_http_request *request, struct ms_error *e
         code = ms_http_idempotency_key(request, &key, err);
     if (code != 0 || !key.data)
         return code;
-    if (request->event_count == 1) {
-        if (!request->events[0].id.data)
-            request->events[0].id = key;
-        return 0;
-    }
+    request->idempotency_key = key;
     return ms_http_idempotency_apply(request, key, request->events, request->event_count, 0);
 }

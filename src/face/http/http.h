@@ -20,7 +20,7 @@
  *   reads.c         pages of events                 longpoll.c    ?wait=
  *   sse.c           subscriptions                   topics.c      topics and lists
  *   system.c        health, info, metrics           http_metrics.c, log_entry.c
- *   admin.c         backup, scavenge
+ *   admin.c         backup, scavenge                budget.c      memory that clients make it hold
  *
  * Threads: everything here from any thread, one call at a time per object. Callbacks come from the
  * loops' threads and must not block.
@@ -60,8 +60,8 @@ struct ms_http_options {
     int64_t write_timeout_ms; /* a peer that takes nothing for this long is dropped; default 60 s */
     unsigned connections_max; /* default 10,000; further ones are closed at once */
     size_t output_bytes_max;  /* queued output of one connection; beyond it waits; default 1 MiB */
-    size_t inflight_bytes_max; /* bodies and answers in memory, all connections; also the most that
-                                  one body may have; default 256 MiB */
+    size_t inflight_bytes_max; /* bodies and answers in memory, all connections; one body has at
+                                  most three quarters of it; default 256 MiB. See budget.h */
     unsigned pipeline_max;     /* requests of one connection being worked on; default 64 */
     size_t page_events_max;    /* largest ?limit=; default 10,000 */
     size_t page_bytes_max; /* a page of events ends with the one that crosses this; default 1 MiB */

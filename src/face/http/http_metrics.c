@@ -50,6 +50,7 @@ static void add_loop(struct ms_http_loop_metrics *sum, const struct ms_http_loop
     add_counter(&sum->appends_parked, &loop->appends_parked);
     add_gauge(&sum->connections, &loop->connections);
     add_gauge(&sum->event_streams, &loop->event_streams);
+    add_gauge(&sum->event_streams_waiting, &loop->event_streams_waiting);
     add_gauge(&sum->long_polls, &loop->long_polls);
 }
 
@@ -130,8 +131,15 @@ static int write_gauges(struct ms_buf *out, const struct ms_http *http,
         {"mainstem_http_event_streams", "Live server-sent event streams.",
          (double)sum->event_streams},
         {"mainstem_http_long_polls", "Reads waiting for an event.", (double)sum->long_polls},
+        {"mainstem_http_event_streams_waiting",
+         "Event streams that have more to send and wait for memory.",
+         (double)sum->event_streams_waiting},
         {"mainstem_http_inflight_bytes", "Memory held by bodies and answers.",
-         (double)atomic_load_explicit(&http->inflight_bytes, memory_order_relaxed)},
+         (double)ms_http_budget_used(&http->budget)},
+        {"mainstem_http_body_bytes", "Memory held by request bodies being received.",
+         (double)ms_http_share_used(&http->budget.bodies)},
+        {"mainstem_http_answer_bytes", "Memory held by answers and event streams being sent.",
+         (double)ms_http_share_used(&http->budget.answers)},
     };
     int code = 0;
     for (size_t i = 0; code == 0 && i < sizeof gauges / sizeof *gauges; i++)

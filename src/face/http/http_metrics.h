@@ -18,7 +18,7 @@ struct ms_http_loop_metrics {
     struct ms_counter protocol_errors;
     struct ms_counter events_streamed;
     struct ms_counter appends_parked;
-    atomic_int_fast64_t connections, event_streams, long_polls;
+    atomic_int_fast64_t connections, event_streams, event_streams_waiting, long_polls;
 };
 
 struct ms_http;

@@ -35,6 +35,7 @@ static const struct {
     KNOWN("origin", origin),
     KNOWN("accept", accept),
     KNOWN("content-type", content_type),
+    KNOWN("content-encoding", content_encoding),
     KNOWN("if-match", if_match),
     KNOWN("if-none-match", if_none_match),
     KNOWN("idempotency-key", idempotency_key),
@@ -55,6 +56,8 @@ static bool scan_header(struct ms_http_headers *headers, const struct ms_http1_h
         struct ms_bytes *place =
             (struct ms_bytes *)(void *)((char *)headers + known_headers[i].offset);
         bool is_condition = place == &headers->if_match || place == &headers->if_none_match;
+        if (place->data && (place == &headers->content_type || place == &headers->content_encoding))
+            headers->content_twice = true;
         if (place->data)
             return !is_condition;
         *place = header->value;
@@ -102,6 +105,9 @@ static bool describe(struct ms_http_request *request, const struct ms_http1_requ
     request->path = keep(request, http1->path);
     if (http1->query.len)
         request->query = keep(request, http1->query);
+    bool reads = request->method == MS_HTTP_GET || request->head_only;
+    if (reads && headers->if_none_match.len)
+        request->if_none_match = keep(request, headers->if_none_match);
     if (id_is_sane(headers->request_id))
         request->id = keep(request, headers->request_id);
     if (id_is_sane(headers->correlation_id))
@@ -230,12 +236,40 @@ static bool name_stream(struct ms_http_request *request) {
     return code == 0;
 }
 
+/* What the headers say about a body that no route could make sense of. */
+static bool check_content(struct ms_http_request *request) {
+    const struct ms_http_headers *headers = &request->headers;
+    struct ms_bytes encoding = headers->content_encoding;
+    if (headers->content_twice) {
+        ms_http_answer_refusal(request, 400, "Content-Type or Content-Encoding is given twice");
+        return false;
+    }
+    if (!ms_http_encoding_is_identity(encoding)) {
+        ms_http_answer_refusal(request, 415,
+                               "header Content-Encoding: bodies are taken as they are (identity), "
+                               "got \"%.*s\"",
+                               encoding.len > 64 ? 64 : (int)encoding.len,
+                               (const char *)encoding.data);
+        if (ms_http_answer_header(request, "Accept-Encoding", "identity") != 0)
+            request->keep_alive = false;
+        return false;
+    }
+    return true;
+}
+
+static bool takes_type(const struct ms_http_request *request) {
+    if (request->body_type == MS_HTTP_BODY_MISSING || request->body_type == MS_HTTP_BODY_OTHER)
+        return false;
+    return request->route->body == MS_HTTP_TAKES_EVENTS || request->body_type == MS_HTTP_BODY_JSON;
+}
+
 static bool check_body(struct ms_http_request *request) {
     const struct ms_http1_request *http1 = request->http1;
     bool has_body = http1->has_body && http1->content_length != 0;
     enum ms_http_body_kind takes = request->route->body;
+    if (!check_content(request))
+        return false;
     request->body_type = ms_http_body_type(request->headers.content_type);
-    bool json = request->body_type == MS_HTTP_BODY_JSON;
     bool missing = request->body_type == MS_HTTP_BODY_MISSING;
     if (takes == MS_HTTP_TAKES_NONE) {
         if (has_body)
@@ -247,8 +281,12 @@ static bool check_body(struct ms_http_request *request) {
         return true; /* binary mode: any content type, it is the data's */
     if (!has_body && (request->route->flags & MS_HTTP_ROUTE_BODY_OPTIONAL))
         return true;
-    if (takes == MS_HTTP_TAKES_EVENTS ? request->body_type != MS_HTTP_BODY_OTHER && !missing : json)
+    if (takes_type(request) && ms_http_charset_is_utf8(request->headers.content_type))
         return true;
+    if (takes_type(request)) {
+        ms_http_answer_refusal(request, 415, "header Content-Type: the charset can only be utf-8");
+        return false;
+    }
     ms_http_answer_refusal(
         request, 415, "%s: add the header Content-Type: application/json (curl: --json)%s",
         missing ? "there is no content type" : "the content type is not one that is taken here",
@@ -461,20 +499,21 @@ void ms_http_intake_abort(struct ms_http_connection *connection, int status, con
     ms_http_request_done(request);
 }
 
-/* A body that did not arrive in one piece is paid for from the server's budget; reading stops while
- * that is used up. */
+/* A body that did not arrive in one piece is paid for from the server's budget for bodies; reading
+ * stops while that is used up, for large ones a little earlier. */
 static void charge_body(struct ms_http_connection *connection) {
     struct ms_http_request *request = connection->current;
     connection->starved = false;
     if (!request || request->refused)
         return;
-    struct ms_http *http = connection->loop->http;
+    const struct ms_http_budget_limits *limits = &connection->loop->config->budget;
     int64_t announced = request->http1->content_length;
     size_t wanted = announced >= 0 ? (size_t)announced : request->body.len;
-    if (wanted <= request->charged)
+    if (wanted <= request->body_charged)
         return;
-    size_t max = connection->loop->config->options.inflight_bytes_max;
-    if (!ms_http_budget_raise(http, &request->charged, wanted, max)) {
+    size_t limit = wanted <= MS_HTTP_SMALL_BODY_BYTES ? limits->small_bodies : limits->bodies;
+    if (!ms_http_share_raise(&connection->loop->http->budget.bodies, &request->body_charged, wanted,
+                             limit)) {
         connection->starved = true;
         ms_http_loop_retry_later(connection->loop, connection);
     }

@@ -12,10 +12,14 @@
 #include "face/http/connection.h"
 #include "face/http/request.h"
 #include "face/http/server.h"
+#include "face/http/sse.h"
 
 #define TICK_MS 200
 #define DRAIN_TICK_MS 10
 #define RETRY_MS 5
+/* What a turn does for event streams at most. */
+#define STREAMS_US 2000
+#define STREAMS_MAX 256
 #define ACCEPT_PAUSE_MS 100
 #define BACKLOG 1024
 #define WARN_INTERVAL_US 1000000
@@ -68,9 +72,26 @@ void ms_http_loop_mark(struct ms_http_loop *loop, struct ms_http_connection *con
     if (connection->dirty)
         return;
     connection->dirty = true;
-    connection->next_dirty = loop->dirty;
-    loop->dirty = connection;
+    bool streams = connection->first && connection->first->sse;
+    connection->next_dirty = streams ? NULL : loop->dirty;
+    if (!streams) {
+        loop->dirty = connection;
+    } else {
+        if (loop->last_stream)
+            loop->last_stream->next_dirty = connection;
+        else
+            loop->streams = connection;
+        loop->last_stream = connection;
+    }
 }
+
+static void arm_retry(struct ms_http_loop *loop) {
+    struct timeval soon = milliseconds(RETRY_MS);
+    if (!evtimer_pending(loop->retry_event, NULL))
+        evtimer_add(loop->retry_event, &soon);
+}
+
+void ms_http_loop_feed_later(struct ms_http_loop *loop) { arm_retry(loop); }
 
 void ms_http_loop_retry_later(struct ms_http_loop *loop, struct ms_http_connection *connection) {
     if (connection->retrying)
@@ -78,17 +99,28 @@ void ms_http_loop_retry_later(struct ms_http_loop *loop, struct ms_http_connecti
     connection->retrying = true;
     connection->next_retry = loop->retry;
     loop->retry = connection;
-    struct timeval soon = milliseconds(RETRY_MS);
-    evtimer_add(loop->retry_event, &soon);
+    arm_retry(loop);
+}
+
+static void forget_dirty(struct ms_http_loop *loop, struct ms_http_connection *connection) {
+    struct ms_http_connection **at = &loop->dirty, *before = NULL;
+    while (*at && *at != connection)
+        at = &(*at)->next_dirty;
+    if (*at) {
+        *at = connection->next_dirty;
+        return;
+    }
+    for (at = &loop->streams; *at != connection; at = &(*at)->next_dirty)
+        before = *at;
+    *at = connection->next_dirty;
+    if (loop->last_stream == connection)
+        loop->last_stream = before;
 }
 
 void ms_http_loop_forget(struct ms_http_loop *loop, struct ms_http_connection *connection) {
-    struct ms_http_connection **at = &loop->dirty;
-    while (connection->dirty && *at != connection)
-        at = &(*at)->next_dirty;
     if (connection->dirty)
-        *at = connection->next_dirty;
-    at = &loop->retry;
+        forget_dirty(loop, connection);
+    struct ms_http_connection **at = &loop->retry;
     while (connection->retrying && *at != connection)
         at = &(*at)->next_retry;
     if (connection->retrying)
@@ -113,6 +145,20 @@ static void pump_dirty(struct ms_http_loop *loop) {
     }
 }
 
+static void pump_streams(struct ms_http_loop *loop) {
+    int64_t until_us = ms_clock_monotonic_us(loop->http->env->clock) + STREAMS_US;
+    for (unsigned i = 0; i < STREAMS_MAX && loop->streams; i++) {
+        struct ms_http_connection *connection = loop->streams;
+        loop->streams = connection->next_dirty;
+        if (!loop->streams)
+            loop->last_stream = NULL;
+        connection->dirty = false;
+        ms_http_connection_pump(connection);
+        if (ms_clock_monotonic_us(loop->http->env->clock) >= until_us)
+            break;
+    }
+}
+
 /* ---- events ---- */
 
 static void on_woken(evutil_socket_t fd, short what, void *context) {
@@ -134,6 +180,8 @@ static void on_retry(evutil_socket_t fd, short what, void *context) {
         ms_http_loop_mark(loop, retry);
         retry = next;
     }
+    read_clock(loop);
+    ms_http_sse_feed(loop);
 }
 
 static void set_tick(struct ms_http_loop *loop) {
@@ -153,7 +201,8 @@ static void on_tick(evutil_socket_t fd, short what, void *context) {
         ms_http_connection_tick(connection);
         connection = next;
     }
-    if (loop->connections || loop->stopping)
+    bool trim = ms_http_budget_trim(&loop->http->budget, loop->now_us);
+    if (loop->connections || loop->stopping || trim)
         set_tick(loop);
 }
 
@@ -185,9 +234,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         port = ntohs(v6->sin6_port);
     }
     snprintf(peer, sizeof peer, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
-    bool first = !loop->connections;
     ms_http_connection_open(loop, fd, peer);
-    if (first && loop->connections)
+    if (loop->connections && !evtimer_pending(loop->tick_event, NULL))
         set_tick(loop);
 }
 
@@ -316,7 +364,7 @@ static bool has_stopped(struct ms_http_loop *loop) {
 static void *loop_main(void *context) {
     struct ms_http_loop *loop = context;
     do {
-        int flags = EVLOOP_ONCE | (loop->dirty ? EVLOOP_NONBLOCK : 0);
+        int flags = EVLOOP_ONCE | (loop->dirty || loop->streams ? EVLOOP_NONBLOCK : 0);
         if (event_base_loop(loop->base, flags) < 0)
             ms_http_loop_warn(loop, "http: the event loop reports %s", strerror(errno));
         read_clock(loop);
@@ -326,6 +374,7 @@ static void *loop_main(void *context) {
             begin_stop(loop);
         (void)ms_http_mailbox_deliver(&loop->mailbox);
         pump_dirty(loop);
+        pump_streams(loop);
     } while (!has_stopped(loop));
     return NULL;
 }

@@ -5,7 +5,9 @@
  *
  *   each turn:  events (accept, receive) -> mail -> connections with something to do are pumped
  *
- * Output is therefore written once a turn and connection, whatever became ready in it.
+ * Output is therefore written once a turn and connection, whatever became ready in it. Event
+ * streams have a line of their own, of which a turn serves some milliseconds: thousands that catch
+ * up at once don't keep the others waiting.
  */
 #pragma once
 
@@ -43,7 +45,9 @@ struct ms_http_loop {
 
     struct ms_http_connection *connections; /* all of them */
     size_t connection_count;
-    struct ms_http_connection *dirty; /* to be pumped at the end of this turn */
+    struct ms_http_connection *dirty;                 /* to be pumped at the end of this turn */
+    struct ms_http_connection *streams, *last_stream; /* event streams to be pumped, in order */
+    struct ms_http_request *hungry, *last_hungry; /* event streams that wait for memory; sse.c */
     struct ms_http_connection *retry; /* wait for memory: pumped again after some milliseconds */
     struct ms_http_request *free_requests;
     size_t free_request_count;
@@ -75,10 +79,12 @@ void ms_http_loop_set_config(struct ms_http_loop *loop, struct ms_http_config *c
 
 /* The rest: loop thread only. */
 
-/* The connection is pumped at the end of this turn. */
+/* The connection is pumped at the end of this turn, an event stream soon. */
 void ms_http_loop_mark(struct ms_http_loop *loop, struct ms_http_connection *connection);
 /* The connection is pumped again in a few milliseconds. */
 void ms_http_loop_retry_later(struct ms_http_loop *loop, struct ms_http_connection *connection);
+/* ms_http_sse_feed is called in a few milliseconds. */
+void ms_http_loop_feed_later(struct ms_http_loop *loop);
 /* Forgets a connection that is being closed. */
 void ms_http_loop_forget(struct ms_http_loop *loop, struct ms_http_connection *connection);
 /* "Date: …\r\n", renewed once a second. */

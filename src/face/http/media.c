@@ -57,6 +57,26 @@ enum ms_http_body_type ms_http_body_type(struct ms_bytes content_type) {
     return MS_HTTP_BODY_OTHER;
 }
 
+bool ms_http_charset_is_utf8(struct ms_bytes content_type) {
+    (void)cut(&content_type, ';');
+    while (content_type.len) {
+        struct ms_bytes value = cut(&content_type, ';');
+        struct ms_bytes name = cut(&value, '=');
+        if (!equal_ignoring_case(name, "charset"))
+            continue;
+        if (value.len >= 2 && value.data[0] == '"' && value.data[value.len - 1] == '"')
+            value = ms_bytes_of(value.data + 1, value.len - 2);
+        if (!equal_ignoring_case(value, "utf-8"))
+            return false;
+    }
+    return true;
+}
+
+bool ms_http_encoding_is_identity(struct ms_bytes encoding) {
+    encoding = trim(encoding);
+    return encoding.len == 0 || equal_ignoring_case(encoding, "identity");
+}
+
 const char *ms_http_answer_type_name(enum ms_http_answer_type type) {
     switch (type) {
     case MS_HTTP_ANSWER_JSON:

@@ -16,6 +16,10 @@ enum ms_http_body_type {
     MS_HTTP_BODY_OTHER,
 };
 enum ms_http_body_type ms_http_body_type(struct ms_bytes content_type);
+/* True when its parameter charset is utf-8 or not there. */
+bool ms_http_charset_is_utf8(struct ms_bytes content_type);
+/* True for a Content-Encoding that changes nothing: absent or identity. */
+bool ms_http_encoding_is_identity(struct ms_bytes encoding);
 
 /* What events can be answered as. */
 enum ms_http_answer_type {

@@ -64,12 +64,14 @@ static int parse_direction(struct parsing *parsing) {
     return 0;
 }
 
+#define TIME_EXPECTED "an RFC 3339 time such as 2026-11-23T10:52:54Z"
+
 /* A '+' of a time zone that was not escaped arrives as a space; no other reading of it makes sense
  * in a time. */
-static int parse_time(struct parsing *parsing, int64_t *ret_ms) {
+static int parse_time(struct parsing *parsing, const char *expected, int64_t *ret_ms) {
     char text[64];
     if (parsing->value.len == 0 || parsing->value.len >= sizeof text)
-        return wrong(parsing, "an RFC 3339 time such as 2026-11-23T10:52:54Z");
+        return wrong(parsing, expected);
     memcpy(text, parsing->value.data, parsing->value.len);
     for (size_t i = 11; i < parsing->value.len; i++) {
         if (text[i] == ' ')
@@ -77,7 +79,7 @@ static int parse_time(struct parsing *parsing, int64_t *ret_ms) {
     }
     int64_t us;
     if (ms_time_parse(ms_bytes_of(text, parsing->value.len), &us) != 0)
-        return wrong(parsing, "an RFC 3339 time such as 2026-11-23T10:52:54Z");
+        return wrong(parsing, expected);
     *ret_ms = us >= 0 ? us / 1000 : -((-us + 999) / 1000);
     return 0;
 }
@@ -91,7 +93,7 @@ static int parse_as_of(struct parsing *parsing) {
         return 0;
     }
     travel->kind = MS_AS_OF_TIME;
-    return parse_time(parsing, &travel->time_ms);
+    return parse_time(parsing, "a position from 0 on or " TIME_EXPECTED, &travel->time_ms);
 }
 
 static int parse_known_at(struct parsing *parsing) {
@@ -99,15 +101,21 @@ static int parse_known_at(struct parsing *parsing) {
     if (travel->kind != MS_AS_OF_NOW)
         return wrong(parsing, "to be given alone, without as_of");
     travel->kind = MS_KNOWN_AT;
-    return parse_time(parsing, &travel->time_ms);
+    return parse_time(parsing, TIME_EXPECTED, &travel->time_ms);
+}
+
+/* "30" would be 30 ms, which is never what is meant; nothing but 0 goes without a unit. */
+static bool lacks_unit(struct ms_bytes text) {
+    uint8_t last = text.len ? text.data[text.len - 1] : '0';
+    return last >= '0' && last <= '9' && !ms_bytes_equal_cstr(text, "0");
 }
 
 static int parse_wait(struct parsing *parsing) {
     int64_t wait_ms;
-    if (ms_duration_parse_ms(parsing->value, &wait_ms) != 0 || wait_ms < 0 ||
-        wait_ms > parsing->rules->wait_ms_max) {
+    if (lacks_unit(parsing->value) || ms_duration_parse_ms(parsing->value, &wait_ms) != 0 ||
+        wait_ms < 0 || wait_ms > parsing->rules->wait_ms_max) {
         char expected[80];
-        snprintf(expected, sizeof expected, "a duration such as 30s, at most %llds",
+        snprintf(expected, sizeof expected, "a duration with its unit such as 30s, at most %llds",
                  (long long)(parsing->rules->wait_ms_max / 1000));
         return wrong(parsing, expected);
     }

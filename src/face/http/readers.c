@@ -6,18 +6,29 @@
 #include "base/alloc.h"
 #include "face/http/request.h"
 
+#define PROMPT_RUN_MAX 4
+
+/* NULL when nothing is to be done. The mutex is held. */
+static struct ms_http_request *take(struct ms_http_readers *readers) {
+    bool patient =
+        readers->patient.first && (!readers->prompt.first || readers->prompt_run >= PROMPT_RUN_MAX);
+    readers->prompt_run = patient || !readers->patient.first ? 0 : readers->prompt_run + 1;
+    struct ms_http_reader_line *line = patient ? &readers->patient : &readers->prompt;
+    struct ms_http_request *request = line->first;
+    if (request)
+        line->first = request->next_job;
+    if (!line->first)
+        line->last = NULL;
+    return request;
+}
+
 static void *reader_main(void *context) {
     struct ms_http_readers *readers = context;
     for (;;) {
         pthread_mutex_lock(&readers->mutex);
-        while (!readers->first && !readers->stopping)
+        while (!readers->prompt.first && !readers->patient.first && !readers->stopping)
             pthread_cond_wait(&readers->some, &readers->mutex);
-        struct ms_http_request *request = readers->first;
-        if (request) {
-            readers->first = request->next_job;
-            if (!readers->first)
-                readers->last = NULL;
-        }
+        struct ms_http_request *request = take(readers);
         pthread_mutex_unlock(&readers->mutex);
         if (!request)
             return NULL;
@@ -55,21 +66,23 @@ void ms_http_readers_stop(struct ms_http_readers *readers) {
     pthread_mutex_unlock(&readers->mutex);
     for (unsigned i = 0; i < readers->thread_count; i++)
         pthread_join(readers->threads[i], NULL);
-    MS_ASSERT(!readers->first);
+    MS_ASSERT(!readers->prompt.first && !readers->patient.first);
     pthread_cond_destroy(&readers->some);
     pthread_mutex_destroy(&readers->mutex);
     ms_free(readers->threads);
     *readers = (struct ms_http_readers){0};
 }
 
-void ms_http_readers_push(struct ms_http_readers *readers, struct ms_http_request *request) {
+void ms_http_readers_push(struct ms_http_readers *readers, struct ms_http_request *request,
+                          bool patient) {
+    struct ms_http_reader_line *line = patient ? &readers->patient : &readers->prompt;
     request->next_job = NULL;
     pthread_mutex_lock(&readers->mutex);
-    if (readers->last)
-        readers->last->next_job = request;
+    if (line->last)
+        line->last->next_job = request;
     else
-        readers->first = request;
-    readers->last = request;
+        line->first = request;
+    line->last = request;
     pthread_cond_signal(&readers->some);
     pthread_mutex_unlock(&readers->mutex);
 }

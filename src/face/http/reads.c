@@ -5,7 +5,7 @@
  * A page ends at `limit` events or with the event that crosses the page's size, whichever comes
  * first. Headers:
  *
- *   ETag, Mainstem-Head   the stream's last version
+ *   ETag, Mainstem-Head   the stream's last version; 304 when If-None-Match has it
  *   Mainstem-Next         `from` to go on with, also when there is nothing yet
  *   Mainstem-Position     everything up to here was considered
  *   Link: <…>; rel="next" when there is more now
@@ -23,8 +23,10 @@
 /* One answer considers at most this many events; a filter that matches little then says where to go
  * on. */
 #define SCAN_MAX 262144
-/* A page when the server's memory is used up: small, but readers get on. */
+/* A page when the server's memory is used up: small, but readers get on. How long a read waits when
+ * there is not even room for that. */
 #define SMALL_PAGE_BYTES ((size_t)64 * 1024)
+#define PATIENCE_US 10000000
 
 struct page {
     struct ms_http_request *request;
@@ -86,7 +88,8 @@ static int finish_body(const struct page *page) {
 
 static int add_next(struct ms_http_request *request, uint64_t next, bool more) {
     int code = ms_http_answer_header(request, "Mainstem-Next", "%llu", (unsigned long long)next);
-    if (code == 0 && more)
+    /* A page of no events would only lead to itself. */
+    if (code == 0 && more && request->params.limit > 0)
         code = ms_http_answer_next_link(request, next);
     return code;
 }
@@ -115,7 +118,7 @@ static void answer_no_stream(struct ms_http_request *request,
 static int add_stream_headers(struct ms_http_request *request,
                               const struct ms_stream_read_result *result) {
     long long head = result->head;
-    int code = ms_http_answer_header(request, "ETag", "\"%lld\"", head);
+    int code = ms_http_answer_etag(request, result->head);
     if (code == 0)
         code = ms_http_answer_header(request, "Mainstem-Head", "%lld", head);
     if (code == 0)
@@ -195,36 +198,46 @@ void ms_http_read_page(struct ms_http_request *request) {
 
 /* ---- the loop's side ---- */
 
-bool ms_http_read_reserve(struct ms_http_request *request) {
-    struct ms_http *http = request->loop->http;
-    const struct ms_http_options *options = &request->loop->config->options;
-    size_t used = atomic_load_explicit(&http->inflight_bytes, memory_order_relaxed);
-    if (used / 2 > options->inflight_bytes_max) {
-        ms_http_answer_refusal(request, 503, "too much memory is held by answers being sent");
-        if (ms_http_answer_header(request, "Retry-After", "1") != 0)
-            request->keep_alive = false;
-        return false;
+static bool reserve(struct ms_http_request *request, size_t bytes, size_t limit) {
+    request->page_bytes = bytes;
+    return ms_http_share_raise(&request->loop->http->budget.answers, &request->answer_charged,
+                               bytes, limit);
+}
+
+/* The request stays WAITING, so it is started again by the next turn of its connection. */
+static void wait_for_memory(struct ms_http_request *request) {
+    if (!request->parked_us)
+        request->parked_us = request->loop->now_us;
+    if (request->loop->now_us - request->parked_us < PATIENCE_US) {
+        ms_http_loop_retry_later(request->loop, request->connection);
+        return;
     }
-    request->page_bytes = options->page_bytes_max;
-    if (ms_http_budget_raise(http, &request->charged, request->page_bytes,
-                             options->inflight_bytes_max))
+    ms_http_answer_refusal(request, 503, "too much memory is held by answers being sent");
+    if (ms_http_answer_header(request, "Retry-After", "1") != 0)
+        request->keep_alive = false;
+    ms_http_request_done(request);
+}
+
+static bool reserve_page(struct ms_http_request *request) {
+    const struct ms_http_budget_limits *limits = &request->loop->config->budget;
+    size_t page = request->loop->config->options.page_bytes_max;
+    if (reserve(request, page, limits->large_pages))
         return true;
-    if (request->page_bytes > SMALL_PAGE_BYTES)
-        request->page_bytes = SMALL_PAGE_BYTES;
-    ms_http_budget_set(http, &request->charged, request->page_bytes);
-    return true;
+    size_t small = SMALL_PAGE_BYTES < limits->pages / 2 ? SMALL_PAGE_BYTES : limits->pages / 2;
+    return reserve(request, page < small ? page : small, limits->pages);
 }
 
 void ms_http_read_resumed(struct ms_http_request *request) {
-    ms_http_budget_set(request->loop->http, &request->charged, request->answer.body.len);
+    ms_http_share_set(&request->loop->http->budget.answers, &request->answer_charged,
+                      request->answer.body.len);
     ms_http_request_done(request);
 }
 
 static void start(struct ms_http_request *request) {
     if (request->accept == MS_HTTP_ANSWER_SSE)
         ms_http_sse_start(request);
-    else if (!ms_http_read_reserve(request))
-        ms_http_request_done(request);
+    else if (!reserve_page(request))
+        wait_for_memory(request);
     else if (request->params.wait_ms)
         ms_http_longpoll_start(request);
     else

@@ -5,9 +5,6 @@
 
 /* Reads the page that the request asks for and fills in its answer. A reader's thread. */
 void ms_http_read_page(struct ms_http_request *request);
-/* Reserves memory for a page; false when the server holds too much already and the request has been
- * answered. Loop. */
-bool ms_http_read_reserve(struct ms_http_request *request);
 /* ms_http_request_submit's resume for pages: what was reserved shrinks to what is there. Loop. */
 void ms_http_read_resumed(struct ms_http_request *request);
 /* The filter that the parameters make; borrows from the request. */

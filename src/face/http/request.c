@@ -134,8 +134,11 @@ void ms_http_request_free(struct ms_http_request *request) {
         loop->outstanding++;
         return;
     }
-    if (request->charged)
-        ms_http_budget_set(loop->http, &request->charged, 0);
+    struct ms_http_budget *budget = &loop->http->budget;
+    if (request->body_charged)
+        ms_http_share_set(&budget->bodies, &request->body_charged, 0);
+    if (request->answer_charged)
+        ms_http_share_set(&budget->answers, &request->answer_charged, 0);
     ms_http_config_unref(request->config);
     request->config = NULL;
     if (request->body.capacity > KEPT_BUFFER_BYTES)
@@ -164,14 +167,27 @@ void ms_http_request_hand_back(struct ms_http_request *request) {
     ms_http_mailbox_push(&request->loop->mailbox, &request->mail);
 }
 
-void ms_http_request_submit_to(struct ms_http_request *request, struct ms_http_readers *readers,
-                               void (*run)(struct ms_http_request *request),
-                               void (*resume)(struct ms_http_request *request)) {
+static void prepare_job(struct ms_http_request *request,
+                        void (*run)(struct ms_http_request *request),
+                        void (*resume)(struct ms_http_request *request)) {
     if (!request->config)
         request->config = ms_http_config_ref(request->loop->config);
     request->run = run;
     ms_http_request_handed_over(request, resume);
-    ms_http_readers_push(readers, request);
+}
+
+void ms_http_request_submit_to(struct ms_http_request *request, struct ms_http_readers *readers,
+                               void (*run)(struct ms_http_request *request),
+                               void (*resume)(struct ms_http_request *request)) {
+    prepare_job(request, run, resume);
+    ms_http_readers_push(readers, request, false);
+}
+
+void ms_http_request_submit_patient(struct ms_http_request *request,
+                                    void (*run)(struct ms_http_request *request),
+                                    void (*resume)(struct ms_http_request *request)) {
+    prepare_job(request, run, resume);
+    ms_http_readers_push(&request->loop->http->readers, request, true);
 }
 
 void ms_http_request_submit(struct ms_http_request *request,

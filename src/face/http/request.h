@@ -40,8 +40,9 @@ enum ms_http_request_state {
  * on_complete returns. */
 struct ms_http_headers {
     struct ms_bytes host, origin, accept, content_type, if_match, if_none_match, idempotency_key,
-        last_event_id, request_id, correlation_id, cors_method;
-    bool cloudevent; /* there is a ce-… header: binary mode */
+        last_event_id, request_id, correlation_id, cors_method, content_encoding;
+    bool cloudevent;    /* there is a ce-… header: binary mode */
+    bool content_twice; /* a second Content-Type or Content-Encoding */
 };
 
 /* What became of an append; see append.c. */
@@ -65,7 +66,9 @@ struct ms_http_answer {
     int status;
     const char *content_type; /* static; NULL: no body */
     const char *problem;      /* problem type, for the log; NULL when it is none */
-    struct ms_buf headers;    /* further header lines */
+    bool has_etag;
+    int64_t etag;          /* the version that the ETag header tells */
+    struct ms_buf headers; /* further header lines */
     struct ms_buf body;
 };
 
@@ -87,6 +90,8 @@ struct ms_http_request {
     struct ms_bytes id, correlation_id, origin, method_text, path, query; /* arena */
     struct ms_bytes captures[MS_HTTP_CAPTURES];                           /* arena, decoded */
     struct ms_bytes stream;                                               /* arena, text form */
+    struct ms_bytes if_none_match;                                        /* of a read; arena */
+    struct ms_bytes idempotency_key; /* of an append whose events have their ids from it; arena */
     struct ms_http_params params;
     struct ms_condition condition;
     enum ms_http_body_type body_type;
@@ -98,12 +103,12 @@ struct ms_http_request {
 
     struct ms_arena arena;
     struct ms_buf body;
-    uint64_t body_len;  /* bytes received, also of a body that is skipped */
-    uint64_t bytes_out; /* of the answer, head included */
-    size_t charged;     /* of the server's budget */
-    size_t page_bytes;  /* a page of events ends with the one that crosses this */
-    int64_t started_us; /* moved on by what a long poll has waited */
-    int64_t head_us;    /* when the head of a streaming answer left */
+    uint64_t body_len;                   /* bytes received, also of a body that is skipped */
+    uint64_t bytes_out;                  /* of the answer, head included */
+    size_t body_charged, answer_charged; /* of the two shares of the server's budget */
+    size_t page_bytes;                   /* a page of events ends with the one that crosses this */
+    int64_t started_us;                  /* moved on by what a long poll has waited */
+    int64_t head_us;                     /* when the head of a streaming answer left */
     int64_t armed_us;
 
     struct ms_event *events; /* of an append; arena */
@@ -145,6 +150,10 @@ void ms_http_request_list_free(struct ms_http_request *first);
 void ms_http_request_submit(struct ms_http_request *request,
                             void (*run)(struct ms_http_request *request),
                             void (*resume)(struct ms_http_request *request));
+/* The same for what may be thousands at once: other requests' jobs may pass. */
+void ms_http_request_submit_patient(struct ms_http_request *request,
+                                    void (*run)(struct ms_http_request *request),
+                                    void (*resume)(struct ms_http_request *request));
 /* The same with a pool of their own for jobs that take long. */
 struct ms_http_readers;
 void ms_http_request_submit_to(struct ms_http_request *request, struct ms_http_readers *readers,

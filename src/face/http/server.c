@@ -20,30 +20,6 @@
 
 #define LOOPS_MAX 64
 
-/* ---- the budget of memory ---- */
-
-bool ms_http_budget_raise(struct ms_http *http, size_t *charged, size_t wanted, size_t max) {
-    if (wanted <= *charged)
-        return true;
-    size_t more = wanted - *charged;
-    size_t used = atomic_load_explicit(&http->inflight_bytes, memory_order_relaxed);
-    do {
-        if (more > max || used > max - more)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&http->inflight_bytes, &used, used + more,
-                                                    memory_order_relaxed, memory_order_relaxed));
-    *charged = wanted;
-    return true;
-}
-
-void ms_http_budget_set(struct ms_http *http, size_t *charged, size_t bytes) {
-    if (bytes > *charged)
-        atomic_fetch_add_explicit(&http->inflight_bytes, bytes - *charged, memory_order_relaxed);
-    else if (bytes < *charged)
-        atomic_fetch_sub_explicit(&http->inflight_bytes, *charged - bytes, memory_order_relaxed);
-    *charged = bytes;
-}
-
 /* ---- addresses ---- */
 
 struct address {
@@ -108,11 +84,13 @@ static bool is_any(const struct address *address) {
 
 /* ---- sockets ---- */
 
-static int bind_failed(const struct ms_http *http, struct ms_error *err) {
+static int bind_failed(const struct ms_http *http, const struct address *address,
+                       struct ms_error *err) {
     int code = errno == EADDRINUSE ? MS_EEXIST : MS_EIO;
     if (errno == EADDRNOTAVAIL || errno == EACCES)
         code = MS_EINVAL;
-    return ms_error_set(err, code, "http can't listen on host %s: %s", http->host, strerror(errno));
+    return ms_error_set(err, code, "http can't listen on host %s, port %u: %s",
+                        http->host[0] ? http->host : "*", port_of(address), strerror(errno));
 }
 
 /* Binds; the address is updated with the port that was picked. */
@@ -124,7 +102,7 @@ static int bind_socket(const struct ms_http *http, struct address *address, bool
         (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes) != 0) ||
         bind(fd, (struct sockaddr *)&address->storage, address->len) != 0 ||
         getsockname(fd, (struct sockaddr *)&address->storage, &address->len) != 0) {
-        int code = bind_failed(http, err);
+        int code = bind_failed(http, address, err);
         if (fd >= 0)
             close(fd);
         return code;
@@ -142,7 +120,7 @@ static int check_free(const struct ms_http *http, const struct address *address,
     int fd;
     int code = bind_socket(http, &copy, false, &fd, err);
     if (code == 0 && listen(fd, 1) != 0)
-        code = bind_failed(http, err);
+        code = bind_failed(http, &copy, err);
     if (code == 0)
         close(fd);
     return code;

@@ -11,15 +11,21 @@
 #include "wire/event_json.h"
 #include "wire/json.h"
 
-/* What one poll delivers at most, and how much while the server's memory is used up: little, but
- * everybody gets on. */
+/* What one poll delivers at most, and how much while little of the server's memory is left or there
+ * is hardly anything to deliver. */
 #define BATCH_EVENTS 1000
 #define BATCH_BYTES ((size_t)256 * 1024)
 #define SMALL_BATCH_BYTES ((size_t)16 * 1024)
 /* The next batch is fetched when less than this waits for the peer. */
 #define LOW_WATER_BYTES ((size_t)64 * 1024)
 
+/* What a chunk adds to its data, at most. */
+#define CHUNK_FRAME_BYTES 32
+
 #define STREAM_TYPE "text/event-stream"
+
+/* A batch's buffer that grew beyond this is given back once it is sent. */
+#define KEPT_BATCH_BYTES ((size_t)4 * 1024)
 
 enum found { FOUND_REFUSAL, FOUND_MORE, FOUND_ALL, FOUND_END };
 
@@ -27,6 +33,10 @@ struct ms_http_sse {
     enum found found; /* what the reader's last job came to */
     size_t batch_bytes;
     size_t batch_events;
+    size_t event_bytes; /* of the next event, when there was no memory for it; else 0 */
+    bool arrived;       /* a batch is in answer.body, to be moved to the output */
+    bool hungry;        /* in the loop's line */
+    struct ms_http_request *previous_hungry, *next_hungry;
     bool told_caught_up; /* nothing was sent since */
     bool wants_poll;     /* there is more, or a wake-up came */
     bool stop_asked;     /* the server stops */
@@ -51,7 +61,7 @@ int ms_http_sse_begin_event(struct ms_buf *out, uint64_t id) {
 int ms_http_sse_write_chunk(struct ms_buf *out, struct ms_bytes data) {
     if (data.len == 0)
         return 0;
-    int code = ms_buf_reserve(out, data.len + 32);
+    int code = ms_buf_reserve(out, data.len + CHUNK_FRAME_BYTES);
     if (code != 0)
         return code;
     char size[24];
@@ -69,6 +79,20 @@ static bool is_of_stream(const struct ms_http_request *request) {
     return request->stream.data != NULL;
 }
 
+/* Pays for what the batch has become. One that has the whole share to itself and still isn't enough
+ * for its first event gets more. */
+static bool pay(struct ms_http_request *request) {
+    struct ms_http_sse *sse = request->sse;
+    struct ms_http_share *share = &request->loop->http->budget.answers;
+    size_t limit = request->config->budget.events, len = request->answer.body.len;
+    if (ms_http_share_raise(share, &request->answer_charged, len, limit))
+        return true;
+    if (sse->batch_events || request->answer_charged < limit)
+        return false;
+    ms_http_share_set(share, &request->answer_charged, len);
+    return true;
+}
+
 static int visit(void *context, const struct ms_read_event *read) {
     struct ms_http_request *request = context;
     struct ms_buf *out = &request->answer.body;
@@ -81,6 +105,10 @@ static int visit(void *context, const struct ms_read_event *read) {
     if (code == 0) {
         ms_http_flatten_lines(out, from);
         code = ms_buf_append_cstr(out, "\n\n");
+    }
+    if (code == 0 && !pay(request)) {
+        request->sse->event_bytes = out->len - before;
+        code = MS_EAGAIN;
     }
     if (code != 0) {
         out->len = before;
@@ -121,12 +149,15 @@ static enum found poll_batch(struct ms_http_request *request) {
     struct ms_error err = {0};
     bool caught_up = false;
     sse->batch_events = 0;
+    sse->event_bytes = 0;
     int code =
         ms_subscription_poll(request->subscription, BATCH_EVENTS, visit, request, &caught_up, &err);
-    if (code != 0)
-        return end_with(request, code, &err);
     if (sse->batch_events)
         sse->told_caught_up = false;
+    if (code != 0 && sse->event_bytes)
+        return FOUND_MORE; /* that event is still to come */
+    if (code != 0)
+        return end_with(request, code, &err);
     if (!caught_up)
         return FOUND_MORE;
     if (!sse->told_caught_up) {
@@ -195,27 +226,97 @@ static void set_counted(struct ms_http_request *request, bool counted) {
                               memory_order_relaxed);
 }
 
+/* Room for a batch behind what is queued, and no more: a peer that doesn't read keeps it. */
+static int make_room(struct ms_http_connection *connection, size_t len) {
+    struct ms_buf *out = &connection->out;
+    if (connection->out_at) {
+        memmove(out->data, out->data + connection->out_at, out->len - connection->out_at);
+        out->len -= connection->out_at;
+        connection->out_at = 0;
+    }
+    return ms_buf_reserve_exact(out, len + CHUNK_FRAME_BYTES);
+}
+
 /* Moves what the reader wrote to the output. Failing here means that there is no memory: the
  * connection ends. */
 static int send_body(struct ms_http_request *request) {
+    struct ms_http_share *answers = &request->loop->http->budget.answers;
     struct ms_http_connection *connection = request->connection;
     struct ms_buf *body = &request->answer.body;
     if (ms_http_connection_queued(connection) == 0)
         connection->progress_us = request->loop->now_us;
+    int code = make_room(connection, body->len);
+    if (code != 0)
+        return code;
     size_t before = connection->out.len;
-    int code = request->http10 ? ms_buf_append_bytes(&connection->out, ms_buf_bytes(body))
-                               : ms_http_sse_write_chunk(&connection->out, ms_buf_bytes(body));
+    code = request->http10 ? ms_buf_append_bytes(&connection->out, ms_buf_bytes(body))
+                           : ms_http_sse_write_chunk(&connection->out, ms_buf_bytes(body));
     request->bytes_out += connection->out.len - before;
     request->sse->written_us = request->loop->now_us;
-    ms_http_budget_set(request->loop->http, &request->charged, 0);
-    ms_http_budget_set(request->loop->http, &connection->charged,
-                       ms_http_connection_queued(connection));
+    ms_http_share_set(answers, &request->answer_charged, 0);
+    ms_http_share_set(answers, &connection->charged, connection->out.len + connection->body.len);
     size_t max = body->max;
-    if (body->capacity > 2 * BATCH_BYTES)
+    if (body->capacity > KEPT_BATCH_BYTES)
         ms_buf_deinit(body);
     ms_buf_clear(body);
     body->max = max;
     return code;
+}
+
+/* ---- those that wait for memory ---- */
+
+static void set_hungry(struct ms_http_request *request, bool hungry) {
+    struct ms_http_loop *loop = request->loop;
+    struct ms_http_sse *sse = request->sse;
+    if (sse->hungry == hungry)
+        return;
+    sse->hungry = hungry;
+    atomic_fetch_add_explicit(&loop->metrics.event_streams_waiting, hungry ? 1 : -1,
+                              memory_order_relaxed);
+    if (hungry) {
+        sse->previous_hungry = loop->last_hungry;
+        sse->next_hungry = NULL;
+        *(loop->last_hungry ? &loop->last_hungry->sse->next_hungry : &loop->hungry) = request;
+        loop->last_hungry = request;
+        ms_http_loop_feed_later(loop);
+        return;
+    }
+    struct ms_http_request *previous = sse->previous_hungry, *next = sse->next_hungry;
+    *(previous ? &previous->sse->next_hungry : &loop->hungry) = next;
+    *(next ? &next->sse->previous_hungry : &loop->last_hungry) = previous;
+}
+
+static bool reserve(struct ms_http_request *request, size_t bytes, size_t limit) {
+    request->sse->batch_bytes = bytes;
+    return ms_http_share_raise(&request->loop->http->budget.answers, &request->answer_charged,
+                               bytes, limit);
+}
+
+/* An event that was longer than its batch comes first. */
+static bool is_long(const struct ms_http_request *request) {
+    return request->sse->event_bytes > SMALL_BATCH_BYTES;
+}
+
+/* Pays for the next batch; false when there is no memory now. */
+static bool reserve_batch(struct ms_http_request *request) {
+    const struct ms_http_budget_limits *limits = &request->loop->config->budget;
+    const struct ms_http_sse *sse = request->sse;
+    bool catches_up = sse->found == FOUND_MORE && !is_long(request) && !request->loop->hungry;
+    if (catches_up && reserve(request, BATCH_BYTES, limits->large_batches))
+        return true;
+    if (ms_http_connection_queued(request->connection))
+        return false; /* what is there must do */
+    if (!is_long(request))
+        return reserve(request, SMALL_BATCH_BYTES, limits->small_batches);
+    size_t bytes = sse->event_bytes < limits->events ? sse->event_bytes : limits->events;
+    return reserve(request, bytes, limits->events);
+}
+
+/* ---- the loop ---- */
+
+static void stop_counting(struct ms_http_request *request) {
+    set_hungry(request, false);
+    set_counted(request, false);
 }
 
 static void finish(struct ms_http_request *request) {
@@ -225,7 +326,7 @@ static void finish(struct ms_http_request *request) {
         request->http10 ? 0 : ms_buf_append(&connection->out, last_chunk, sizeof last_chunk - 1);
     if (code != 0)
         connection->closed = true;
-    set_counted(request, false);
+    stop_counting(request);
     connection->input_over = connection->close_when_empty = true;
     ms_http_request_done(request);
 }
@@ -247,16 +348,25 @@ static int send_head(struct ms_http_request *request) {
 
 static void woken(struct ms_http_request *request) { request->sse->wants_poll = true; }
 
+/* The batch is moved when the connection has its turn; until then it costs what it is. */
 static void resumed(struct ms_http_request *request) {
-    struct ms_http_sse *sse = request->sse;
-    if (sse->found == FOUND_REFUSAL) {
+    if (request->sse->found == FOUND_REFUSAL) {
         ms_http_request_done(request);
         return;
     }
+    struct ms_http_share *answers = &request->loop->http->budget.answers;
+    ms_http_share_set(answers, &request->answer_charged, request->answer.body.len);
+    request->sse->arrived = true;
+    ms_http_request_arm(request, woken);
+}
+
+static void take_batch(struct ms_http_request *request) {
+    struct ms_http_sse *sse = request->sse;
+    sse->arrived = false;
     int code = request->streaming ? 0 : send_head(request);
     if (request->head_only) {
         request->connection->input_over = request->connection->close_when_empty = true;
-        set_counted(request, false);
+        stop_counting(request);
         ms_http_request_done(request);
         return;
     }
@@ -268,25 +378,17 @@ static void resumed(struct ms_http_request *request) {
         ms_http_request_done(request);
     } else if (sse->found == FOUND_END || sse->stop_asked || request->loop->stopping) {
         finish(request);
-    } else {
-        sse->wants_poll = sse->found == FOUND_MORE;
-        ms_http_request_arm(request, woken);
+    } else if (sse->found == FOUND_MORE) {
+        sse->wants_poll = true;
     }
 }
 
 static void submit(struct ms_http_request *request, void (*run)(struct ms_http_request *request)) {
-    struct ms_http *http = request->loop->http;
-    struct ms_http_sse *sse = request->sse;
-    size_t max = request->loop->config->options.inflight_bytes_max;
-    sse->batch_bytes = BATCH_BYTES;
-    if (!ms_http_budget_raise(http, &request->charged, BATCH_BYTES, max)) {
-        sse->batch_bytes = SMALL_BATCH_BYTES;
-        ms_http_budget_set(http, &request->charged, SMALL_BATCH_BYTES);
-    }
-    sse->wants_poll = false;
-    ms_http_request_submit(request, run, resumed);
+    request->sse->wants_poll = false;
+    ms_http_request_submit_patient(request, run, resumed);
 }
 
+/* Without memory for a batch it is still opened: the peer learns that it is there. */
 void ms_http_sse_start(struct ms_http_request *request) {
     request->sse = ms_arena_zalloc(&request->arena, sizeof *request->sse);
     if (!request->sse) {
@@ -294,20 +396,54 @@ void ms_http_sse_start(struct ms_http_request *request) {
         ms_http_request_done(request);
         return;
     }
+    request->sse->found = FOUND_MORE;
+    (void)reserve_batch(request);
     submit(request, run_open);
 }
 
+void ms_http_sse_take(struct ms_http_request *request) {
+    if (request->state == MS_HTTP_ARMED && request->sse->arrived)
+        take_batch(request);
+}
+
 void ms_http_sse_pump(struct ms_http_request *request) {
-    if (request->state == MS_HTTP_ARMED && request->sse->wants_poll &&
-        ms_http_connection_queued(request->connection) < LOW_WATER_BYTES)
+    struct ms_http_sse *sse = request->sse;
+    size_t queued = ms_http_connection_queued(request->connection);
+    if (request->state != MS_HTTP_ARMED || !sse->wants_poll || sse->hungry ||
+        queued >= LOW_WATER_BYTES)
+        return;
+    if (reserve_batch(request))
         submit(request, run_batch);
+    else if (queued == 0)
+        set_hungry(request, true);
+}
+
+/* The first that finds nothing ends it, but for one with a long event: shorter ones may pass. */
+void ms_http_sse_feed(struct ms_http_loop *loop) {
+    struct ms_http_request *request = loop->hungry;
+    bool some_for_long = true;
+    while (request) {
+        struct ms_http_request *next = request->sse->next_hungry;
+        bool tried = some_for_long || !is_long(request);
+        if (tried && reserve_batch(request)) {
+            set_hungry(request, false);
+            submit(request, run_batch);
+        } else if (is_long(request)) {
+            some_for_long = false;
+        } else {
+            break;
+        }
+        request = next;
+    }
+    if (loop->hungry)
+        ms_http_loop_feed_later(loop);
 }
 
 void ms_http_sse_tick(struct ms_http_request *request) {
     struct ms_http_connection *connection = request->connection;
     struct ms_http_sse *sse = request->sse;
     int64_t quiet_us = request->loop->now_us - sse->written_us;
-    if (request->state != MS_HTTP_ARMED || ms_http_connection_queued(connection) ||
+    if (request->state != MS_HTTP_ARMED || sse->arrived || ms_http_connection_queued(connection) ||
         quiet_us < request->loop->config->options.heartbeat_ms * 1000)
         return;
     struct ms_buf *body = &request->answer.body;
@@ -323,11 +459,11 @@ void ms_http_sse_tick(struct ms_http_request *request) {
 
 void ms_http_sse_end(struct ms_http_request *request) {
     request->sse->stop_asked = true;
-    if (request->state == MS_HTTP_ARMED)
+    if (request->state == MS_HTTP_ARMED && !request->sse->arrived)
         finish(request);
 }
 
 void ms_http_sse_forget(struct ms_http_request *request) {
     if (request->sse)
-        set_counted(request, false);
+        stop_counting(request);
 }

@@ -14,18 +14,29 @@
  *            +-> WORKING (a reader polls a batch into answer.body) --+
  *     output |                                                      | moved to the output
  *   is small +-- (blocked: the peer does not keep up) <- more there -+
+ *   and there|                                                      |
+ *   is memory+-- (hungry: the budget is used up) <------ more there -+
  *            +-- ARMED <------------------------------- caught up ---+
  *
  * Memory per subscriber is one batch and the output below its bound, however slow the peer is: what
- * it has not read stays in the log. Loop thread, except for what sse.c marks.
+ * it has not read stays in the log. Memory of all of them is bounded by the budget's share for
+ * answers (budget.h). A batch is paid for before it is read: a large one while there is plenty and
+ * the subscription catches up, else a small one and only when nothing waits for the peer. An event
+ * that is longer than that is paid for when it turns up; when that fails it stays in the log. Who
+ * finds no memory is hungry: in the loop's line, fed in order. Loop thread, except for what sse.c
+ * marks.
  */
 #pragma once
 
 #include "face/http/request.h"
 
 void ms_http_sse_start(struct ms_http_request *request);
+/* Moves what a reader brought to the output. */
+void ms_http_sse_take(struct ms_http_request *request);
 /* The output may have become smaller: polls on. */
 void ms_http_sse_pump(struct ms_http_request *request);
+/* Gives those that wait for memory what there is. */
+void ms_http_sse_feed(struct ms_http_loop *loop);
 /* Heartbeats. */
 void ms_http_sse_tick(struct ms_http_request *request);
 /* The server stops: ends the stream cleanly. */

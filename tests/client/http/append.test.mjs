@@ -426,3 +426,40 @@ test('the same id with another type is no repeat', async () => {
   assert.equal((await keyed('order.paid')).json.repeated, true);
   assertProblem(assert, await keyed('order.refunded'), 409, 'event-id-conflict');
 });
+
+test('one idempotency key is for one number of events', async () => {
+  for (const [first, then] of [
+    [1, 3],
+    [3, 1],
+    [3, 2],
+    [2, 3],
+  ]) {
+    const stream = fresh();
+    const headers = { 'idempotency-key': `key-${stream}` };
+    const send = (count) =>
+      server.append(
+        stream,
+        Array.from({ length: count }, () => event('same')),
+        headers,
+      );
+    const answer = await send(first);
+    assert.equal(answer.status, 201);
+    assertProblem(assert, await send(then), 409, 'event-id-conflict');
+    assert.deepEqual((await send(first)).json, { ...answer.json, repeated: true });
+    await server.append(stream, event('other'));
+    assert.equal((await send(first)).json.repeated, true);
+    assert.equal((await server.get(`/v1/streams/${stream}`)).json.length, first + 1);
+  }
+});
+
+test('a body may say that it is UTF-8 and not encoded', async () => {
+  const headers = {
+    'content-type': 'application/json; charset=UTF-8',
+    'content-encoding': 'identity',
+  };
+  const taken = await server.request('POST', `/v1/streams/${fresh()}`, {
+    headers,
+    body: JSON.stringify(event()),
+  });
+  assert.equal(taken.status, 201);
+});

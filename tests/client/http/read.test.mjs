@@ -189,3 +189,51 @@ test('a page ends by size and says where to go on', async () => {
   assert.deepEqual(seen, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   assert.ok(pages >= 3);
 });
+
+test('a page of no events links to none', async () => {
+  const two = fresh();
+  await server.append(two, [event(), event()]);
+  for (const path of [`/v1/streams/${two}?limit=0`, '/v1/events?limit=0']) {
+    const answer = await server.get(path);
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers.link, undefined);
+    assert.equal(answer.headers['mainstem-next'], '0');
+  }
+  assert.match((await server.get(`/v1/streams/${two}?limit=1`)).headers.link, /rel="next"/);
+});
+
+test('what depends on Accept says so', async () => {
+  for (const path of [`/v1/streams/${stream}`, '/v1/events', '/v1/streams/nobody-0']) {
+    for (const accept of ['application/json', 'application/x-ndjson', 'text/html']) {
+      assert.equal((await server.get(path, { accept })).headers.vary, 'Accept');
+    }
+  }
+  assert.equal((await server.get('/v1/topics')).headers.vary, undefined);
+});
+
+test('a read that has the answer already gets 304', async () => {
+  const known = fresh();
+  const path = `/v1/streams/${known}`;
+  await server.append(known, [event(), event()]);
+  await server.request('PUT', `${path}/metadata`, { json: { a: 1 } });
+  await server.request('PUT', `${path}/snapshot?version=1`, { json: event('snapshot') });
+  for (const read of [path, `${path}?limit=1`, `${path}/metadata`, `${path}/snapshot`]) {
+    const { etag } = (await server.get(read)).headers;
+    for (const tag of [etag, `W/${etag}`, `"77", ${etag}`, '*']) {
+      for (const method of ['GET', 'HEAD']) {
+        const answer = await server.request(method, read, { headers: { 'if-none-match': tag } });
+        assert.equal(answer.status, 304);
+        assert.equal(answer.headers.etag, etag);
+        assert.equal(answer.text, '');
+        assert.equal(answer.headers['content-type'], undefined);
+      }
+    }
+    assert.equal((await server.get(read, { 'if-none-match': '"77"' })).status, 200);
+  }
+  const { etag } = (await server.get(path)).headers;
+  const polled = await server.get(`${path}?wait=1s`, { 'if-none-match': etag });
+  assert.equal(polled.status, 200);
+  await server.append(known, event());
+  assert.equal((await server.get(path, { 'if-none-match': etag })).json.length, 3);
+  assert.equal((await server.get('/v1/streams/nobody-0', { 'if-none-match': '*' })).status, 404);
+});

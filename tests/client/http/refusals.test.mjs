@@ -220,7 +220,8 @@ test('unknown and wrong parameters are refused by name', async () => {
     ['/v1/streams/a?limit=100000', /"limit".*10000/],
     ['/v1/streams/a?limit=1&limit=2', /"limit".*twice/],
     ['/v1/streams/a?direction=up', /"direction"/],
-    ['/v1/streams/a?as_of=noon', /"as_of"/],
+    ['/v1/streams/a?as_of=noon', /"as_of".*position.*RFC 3339/],
+    ['/v1/streams/a?wait=30', /"wait".*30s/],
     ['/v1/streams/a?wait=1h', /"wait"/],
     ['/v1/streams/a?wait=1s&direction=backward', /"wait"/],
     ['/v1/events?tag=', /"tag"/],
@@ -293,4 +294,38 @@ test('no answer holds a stack trace or a path of the machine', async () => {
 
 test('a stream that was refused does not exist', async () => {
   assert.equal((await server.get('/v1/streams/order-1')).status, 404);
+});
+
+test('a body that is encoded, or in another charset, is 415', async () => {
+  const body = JSON.stringify(event());
+  for (const [path, type] of [
+    ['/v1/streams/order-1', 'application/json'],
+    ['/v1/streams/order-1', 'application/x-ndjson'],
+    ['/v1/append', 'application/json'],
+  ]) {
+    for (const encoding of ['gzip', 'br', 'identity, gzip']) {
+      const answer = await post(
+        body,
+        { 'content-type': type, 'content-encoding': encoding },
+        path,
+      );
+      assertProblem(assert, answer, 415, 'unsupported-media-type');
+      assert.match(answer.json.detail, /Content-Encoding/);
+      assert.equal(answer.headers['accept-encoding'], 'identity');
+    }
+    const answer = await post(body, { 'content-type': `${type}; charset=iso-8859-1` }, path);
+    assertProblem(assert, answer, 415, 'unsupported-media-type');
+    assert.match(answer.json.detail, /charset.*utf-8/);
+  }
+});
+
+test('a second content type is refused', async () => {
+  const socket = server.connect();
+  const body = JSON.stringify(event());
+  socket.write(
+    'POST /v1/streams/order-1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n' +
+      `Content-Type: text/plain\r\nContent-Length: ${body.length}\r\n` +
+      `Connection: close\r\n\r\n${body}`,
+  );
+  assert.match(await socket.until(), /^HTTP\/1\.1 400 [^]*Content-Type/);
 });

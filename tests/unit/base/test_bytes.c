@@ -288,6 +288,22 @@ static void buffers_end_at_their_maximum(void **state) {
     }
 }
 
+static void room_can_be_exact(void **state) {
+    (void)state;
+    struct ms_buf buf;
+    ms_buf_init(&buf, 1000);
+    assert_int_equal(ms_buf_reserve_exact(&buf, 100), 0);
+    assert_int_equal(buf.capacity, 100);
+    assert_int_equal(ms_buf_append(&buf, "0123456789", 10), 0);
+    assert_int_equal(ms_buf_reserve_exact(&buf, 90), 0);
+    assert_int_equal(buf.capacity, 100);
+    assert_int_equal(ms_buf_reserve_exact(&buf, 991), MS_ETOOBIG);
+    assert_int_equal(ms_buf_reserve_exact(&buf, 200), 0);
+    assert_int_equal(buf.capacity, 210);
+    assert_memory_equal(buf.data, "0123456789", 10);
+    ms_buf_deinit(&buf);
+}
+
 static void printf_may_fill_a_buffer_exactly(void **state) {
     (void)state;
     for (size_t max = 1; max < 200; max++) {
@@ -356,6 +372,7 @@ int main(void) {
         cmocka_unit_test(blobs_survive_every_failed_allocation),
         cmocka_unit_test(buffers_hold_what_was_appended),
         cmocka_unit_test(buffers_end_at_their_maximum),
+        cmocka_unit_test(room_can_be_exact),
         cmocka_unit_test(printf_may_fill_a_buffer_exactly),
         cmocka_unit_test(a_failed_append_changes_nothing),
         cmocka_unit_test(an_unlimited_buffer_refuses_the_impossible),

@@ -166,6 +166,34 @@ static void a_slow_subscriber_costs_one_batch_and_misses_nothing(void **state) {
     server_stop(&server);
 }
 
+/* The share for answers is 192 KiB here: an event that it could never hold has it to itself. */
+static void events_beyond_the_whole_share_are_delivered_one_by_one(void **state) {
+    (void)state;
+    struct server server;
+    server_init(&server);
+    server.options.inflight_bytes_max = 1024 * 1024;
+    server_start(&server);
+    append(&server, "big", 700 * 1000, 4);
+    append(&server, "big", 10, 20);
+    struct client clients[3];
+    for (int i = 0; i < 3; i++) {
+        clients[i] = client_open(&server);
+        client_send(&clients[i], "GET /v1/streams/big HTTP/1.1\r\n" HOST SSE "\r\n");
+    }
+    for (int i = 0; i < 3; i++) {
+        for (int version = 0; version < 24; version++) {
+            char id[32];
+            snprintf(id, sizeof id, "id: %d\ndata: {", version);
+            client_expect(&clients[i], id);
+        }
+        client_expect(&clients[i], ": caught up\n");
+        client_close(&clients[i]);
+    }
+    server_await(&server, "mainstem_http_event_streams_waiting", 0);
+    server_await(&server, "mainstem_http_inflight_bytes", 0);
+    server_stop(&server);
+}
+
 static void a_stop_ends_subscriptions_and_long_polls(void **state) {
     (void)state;
     struct server server;
@@ -283,6 +311,7 @@ int main(void) {
         cmocka_unit_test(a_tombstone_ends_the_subscription),
         cmocka_unit_test(http_1_0_gets_events_without_chunks),
         cmocka_unit_test(a_slow_subscriber_costs_one_batch_and_misses_nothing),
+        cmocka_unit_test(events_beyond_the_whole_share_are_delivered_one_by_one),
         cmocka_unit_test(a_stop_ends_subscriptions_and_long_polls),
         cmocka_unit_test(a_long_poll_answers_when_an_event_comes),
         cmocka_unit_test(a_long_poll_that_finds_something_does_not_wait),

@@ -62,11 +62,38 @@ static void what_can_not_be_given_is_not_acceptable(void **state) {
     }
 }
 
+static void only_utf_8_is_a_charset(void **state) {
+    (void)state;
+    static const char *const good[] = {"",
+                                       "application/json",
+                                       "application/json; charset=utf-8",
+                                       "application/json;charset=\"UTF-8\"",
+                                       "a/b; x=y; Charset=Utf-8",
+                                       "a/b; version=latin1"};
+    static const char *const bad[] = {"application/json; charset=latin1",
+                                      "a/b; x=y; charset=utf-16",
+                                      "a/b; charset=", "a/b; charset=utf-8; charset=latin1"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(ms_http_charset_is_utf8(ms_bytes_cstr(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(ms_http_charset_is_utf8(ms_bytes_cstr(bad[i])));
+}
+
+static void only_identity_is_no_encoding(void **state) {
+    (void)state;
+    assert_true(ms_http_encoding_is_identity(NO_BYTES));
+    assert_true(ms_http_encoding_is_identity(B(" Identity ")));
+    assert_false(ms_http_encoding_is_identity(B("gzip")));
+    assert_false(ms_http_encoding_is_identity(B("identity, gzip")));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bodies_are_told_apart_by_content_type),
         cmocka_unit_test(the_best_accepted_type_is_chosen),
         cmocka_unit_test(what_can_not_be_given_is_not_acceptable),
+        cmocka_unit_test(only_utf_8_is_a_charset),
+        cmocka_unit_test(only_identity_is_no_encoding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,9 @@ static void wrong_values_are_refused_by_name(void **state) {
         {"wait=61s", "wait"},
         {"wait=-1s", "wait"},
         {"wait=soon", "wait"},
+        {"wait=30", "wait"},
+        {"wait=00", "wait"},
+        {"wait=", "wait"},
         {"topic=", "topic"},
         {"tag=", "tag"},
         {"system=maybe", "system"},
@@ -125,6 +128,27 @@ static void wrong_values_are_refused_by_name(void **state) {
         assert_mentions(&fixture->err, quoted);
         ms_arena_reset(&fixture->arena);
     }
+}
+
+static void a_wait_needs_its_unit(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(parse(fixture, "wait=30"), MS_EINVAL);
+    assert_mentions(&fixture->err, "30s");
+    assert_int_equal(parse(fixture, "wait=0"), 0);
+    assert_int_equal(fixture->params.wait_ms, 0);
+    assert_int_equal(parse(fixture, "wait=30ms"), 0);
+    assert_int_equal(fixture->params.wait_ms, 30);
+    assert_int_equal(parse(fixture, "wait=PT30S"), 0);
+    assert_int_equal(fixture->params.wait_ms, 30000);
+}
+
+static void a_wrong_as_of_is_told_about_both_spellings(void **state) {
+    struct fixture *fixture = *state;
+    assert_int_equal(parse(fixture, "as_of=noon"), MS_EINVAL);
+    assert_mentions(&fixture->err, "position");
+    assert_mentions(&fixture->err, "RFC 3339");
+    assert_int_equal(parse(fixture, "known_at=noon"), MS_EINVAL);
+    assert_null(strstr(fixture->err.message, "position"));
 }
 
 static void an_unknown_parameter_is_named_with_those_known(void **state) {
@@ -211,6 +235,8 @@ int main(void) {
         TEST(times_select_the_past),
         TEST(from_end_is_no_number),
         TEST(wrong_values_are_refused_by_name),
+        TEST(a_wait_needs_its_unit),
+        TEST(a_wrong_as_of_is_told_about_both_spellings),
         TEST(an_unknown_parameter_is_named_with_those_known),
         TEST(bad_escapes_are_refused),
         TEST(a_list_has_an_end),

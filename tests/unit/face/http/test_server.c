@@ -419,6 +419,8 @@ static void a_taken_port_is_noticed(void **state) {
     struct ms_error err = {0};
     assert_int_equal(ms_http_start(server.store, &options, &second, &err), MS_EEXIST);
     assert_null(second);
+    assert_has(err.message, "127.0.0.1");
+    assert_has(err.message, strrchr(address, ':') + 1);
     static const char *const wrong[] = {"",        "localhost", "127.0.0.1:",     "127.0.0.1:65536",
                                         ":::1:80", "[::1:80",   "127.0.0.1:http", "256.1.1.1:80"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
