@@ -34,6 +34,7 @@ struct ms_http_sse {
     size_t batch_bytes;
     size_t batch_events;
     size_t event_bytes; /* of the next event, when there was no memory for it; else 0 */
+    bool may_grow;      /* the reader may make the batch a large one */
     bool arrived;       /* a batch is in answer.body, to be moved to the output */
     bool hungry;        /* in the loop's line */
     struct ms_http_request *previous_hungry, *next_hungry;
@@ -144,12 +145,22 @@ static enum found end_with(struct ms_http_request *request, int code, const stru
     return FOUND_END; /* also when even that could not be written */
 }
 
+/* Only now that it has a reader's attention: thousands may have been waiting for that. */
+static void grow_batch(struct ms_http_request *request) {
+    struct ms_http_sse *sse = request->sse;
+    if (sse->may_grow &&
+        ms_http_share_raise(&request->loop->http->budget.answers, &request->answer_charged,
+                            BATCH_BYTES, request->config->budget.large_batches))
+        sse->batch_bytes = BATCH_BYTES;
+}
+
 static enum found poll_batch(struct ms_http_request *request) {
     struct ms_http_sse *sse = request->sse;
     struct ms_error err = {0};
     bool caught_up = false;
     sse->batch_events = 0;
     sse->event_bytes = 0;
+    grow_batch(request);
     int code =
         ms_subscription_poll(request->subscription, BATCH_EVENTS, visit, request, &caught_up, &err);
     if (sse->batch_events)
@@ -300,9 +311,10 @@ static bool is_long(const struct ms_http_request *request) {
 /* Pays for the next batch; false when there is no memory now. */
 static bool reserve_batch(struct ms_http_request *request) {
     const struct ms_http_budget_limits *limits = &request->loop->config->budget;
-    const struct ms_http_sse *sse = request->sse;
+    struct ms_http_sse *sse = request->sse;
     bool catches_up = sse->found == FOUND_MORE && !is_long(request) && !request->loop->hungry;
-    if (catches_up && reserve(request, BATCH_BYTES, limits->large_batches))
+    sse->may_grow = catches_up && reserve(request, SMALL_BATCH_BYTES, limits->large_batches);
+    if (sse->may_grow)
         return true;
     if (ms_http_connection_queued(request->connection))
         return false; /* what is there must do */

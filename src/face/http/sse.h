@@ -20,11 +20,11 @@
  *
  * Memory per subscriber is one batch and the output below its bound, however slow the peer is: what
  * it has not read stays in the log. Memory of all of them is bounded by the budget's share for
- * answers (budget.h). A batch is paid for before it is read: a large one while there is plenty and
- * the subscription catches up, else a small one and only when nothing waits for the peer. An event
- * that is longer than that is paid for when it turns up; when that fails it stays in the log. Who
- * finds no memory is hungry: in the loop's line, fed in order. Loop thread, except for what sse.c
- * marks.
+ * answers (budget.h). A batch is paid for before it is read: a small one, which its reader makes a
+ * large one while there is plenty and the subscription catches up; when there isn't, only if
+ * nothing waits for the peer. An event that is longer than its batch is paid for when it turns up;
+ * when that fails it stays in the log. Who finds no memory is hungry: in the loop's line, fed in
+ * order. Loop thread, except for what sse.c marks.
  */
 #pragma once
 
