@@ -3,6 +3,7 @@
 Processes are stopped by the id they were started with. Everything is on loopback, on a port that
 the system picked.
 """
+import fcntl
 import http.client
 import json
 import os
@@ -92,6 +93,21 @@ class Server:
         if self.is_running():
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+            if self.prefix:  # only what runs it was waited for
+                self.wait_unlocked()
+
+    def wait_unlocked(self, seconds=20):
+        """Until the server has ended as far as the next one is concerned."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                with open(os.path.join(self.data, "LOCK"), "rb") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    return
+            except BlockingIOError:
+                time.sleep(0.003)
+            except OSError:
+                return  # there is none
 
     def terminate(self):
         os.kill(self.pid, signal.SIGTERM)
