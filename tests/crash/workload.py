@@ -43,6 +43,12 @@ def told(event, digest):
     return [event["position"], event["stream"], event["version"], event["event_id"], digest]
 
 
+def versions_told(part):
+    """First and last version of a part; -1 where the stream has no event."""
+    last = -1 if part["version"] is None else part["version"]
+    return [part.get("first_version", last), last]
+
+
 class Request:
     """What goes over the wire, what the history notes, and how the answer is understood."""
 
@@ -64,13 +70,12 @@ class Request:
 
     def read_append(self, answer):
         got = json.loads(answer.body)
-        first = got.get("first_version", got["version"])
-        return {"status": answer.status, "results": [[first, got["version"]]],
+        return {"status": answer.status, "results": [versions_told(got)],
                 "position": got["position"], "repeated": got.get("repeated", False)}
 
     def read_multi(self, answer):
         got = json.loads(answer.body)
-        results = [[one.get("first_version", one["version"]), one["version"]]
+        results = [versions_told(one)
                    for one in got["results"]]
         return {"status": answer.status, "results": results, "position": got["position"],
                 "repeated": got["repeated"]}
