@@ -59,8 +59,6 @@ int ms_http_answer_header(struct ms_http_request *request, const char *name, con
 }
 
 int ms_http_answer_etag(struct ms_http_request *request, int64_t version) {
-    request->answer.has_etag = true;
-    request->answer.etag = version;
     return ms_http_answer_header(request, "ETag", "\"%lld\"", (long long)version);
 }
 
@@ -159,25 +157,14 @@ static uint8_t *put_head(uint8_t *at, struct ms_http_request *request) {
     return ms_http_put_common(at, request);
 }
 
-/* The client has what the answer would say. */
-static void leave_out_known(struct ms_http_request *request) {
-    struct ms_http_answer *answer = &request->answer;
-    if (answer->status != 200 || !answer->has_etag || request->longpoll ||
-        !ms_http_condition_lists(request->if_none_match, answer->etag))
-        return;
-    answer->status = 304;
-    answer->content_type = NULL;
-}
-
 int ms_http_render(struct ms_http_request *request, struct ms_buf *out) {
     struct ms_http_answer *answer = &request->answer;
-    leave_out_known(request);
     size_t body_len = answer->content_type ? answer->body.len : 0;
     int code = ms_buf_reserve(out, ms_http_common_room(request) + answer->headers.len);
     if (code != 0)
         return code;
     uint8_t *at = put_head(out->data + out->len, request);
-    if (answer->status != 204 && answer->status != 304) {
+    if (answer->status != 204) {
         at = MS_HTTP_PUT_LITERAL(at, "Content-Length: ");
         at = ms_http_put_u64(at, body_len);
         at = MS_HTTP_PUT_LITERAL(at, "\r\n");

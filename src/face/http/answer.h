@@ -26,7 +26,8 @@ void ms_http_answer_refusal(struct ms_http_request *request, int status, const c
 int ms_http_answer_header(struct ms_http_request *request, const char *name, const char *format,
                           ...) MS_PRINTF(3, 4) MS_MUST_CHECK;
 
-/* ETag: "version". A read whose If-None-Match has it is answered with 304, long polls excepted. */
+/* ETag: "version", for conditions of writes. It is no validator of the page: what truncation and
+ * the like leave out of it changes at the same version. */
 int ms_http_answer_etag(struct ms_http_request *request, int64_t version) MS_MUST_CHECK;
 
 /* Link: <the same request with this `from`>; rel="next". */

@@ -10,22 +10,12 @@ static int bad_if_match(struct ms_bytes value, struct ms_error *err) {
                         shown, (const char *)value.data);
 }
 
-static struct ms_bytes unquote(struct ms_bytes text) {
-    bool quoted = text.len >= 2 && text.data[0] == '"' && text.data[text.len - 1] == '"';
-    return quoted ? ms_bytes_of(text.data + 1, text.len - 2) : text;
-}
-
-static struct ms_bytes trim(struct ms_bytes text) {
-    while (text.len && (text.data[0] == ' ' || text.data[0] == '\t'))
-        text = ms_bytes_of(text.data + 1, text.len - 1);
-    while (text.len && (text.data[text.len - 1] == ' ' || text.data[text.len - 1] == '\t'))
-        text.len--;
-    return text;
-}
-
 static int parse_version(struct ms_bytes value, int64_t *ret_version, struct ms_error *err) {
+    struct ms_bytes digits = value;
+    if (digits.len >= 2 && digits.data[0] == '"' && digits.data[digits.len - 1] == '"')
+        digits = ms_bytes_of(digits.data + 1, digits.len - 2);
     int64_t version;
-    if (ms_parse_i64(unquote(value), &version) != 0)
+    if (ms_parse_i64(digits, &version) != 0)
         return bad_if_match(value, err);
     if (version < 0)
         return ms_error_set(err, MS_EINVAL,
@@ -110,22 +100,4 @@ const char *ms_http_stream_state_name(enum ms_stream_state state) {
         return "tombstoned";
     }
     return "none";
-}
-
-bool ms_http_condition_lists(struct ms_bytes if_none_match, int64_t version) {
-    while (if_none_match.len) {
-        const uint8_t *comma = memchr(if_none_match.data, ',', if_none_match.len);
-        size_t len = comma ? (size_t)(comma - if_none_match.data) : if_none_match.len;
-        struct ms_bytes tag = trim(ms_bytes_of(if_none_match.data, len));
-        size_t used = len + (comma ? 1 : 0);
-        if_none_match = ms_bytes_of(if_none_match.data + used, if_none_match.len - used);
-        if (ms_bytes_starts_with(tag, MS_BYTES_LITERAL("W/")))
-            tag = ms_bytes_of(tag.data + 2, tag.len - 2);
-        int64_t listed;
-        if (ms_bytes_equal_cstr(tag, "*"))
-            return true;
-        if (ms_parse_i64(unquote(tag), &listed) == 0 && listed == version)
-            return true;
-    }
-    return false;
 }

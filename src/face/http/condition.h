@@ -16,9 +16,6 @@
 /* Absent headers have data NULL. MS_EINVAL names the header and says what was expected. */
 int ms_http_condition_parse(struct ms_bytes if_match, struct ms_bytes if_none_match,
                             struct ms_condition *ret_condition, struct ms_error *err) MS_MUST_CHECK;
-/* True when a read's If-None-Match (RFC 9110 section 13.1.2: `*` or a list of tags, also weak ones)
- * has this version. */
-bool ms_http_condition_lists(struct ms_bytes if_none_match, int64_t version);
 /* The spelling of POST /v1/append's "expect": "any", "none", "exists" (as strings) or a version (a
  * number). */
 int ms_http_condition_parse_expect(struct ms_bytes text, bool is_string,

@@ -105,9 +105,6 @@ static bool describe(struct ms_http_request *request, const struct ms_http1_requ
     request->path = keep(request, http1->path);
     if (http1->query.len)
         request->query = keep(request, http1->query);
-    bool reads = request->method == MS_HTTP_GET || request->head_only;
-    if (reads && headers->if_none_match.len)
-        request->if_none_match = keep(request, headers->if_none_match);
     if (id_is_sane(headers->request_id))
         request->id = keep(request, headers->request_id);
     if (id_is_sane(headers->correlation_id))

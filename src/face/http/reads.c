@@ -5,7 +5,7 @@
  * A page ends at `limit` events or with the event that crosses the page's size, whichever comes
  * first. Headers:
  *
- *   ETag, Mainstem-Head   the stream's last version; 304 when If-None-Match has it
+ *   ETag, Mainstem-Head   the stream's last version
  *   Mainstem-Next         `from` to go on with, also when there is nothing yet
  *   Mainstem-Position     everything up to here was considered
  *   Link: <…>; rel="next" when there is more now

@@ -66,9 +66,7 @@ struct ms_http_answer {
     int status;
     const char *content_type; /* static; NULL: no body */
     const char *problem;      /* problem type, for the log; NULL when it is none */
-    bool has_etag;
-    int64_t etag;          /* the version that the ETag header tells */
-    struct ms_buf headers; /* further header lines */
+    struct ms_buf headers;    /* further header lines */
     struct ms_buf body;
 };
 
@@ -90,7 +88,6 @@ struct ms_http_request {
     struct ms_bytes id, correlation_id, origin, method_text, path, query; /* arena */
     struct ms_bytes captures[MS_HTTP_CAPTURES];                           /* arena, decoded */
     struct ms_bytes stream;                                               /* arena, text form */
-    struct ms_bytes if_none_match;                                        /* of a read; arena */
     struct ms_bytes idempotency_key; /* of an append whose events have their ids from it; arena */
     struct ms_http_params params;
     struct ms_condition condition;

@@ -29,7 +29,6 @@ static const struct ms_http_route_answer append_answers[] = {
 };
 static const struct ms_http_route_answer read_answers[] = {
     {200, "Events", "A page of events; `Link: rel=\"next\"` when there are more."},
-    {304, NULL, "`If-None-Match` has the ETag that the answer would have."},
     BAD,
     {404, "Problem", "There is no such stream, or it was deleted."},
     {406, "Problem", "Accept names no media type that events can be answered in."},

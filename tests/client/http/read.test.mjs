@@ -210,30 +210,3 @@ test('what depends on Accept says so', async () => {
   }
   assert.equal((await server.get('/v1/topics')).headers.vary, undefined);
 });
-
-test('a read that has the answer already gets 304', async () => {
-  const known = fresh();
-  const path = `/v1/streams/${known}`;
-  await server.append(known, [event(), event()]);
-  await server.request('PUT', `${path}/metadata`, { json: { a: 1 } });
-  await server.request('PUT', `${path}/snapshot?version=1`, { json: event('snapshot') });
-  for (const read of [path, `${path}?limit=1`, `${path}/metadata`, `${path}/snapshot`]) {
-    const { etag } = (await server.get(read)).headers;
-    for (const tag of [etag, `W/${etag}`, `"77", ${etag}`, '*']) {
-      for (const method of ['GET', 'HEAD']) {
-        const answer = await server.request(method, read, { headers: { 'if-none-match': tag } });
-        assert.equal(answer.status, 304);
-        assert.equal(answer.headers.etag, etag);
-        assert.equal(answer.text, '');
-        assert.equal(answer.headers['content-type'], undefined);
-      }
-    }
-    assert.equal((await server.get(read, { 'if-none-match': '"77"' })).status, 200);
-  }
-  const { etag } = (await server.get(path)).headers;
-  const polled = await server.get(`${path}?wait=1s`, { 'if-none-match': etag });
-  assert.equal(polled.status, 200);
-  await server.append(known, event());
-  assert.equal((await server.get(path, { 'if-none-match': etag })).json.length, 3);
-  assert.equal((await server.get('/v1/streams/nobody-0', { 'if-none-match': '*' })).status, 404);
-});

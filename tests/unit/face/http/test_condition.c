@@ -91,19 +91,6 @@ static void conditions_are_shown_as_json(void **state) {
     assert_string_equal(text, "9223372036854775807");
 }
 
-static void a_read_lists_what_it_has(void **state) {
-    (void)state;
-    static const char *const have[] = {
-        "\"5\"", "W/\"5\"", "*", "5", "\"4\", \"5\"", "\"5\",\"6\"", "\"x\" ,\tW/\"5\" , \"7\""};
-    static const char *const have_not[] = {"",  "\"4\"", "\"55\"",      "\"5",
-                                           "x", ",",     "\"4\",\"6\"", "W/"};
-    for (size_t i = 0; i < sizeof have / sizeof *have; i++)
-        assert_true(ms_http_condition_lists(ms_bytes_cstr(have[i]), 5));
-    for (size_t i = 0; i < sizeof have_not / sizeof *have_not; i++)
-        assert_false(ms_http_condition_lists(ms_bytes_cstr(have_not[i]), 5));
-    assert_false(ms_http_condition_lists(NO_BYTES, 5));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_header_means_any),
@@ -114,7 +101,6 @@ int main(void) {
         cmocka_unit_test(contradictory_headers_are_refused),
         cmocka_unit_test(expect_takes_words_and_versions),
         cmocka_unit_test(conditions_are_shown_as_json),
-        cmocka_unit_test(a_read_lists_what_it_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
