@@ -230,7 +230,9 @@ static void an_idle_log_gets_one_mark_behind_its_last_block(void **state) {
     c.rounds = 1;
     uint64_t before = blocks(&c), last = 0;
     for (uint64_t n = 1; n <= 3; n++) {
+        ms_log_lock(c.w.log);
         last = c.w.log->active_offset;
+        ms_log_unlock(c.w.log);
         write_some(&c);
         wait_for_blocks(&c, before + 2 * n);
         ms_clock_sleep_us(ms_clock_system(), 10000);
