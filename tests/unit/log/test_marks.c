@@ -104,10 +104,10 @@ static bool cut_while_beginning_again(uint64_t n, enum ms_sim_cut how) {
 
 static void cuts_while_a_segment_begins_again(void **state) {
     (void)state;
-    uint64_t n = 1;
+    uint64_t n = 1, step = world_setting("MS_CUT_STEP", 1);
     while (cut_while_beginning_again(n, MS_SIM_CUT_LOSE_ALL))
-        n++;
-    for (uint64_t i = 1; i <= n; i++) {
+        n += step;
+    for (uint64_t i = 1; i <= n; i += step) {
         (void)cut_while_beginning_again(i, MS_SIM_CUT_KEEP_ALL);
         for (int again = 0; again < 2; again++)
             (void)cut_while_beginning_again(i, MS_SIM_CUT_RANDOM);
