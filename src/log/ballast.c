@@ -4,16 +4,14 @@
  * done; released by a rewrite, which makes it again of what it has freed. Between the two the
  * keeper takes no space. It outlives the process.
  *
- *   whole a sixteenth of a segment, at "ballast" in the shard's directory
+ *   a sixteenth of a segment, at "ballast" in the shard's directory
  */
-#include "base/alloc.h"
 #include "log/internal.h"
 
 #define BALLAST_FRACTION 16u
-#define WRITE_BYTES ((size_t)64 << 10)
 
 static uint64_t ballast_bytes(const struct ms_log *log) {
-    return log->options.segment_bytes / BALLAST_FRACTION;
+    return log->options.segment_bytes / BALLAST_FRACTION & ~(uint64_t)(MS_BLOCK_ALIGN - 1);
 }
 
 static int ballast_path(const struct ms_log *log, char out[MS_PATH_MAX], struct ms_error *err) {
@@ -21,15 +19,9 @@ static int ballast_path(const struct ms_log *log, char out[MS_PATH_MAX], struct 
     return rc == 0 ? 0 : ms_error_set(err, rc, "the path of the shard is too long");
 }
 
-static int write_ballast(struct ms_log *log, struct ms_file *file, struct ms_error *err) {
-    uint8_t *zeros = ms_calloc(1, WRITE_BYTES);
-    if (zeros == NULL)
-        return ms_error_set(err, MS_ENOMEM, "no memory for the ballast");
-    int rc = 0;
-    for (uint64_t at = 0; rc == 0 && at < ballast_bytes(log); at += WRITE_BYTES)
-        rc = ms_file_write(file, at, zeros, WRITE_BYTES, err);
-    ms_free(zeros);
-    return rc == 0 ? ms_file_sync(file, err) : rc;
+void ms_ballast_found(struct ms_log *log, uint64_t size) {
+    if (size >= ballast_bytes(log))
+        log->ballast = MS_BALLAST_THERE;
 }
 
 int ms_ballast_make(struct ms_log *log, struct ms_error *err) {
@@ -37,10 +29,15 @@ int ms_ballast_make(struct ms_log *log, struct ms_error *err) {
     struct ms_file *file;
     int rc = ballast_path(log, path, err);
     if (rc == 0)
-        rc = ms_vfs_open(log->env->vfs, path, MS_OPEN_WRITE | MS_OPEN_CREATE, &file, err);
+        rc = ms_log_open_for_zeros(log, path, MS_OPEN_WRITE | MS_OPEN_CREATE, &file, err);
     if (rc != 0)
         return rc;
-    rc = write_ballast(log, file, err);
+    uint64_t end = 0;
+    rc = ms_log_write_zeros(log, file, 0, ballast_bytes(log), &end, err);
+    if (rc == 0 && end < ballast_bytes(log))
+        rc = ms_error_set(err, MS_ENOSPC, "no disk space for the ballast");
+    if (rc == 0)
+        rc = ms_file_sync(file, err);
     ms_file_close(file);
     if (rc != 0) /* a part of it is no use to anybody */
         ms_ignore(ms_vfs_unlink(log->env->vfs, path, NULL));

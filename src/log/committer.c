@@ -235,6 +235,7 @@ static void gather(struct ms_log *log) {
 static bool mark_wanted(const struct ms_log *log) {
     return log->unmarked && log->options.idle_mark_ms > 0 && !log->closing &&
            log->options.durability == MS_DURABILITY_COMMIT &&
+           log->active_offset + MS_BLOCK_ALIGN <= log->active->bytes_max &&
            log->active_offset + MS_BLOCK_ALIGN <= atomic_load(&log->active->ready_bytes);
 }
 

@@ -159,8 +159,15 @@ int ms_log_add_segment(struct ms_log *log, struct ms_segment *segment) MS_MUST_C
 /* The segment that holds position (or the first after it), referenced; NULL at the end. */
 struct ms_segment *ms_log_find_segment(struct ms_log *log, uint64_t position);
 int ms_log_chunk_new(struct ms_log *log, size_t size, struct ms_blob **ret_chunk) MS_MUST_CHECK;
+/* keeper.c */
+/* With O_DIRECT where the log writes so: whole 4 KiB blocks then. */
+int ms_log_open_for_zeros(struct ms_log *log, const char *path, int flags,
+                          struct ms_file **ret_file, struct ms_error *err) MS_MUST_CHECK;
+int ms_log_write_zeros(struct ms_log *log, struct ms_file *file, uint64_t from, uint64_t to,
+                       uint64_t *ret_end, struct ms_error *err) MS_MUST_CHECK;
 /* ballast.c */
 #define MS_BALLAST_NAME "ballast"
+void ms_ballast_found(struct ms_log *log, uint64_t size); /* at start; a part of one is made anew */
 int ms_ballast_make(struct ms_log *log, struct ms_error *err) MS_MUST_CHECK;
 /* On a disk that is full: gives the ballast's room to a rewrite, which ends with
  * ms_ballast_restore. False: there is room, or no ballast. */

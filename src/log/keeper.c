@@ -43,11 +43,11 @@ static void pause_between_writes(struct ms_log *log) {
 /* Zeros from `from` on, as far as `to` or as the disk has room: *ret_end is how far it came. Where
  * there is no room for a whole write it tries smaller ones, so the last of a disk is used too.
  * MS_ENOSPC only when nothing was written. */
-static int write_zeros(struct ms_log *log, struct ms_file *file, uint64_t from, uint64_t to,
+int ms_log_write_zeros(struct ms_log *log, struct ms_file *file, uint64_t from, uint64_t to,
                        uint64_t *ret_end, struct ms_error *err) {
     struct ms_blob *zeros = zeros_of(log);
     if (zeros == NULL)
-        return ms_error_set(err, MS_ENOMEM, "no memory to prepare a segment");
+        return ms_error_set(err, MS_ENOMEM, "no memory to prepare space");
     uint64_t at = from, most = zeros->size;
     int rc = 0;
     while (rc == 0 && at < to) {
@@ -67,8 +67,8 @@ static int write_zeros(struct ms_log *log, struct ms_file *file, uint64_t from, 
     return rc == MS_ENOSPC && at > from ? 0 : rc;
 }
 
-static int open_for_filling(struct ms_log *log, const char *path, int flags,
-                            struct ms_file **ret_file, struct ms_error *err) {
+int ms_log_open_for_zeros(struct ms_log *log, const char *path, int flags,
+                          struct ms_file **ret_file, struct ms_error *err) {
     struct ms_vfs *vfs = log->env->vfs;
     if (atomic_load(&log->direct)) {
         int rc = ms_vfs_open(vfs, path, flags | MS_OPEN_DIRECT, ret_file, err);
@@ -89,8 +89,8 @@ static int open_to_fill(struct ms_log *log, struct ms_segment *segment, bool cre
         pthread_mutex_lock(&log->mutex);
         memcpy(path, segment->path, strlen(segment->path) + 1);
         pthread_mutex_unlock(&log->mutex);
-        rc = open_for_filling(log, path, MS_OPEN_WRITE | (create ? MS_OPEN_CREATE : 0), ret_file,
-                              err);
+        rc = ms_log_open_for_zeros(log, path, MS_OPEN_WRITE | (create ? MS_OPEN_CREATE : 0),
+                                   ret_file, err);
     }
     return rc;
 }
@@ -115,14 +115,14 @@ static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t ta
     int rc = open_to_fill(log, segment, from == 0 && !segment->named, &file, err);
     if (rc != 0)
         return rc;
-    rc = write_zeros(log, file, from, to, &end, err);
+    rc = ms_log_write_zeros(log, file, from, to, &end, err);
     if (rc == MS_EUNSUPPORTED) { /* refused only when it came to writing */
         atomic_store(&log->direct, false);
         ms_file_close(file);
         rc = open_to_fill(log, segment, false, &file, err);
         if (rc != 0)
             return rc;
-        rc = write_zeros(log, file, from, to, &end, err);
+        rc = ms_log_write_zeros(log, file, from, to, &end, err);
     }
     if (rc == 0)
         rc = ms_file_sync(file, err);

@@ -237,7 +237,7 @@ static int start_epoch(struct ms_log *log, struct ms_error *err) {
     for (int i = 0; i < 2 && ms_keeper_step(log); i++)
         continue;
     ms_log_lock(log);
-    int rc = log->no_space ? MS_ENOSPC : ms_sequencer_mark(log, MS_BLOCK_MARK, err);
+    int rc = ms_sequencer_mark(log, MS_BLOCK_MARK, err); /* what is kept back will do */
     ms_log_unlock(log);
     if (rc == MS_ENOSPC)
         return 0;

@@ -405,7 +405,7 @@ static int list_names(struct recovery *recovery, struct ms_error *err) {
         if (ms_segment_name_parse(entries[i].name, &recovery->names[recovery->name_count]))
             recovery->name_count++;
         else if (strcmp(entries[i].name, MS_BALLAST_NAME) == 0)
-            log->ballast = MS_BALLAST_THERE;
+            ms_ballast_found(log, entries[i].size);
         else if (left_over(entries[i].name) && !log->options.read_only &&
                  ms_path_join(path, log->dir, entries[i].name) == 0)
             rc = ms_vfs_unlink(log->env->vfs, path, err);

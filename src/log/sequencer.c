@@ -86,8 +86,11 @@ static int roll_segment(struct ms_log *log, struct ms_error *err) {
     struct ms_segment *spare = log->spare;
     struct ms_segment *full = log->active;
     MS_ASSERT(!spare->named);
-    /* Segments are named by their first position. */
-    MS_ASSERT(log->active->bytes_max == 0 || log->active->first_position < log->next_position);
+    /* Segments are named by their first position, so one without entries can't be followed. Its few
+     * marks leave room for the largest append, but for one of very many parts. */
+    if (full->bytes_max > 0 && full->first_position == log->next_position)
+        return ms_error_set(err, MS_ETOOBIG, "the append does not fit into a segment of %llu bytes",
+                            (unsigned long long)full->file_bytes);
     spare->first_position = log->next_position;
     atomic_store(&spare->end_position, log->next_position);
     int rc = ms_log_add_segment(log, spare);

@@ -385,6 +385,10 @@ void ms_topics_free(struct ms_topic *topic);
 int ms_topics_reserve(struct ms_store *store, uint32_t count, uint32_t *ret_first) MS_MUST_CHECK;
 /* The same lock still held: takes one of them over. */
 void ms_topics_enter(struct ms_store *store, struct ms_topic *topic);
+/* Under creation_lock, what a sequenced change means for the table; need no memory. */
+void ms_topics_set(struct ms_store *store, struct ms_topic *topic,
+                   const struct ms_topic_settings *settings);
+void ms_topics_leave(struct ms_store *store, struct ms_topic *topic);
 /* topic_changes.c; under creation_lock: numbers and creation events for an op's new topics.
  * MS_ELIMIT; MS_EAGAIN and op->stale: somebody else has made one of them. */
 int ms_topics_prepare(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;

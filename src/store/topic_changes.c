@@ -13,23 +13,26 @@
 #define DESCRIPTION_MAX 4096u
 
 struct change {
-    struct ms_bytes name;
-    uint32_t number;
-    struct ms_uuid id;
+    struct ms_topic *topic; /* created: not in the table yet, with its number */
     struct ms_topic_settings settings;
-    int64_t created_at_ms;
     bool created, deleted;
 };
+
+static struct ms_bytes name_of(const struct ms_topic *topic) {
+    return ms_bytes_of(topic->name, topic->name_len);
+}
 
 static const char *yes_no(bool flag) { return flag ? "true" : "false"; }
 
 static int describe(const struct change *c, struct ms_buf *out) {
     char id[MS_UUID_TEXT_LEN + 1];
     const struct ms_topic_settings *s = &c->settings;
-    ms_uuid_format(&c->id, id);
-    int rc = ms_buf_printf(out, "{\"number\":%u,\"id\":\"%s\",\"name\":", (unsigned)c->number, id);
+    const struct ms_topic *topic = c->topic;
+    ms_uuid_format(&topic->id, id);
+    int rc =
+        ms_buf_printf(out, "{\"number\":%u,\"id\":\"%s\",\"name\":", (unsigned)topic->number, id);
     if (rc == 0)
-        rc = ms_json_write_string(out, c->name);
+        rc = ms_json_write_string(out, name_of(topic));
     if (rc == 0)
         rc = ms_buf_printf(out,
                            ",\"partitions\":%u,\"streams\":%s,\"retention_ms\":%lld,"
@@ -41,7 +44,7 @@ static int describe(const struct change *c, struct ms_buf *out) {
                            (long long)s->retention_bytes, (long long)s->retention_count,
                            yes_no(s->compact), ms_codec_name(s->compression),
                            yes_no(s->require_source), yes_no(s->require_correlation_id),
-                           (long long)c->created_at_ms, yes_no(c->deleted));
+                           (long long)topic->created_at_ms, yes_no(c->deleted));
     return rc;
 }
 
@@ -55,7 +58,7 @@ static int change_op(struct ms_store *store, const struct change *change, struct
     if (rc == 0)
         rc = ms_buf_append_cstr(&stream, "$topics-");
     if (rc == 0)
-        rc = ms_buf_append_bytes(&stream, change->name);
+        rc = ms_buf_append_bytes(&stream, name_of(change->topic));
     struct ms_event event = {
         .type = ms_bytes_cstr(change->deleted   ? "topic.deleted"
                               : change->created ? "topic.created"
@@ -77,18 +80,17 @@ static int change_op(struct ms_store *store, const struct change *change, struct
         return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
     }
     op->effect.kind = MS_EFFECT_TOPIC;
-    op->effect.closes = change->deleted ? ms_topics_at(store, change->number) : NULL;
-    op->effect.name = ms_bytes_of(name, ms_topic_fact_name(change->number, name));
+    op->effect.closes = change->deleted ? change->topic : NULL;
+    op->effect.name = ms_bytes_of(name, ms_topic_fact_name(change->topic->number, name));
     op->effect.value = ms_bytes_of(value, json->len);
     *ret_op = op;
     return 0;
 }
 
-/* Sequences a change and takes it over into the table. *ret_sequenced: `done` will be called, even
- * when there was no memory for the table. */
+/* Sequences a change and takes it over into the table: a topic that is created is the table's then.
+ * What comes after the sequencing can't fail. */
 static int submit_change(struct ms_store *store, const struct change *change,
-                         ms_append_done_fn *done, void *context, bool *ret_sequenced,
-                         struct ms_error *err) {
+                         ms_append_done_fn *done, void *context, struct ms_error *err) {
     if (store->options.read_only)
         return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
     struct ms_buf json;
@@ -106,11 +108,16 @@ static int submit_change(struct ms_store *store, const struct change *change,
             ms_op_free(op);
         }
     }
-    *ret_sequenced = rc == 0;
-    if (rc == 0)
-        rc = ms_topics_fold(store, ms_buf_bytes(&json), err);
     ms_buf_deinit(&json);
-    return rc;
+    if (rc != 0)
+        return rc;
+    if (change->created)
+        ms_topics_enter(store, change->topic);
+    else if (change->deleted)
+        ms_topics_leave(store, change->topic);
+    else
+        ms_topics_set(store, change->topic, &change->settings);
+    return 0;
 }
 
 static uint32_t live_user_topics(struct ms_store *store) {
@@ -128,36 +135,18 @@ static int check_topic_limit(struct ms_store *store, uint32_t more, struct ms_er
     return 0;
 }
 
-static int start_creation(struct ms_store *store, struct ms_bytes name,
-                          const struct ms_topic_settings *settings, struct change *ret_change,
+static int reserve_topics(struct ms_store *store, uint32_t count, uint32_t *ret_first,
                           struct ms_error *err) {
-    if (!ms_topic_name_legal(name))
-        return ms_error_set(err, MS_EINVAL, MS_TOPIC_NAME_ILLEGAL,
-                            (int)(name.len > 80 ? 80 : name.len), name.data);
-    int rc = check_topic_limit(store, 1, err);
-    if (rc != 0)
-        return rc;
-    struct change change = {.name = name, .settings = *settings, .created = true};
-    pthread_rwlock_wrlock(&store->topics.lock);
-    change.number = store->topics.next_number++;
-    pthread_rwlock_unlock(&store->topics.lock);
-    change.created_at_ms = ms_clock_now_us(store->env->clock) / 1000;
-    ms_env_uuid_v4(store->env, &change.id);
-    *ret_change = change;
-    return 0;
+    int rc = check_topic_limit(store, count, err);
+    if (rc == 0 && ms_topics_reserve(store, count, ret_first) != 0)
+        rc = ms_error_set(err, MS_ENOMEM, "no memory for the table of topics");
+    return rc;
 }
 
 static int prepare_creation(struct ms_op *op, struct ms_op_topic *new, uint32_t number,
                             struct ms_error *err) {
     struct ms_topic *topic = new->topic;
-    struct change change = {
-        .name = ms_bytes_of(topic->name, topic->name_len),
-        .number = number,
-        .id = topic->id,
-        .settings = topic->settings,
-        .created_at_ms = topic->created_at_ms,
-        .created = true,
-    };
+    struct change change = {.topic = topic, .settings = topic->settings, .created = true};
     struct ms_buf json;
     ms_op_free(new->creation);
     new->creation = NULL;
@@ -174,17 +163,14 @@ int ms_topics_prepare(struct ms_op *op, struct ms_error *err) {
     struct ms_store *store = op->store;
     uint32_t needed = 0, number = 0;
     for (struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next) {
-        op->stale =
-            ms_topics_find(store, ms_bytes_of(new->topic->name, new->topic->name_len)) != NULL;
+        op->stale = ms_topics_find(store, name_of(new->topic)) != NULL;
         if (op->stale)
             return ms_error_set(err, MS_EAGAIN, "topic '%s' is being made", new->topic->name);
         needed += new->needed;
     }
     if (needed == 0)
         return 0;
-    int rc = check_topic_limit(store, needed, err);
-    if (rc == 0 && ms_topics_reserve(store, needed, &number) != 0)
-        rc = ms_error_set(err, MS_ENOMEM, "no memory for the table of topics");
+    int rc = reserve_topics(store, needed, &number, err);
     for (struct ms_op_topic *new = op->new_topics; rc == 0 && new != NULL; new = new->next)
         if (new->needed)
             rc = prepare_creation(op, new, number++, err);
@@ -209,21 +195,21 @@ static void change_done(void *context, const struct ms_append_result *result) {
     pthread_mutex_unlock(&waiting->lock);
 }
 
-static int change_and_wait(struct ms_store *store, const struct change *change,
+static int change_and_wait(struct ms_store *store, const struct change *change, bool *ret_sequenced,
                            struct ms_error *err) {
     struct waiting_change waiting = {0};
     pthread_mutex_init(&waiting.lock, NULL);
     pthread_cond_init(&waiting.cond, NULL);
-    bool sequenced = false;
-    int rc = submit_change(store, change, change_done, &waiting, &sequenced, err);
-    if (sequenced) {
+    int rc = submit_change(store, change, change_done, &waiting, err);
+    *ret_sequenced = rc == 0;
+    if (rc == 0) {
         if (store->options.manual)
             ms_store_run(store);
         pthread_mutex_lock(&waiting.lock);
         while (!waiting.done)
             pthread_cond_wait(&waiting.cond, &waiting.lock);
         pthread_mutex_unlock(&waiting.lock);
-        rc = rc == 0 ? waiting.code : rc;
+        rc = waiting.code;
     }
     pthread_cond_destroy(&waiting.cond);
     pthread_mutex_destroy(&waiting.lock);
@@ -250,26 +236,36 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
     return 0;
 }
 
+static int create_topic(struct ms_store *store, struct ms_bytes name,
+                        const struct ms_topic_settings *settings, struct ms_error *err) {
+    struct change change = {.settings = *settings, .created = true};
+    bool sequenced = false;
+    int rc = ms_topics_new(store, name, &change.topic, err);
+    if (rc != 0)
+        return rc;
+    change.topic->settings = *settings;
+    rc = reserve_topics(store, 1, &change.topic->number, err);
+    if (rc == 0)
+        rc = change_and_wait(store, &change, &sequenced, err);
+    if (!sequenced)
+        ms_topics_free(change.topic);
+    return rc;
+}
+
 int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
                        const struct ms_topic_settings *settings, bool *ret_created,
                        struct ms_error *err) {
+    bool sequenced;
     int rc = ms_name_check_topic(name, err);
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&store->creation_lock);
     struct ms_topic *topic = ms_topics_find(store, name);
-    struct change change = {.name = name};
+    struct change change = {.topic = topic, .settings = *settings};
     rc = check_settings(settings, topic, err);
-    if (rc == 0 && topic == NULL) {
-        rc = start_creation(store, name, settings, &change, err);
-    } else if (rc == 0) {
-        change.number = topic->number;
-        change.id = topic->id;
-        change.settings = *settings;
-        change.created_at_ms = topic->created_at_ms;
-    }
     if (rc == 0)
-        rc = change_and_wait(store, &change, err);
+        rc = topic != NULL ? change_and_wait(store, &change, &sequenced, err)
+                           : create_topic(store, name, settings, err);
     pthread_mutex_unlock(&store->creation_lock);
     if (rc == 0)
         *ret_created = topic == NULL;
@@ -282,6 +278,7 @@ static int not_found(struct ms_bytes name, struct ms_error *err) {
 }
 
 int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct ms_error *err) {
+    bool sequenced;
     int rc = ms_name_check_topic(name, err);
     if (rc != 0)
         return rc;
@@ -290,14 +287,8 @@ int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct m
     rc = topic != NULL ? 0 : not_found(name, err);
     if (rc == 0) {
         struct change change = {
-            .name = name,
-            .number = topic->number,
-            .id = topic->id,
-            .settings = ms_topics_settings(store, topic),
-            .created_at_ms = topic->created_at_ms,
-            .deleted = true,
-        };
-        rc = change_and_wait(store, &change, err);
+            .topic = topic, .settings = ms_topics_settings(store, topic), .deleted = true};
+        rc = change_and_wait(store, &change, &sequenced, err);
     }
     pthread_mutex_unlock(&store->creation_lock);
     return rc;

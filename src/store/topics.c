@@ -36,8 +36,12 @@ static struct ms_bytes name_of(const struct ms_topic *topic) {
     return ms_bytes_of(topic->name, topic->name_len);
 }
 
+static size_t name_home(const struct ms_topics *topics, struct ms_bytes name) {
+    return (size_t)ms_hash64(name.data, name.len, 0) & (topics->by_name_capacity - 1);
+}
+
 static size_t name_slot(const struct ms_topics *topics, struct ms_bytes name) {
-    size_t i = (size_t)ms_hash64(name.data, name.len, 0) & (topics->by_name_capacity - 1);
+    size_t i = name_home(topics, name);
     while (topics->by_name[i] != NULL && !ms_bytes_equal(name_of(topics->by_name[i]), name))
         i = (i + 1) & (topics->by_name_capacity - 1);
     return i;
@@ -119,6 +123,32 @@ void ms_topics_enter(struct ms_store *store, struct ms_topic *topic) {
     topics->live++;
     if (topic->number >= topics->next_number)
         topics->next_number = topic->number + 1;
+    pthread_rwlock_unlock(&topics->lock);
+}
+
+void ms_topics_set(struct ms_store *store, struct ms_topic *topic,
+                   const struct ms_topic_settings *settings) {
+    pthread_rwlock_wrlock(&store->topics.lock);
+    topic->settings = *settings;
+    pthread_rwlock_unlock(&store->topics.lock);
+}
+
+/* Backward-shift deletion keeps probe sequences whole. */
+void ms_topics_leave(struct ms_store *store, struct ms_topic *topic) {
+    struct ms_topics *topics = &store->topics;
+    pthread_rwlock_wrlock(&topics->lock);
+    size_t mask = topics->by_name_capacity - 1, hole = name_slot(topics, name_of(topic));
+    MS_ASSERT(topics->by_name[hole] == topic);
+    for (size_t i = (hole + 1) & mask; topics->by_name[i] != NULL; i = (i + 1) & mask) {
+        size_t home = name_home(topics, name_of(topics->by_name[i]));
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            topics->by_name[hole] = topics->by_name[i];
+            hole = i;
+        }
+    }
+    topics->by_name[hole] = NULL;
+    topics->live--;
+    atomic_store(&topic->deleted, true);
     pthread_rwlock_unlock(&topics->lock);
 }
 

@@ -35,9 +35,9 @@ BUGS = [
      ["log/log", "log/log_threads", "store/store"]),
     ("prepared space counts before it is synced", "src/log/keeper.c",
      "    if (rc == 0)\n        rc = ms_file_sync(file, err);\n    ms_file_close(file);\n"
-     "    if (rc == 0)\n        atomic_store_explicit(&segment->ready_bytes",
+     "    if (rc != 0)\n        return rc;\n    atomic_store_explicit(&segment->ready_bytes",
      "    ms_file_close(file);\n"
-     "    if (rc == 0)\n        atomic_store_explicit(&segment->ready_bytes",
+     "    if (rc != 0)\n        return rc;\n    atomic_store_explicit(&segment->ready_bytes",
      ["log/log_power"]),
     ("zeros are prepared from where the file ends", "src/log/keeper.c",
      "return ready > blocks_end ? ready : blocks_end;", "return ready;",

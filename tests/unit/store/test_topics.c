@@ -274,6 +274,33 @@ static void failed_topic_changes_are_told(void **state) {
     assert_int_equal(put(w, "order", ms_topic_settings_default(w->store), &created), 0);
 }
 
+static int ignore_topic(void *context, const struct ms_topic_info *info) {
+    (void)context;
+    (void)info;
+    return 0;
+}
+
+/* Many names, so that they stand in each other's places in the table. */
+static void deleted_topics_are_gone_and_the_others_stay(void **state) {
+    struct store_world *w = *state;
+    char name[16];
+    bool created;
+    for (int i = 0; i < 150; i++) {
+        snprintf(name, sizeof name, "t%d", i);
+        assert_int_equal(put(w, name, ms_topic_settings_default(w->store), &created), 0);
+    }
+    for (int i = 0; i < 150; i += 3) {
+        snprintf(name, sizeof name, "t%d", i);
+        assert_int_equal(ms_store_delete_topic(w->store, ms_bytes_cstr(name), &w->error), 0);
+        for (int k = 0; k < 150; k++) {
+            snprintf(name, sizeof name, "t%d", k);
+            int rc =
+                ms_store_get_topic(w->store, ms_bytes_cstr(name), ignore_topic, NULL, &w->error);
+            assert_int_equal(rc, k % 3 == 0 && k <= i ? MS_ENOTFOUND : 0);
+        }
+    }
+}
+
 /* ---- streams of a topic ---- */
 
 struct listing {
@@ -355,6 +382,7 @@ int main(void) {
         test(compressed_topics_read_as_others),
         test(topics_are_listed),
         test(failed_topic_changes_are_told),
+        test(deleted_topics_are_gone_and_the_others_stay),
         test(streams_are_listed_in_the_order_of_their_first_event),
         test(many_streams_are_listed_in_pages),
     };
