@@ -5,45 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <unistd.h>
-
 #include "log/segment.h"
-#include "support/log_world.h"
-
-#define HANG_S 30 /* no test here takes longer, unless it hangs */
-
-static int setup(void **state) {
-    static struct log_world w;
-    log_world_init(&w, 1);
-    *state = &w;
-    alarm(HANG_S);
-    return 0;
-}
-
-static int teardown(void **state) {
-    alarm(0);
-    log_world_deinit(*state);
-    return 0;
-}
-
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
-static void assert_good(struct log_world *w) {
-    const char *wrong = log_world_check(w);
-    if (wrong != NULL)
-        fail_msg("%s", wrong);
-}
-
-static struct ms_log_info info_of(struct log_world *w) {
-    struct ms_log_info info;
-    ms_log_info(w->log, &info);
-    return info;
-}
-
-static void reopen(struct log_world *w) {
-    assert_int_equal(log_world_close(w), 0);
-    assert_int_equal(log_world_open(w), 0);
-}
+#include "log_fixture.h"
 
 /* Lets the keeper finish whatever it wants to do. */
 static void keep(struct log_world *w) {
