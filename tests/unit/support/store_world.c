@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "os/scratch.h"
 
-#define EVENTS_MAX 4096u
 
 static void on_failure(void *context, const struct ms_error *error) {
     struct store_world *w = context;
@@ -146,15 +145,17 @@ struct texts {
 
 static void texts_init(struct texts *texts, const char *ids) {
     char *next = NULL;
+    size_t max = 1;
+    for (const char *at = ids; *at != 0; at++)
+        max += *at == ' ';
     texts->copy = ms_alloc_strdup(ms_bytes_cstr(ids));
-    texts->events = ms_calloc(EVENTS_MAX, sizeof *texts->events);
-    texts->data = ms_calloc(EVENTS_MAX, sizeof *texts->data);
+    texts->events = ms_calloc(max, sizeof *texts->events);
+    texts->data = ms_calloc(max, sizeof *texts->data);
     MS_ASSERT(texts->copy != NULL && texts->events != NULL && texts->data != NULL);
     texts->count = 0;
     for (char *id = strtok_r(texts->copy, " ", &next); id != NULL;
          id = strtok_r(NULL, " ", &next)) {
         size_t i = texts->count++;
-        MS_ASSERT(i < EVENTS_MAX);
         snprintf(texts->data[i], sizeof texts->data[i], "\"data of %s\"", id);
         texts->events[i] = (struct ms_event){
             .id = ms_bytes_cstr(id),
