@@ -51,9 +51,9 @@ int ms_error_settle(struct ms_error *err, int code, const char *what) {
     return ms_error_set(err, code, "%s: %s", what, ms_error_text(code));
 }
 
-int ms_error_prefix(struct ms_error *err, const char *format, ...) {
+void ms_error_prefix(struct ms_error *err, const char *format, ...) {
     if (!err)
-        return 0;
+        return;
     char text[MS_ERROR_TEXT_MAX];
     va_list args;
     va_start(args, format);
@@ -74,7 +74,6 @@ int ms_error_prefix(struct ms_error *err, const char *format, ...) {
     err->message[prefix_len + separator_len + keep] = '\0';
     if (keep < message_len)
         drop_broken_tail(err->message);
-    return err->code;
 }
 
 struct error_row {

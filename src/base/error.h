@@ -80,8 +80,8 @@ struct ms_error {
  * failing reads `return ms_error_set(err, MS_EINVAL, "…", …);`. */
 int ms_error_set(struct ms_error *err, int code, const char *format, ...) MS_PRINTF(3, 4);
 
-/* Puts "context: " before the message that is there. Returns err->code, or 0 when err is NULL. */
-int ms_error_prefix(struct ms_error *err, const char *format, ...) MS_PRINTF(2, 3);
+/* Puts "context: " before the message that is there; takes NULL. */
+void ms_error_prefix(struct ms_error *err, const char *format, ...) MS_PRINTF(2, 3);
 
 /* For the end of what others call: returns `code`, of which *err tells afterwards. What it says of
  * another code, one that was dealt with, or nothing becomes "what: <the code's text>". */

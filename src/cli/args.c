@@ -202,6 +202,11 @@ static int take_option(struct ms_invocation *invocation, const struct ms_option 
 
 static int parse_option(struct ms_invocation *invocation, const char *text, const char *next,
                         bool *ret_used_next, struct ms_error *err) {
+    if (text[1] != '-')
+        return ms_error_set(err, MS_EINVAL,
+                            "unknown option \"%.64s\": options begin with --, and an argument that "
+                            "begins with - comes after --",
+                            text);
     const char *equals = strchr(text, '=');
     struct word word = {
         .name = ms_bytes_of(text + 2, equals ? (size_t)(equals - text) - 2 : strlen(text + 2)),
@@ -228,7 +233,10 @@ static int parse_argument(struct ms_invocation *invocation, const char *text,
     return 0;
 }
 
-static bool is_option(const char *text) { return text[0] == '-' && text[1] == '-' && text[2]; }
+/* A lone "-" is an argument, standard input, and so is a negative number: data. */
+static bool is_option(const char *text) {
+    return text[0] == '-' && text[1] != 0 && (text[1] < '0' || text[1] > '9');
+}
 
 static int parse_words(struct ms_invocation *invocation, int argc, const char *const *argv,
                        struct ms_error *err) {

@@ -2,6 +2,7 @@
 #include "base/time.h"
 #include "cli/output.h"
 #include "cli/target.h"
+#include "store/store.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
 
@@ -78,7 +79,7 @@ static int add_compact(struct ms_invocation *invocation, struct ms_buf *out) {
 static int add_partitions(struct ms_invocation *invocation, struct ms_buf *out,
                           struct ms_error *err) {
     uint64_t partitions = 0;
-    int rc = ms_option_u64(invocation, "partitions", 1, UINT16_MAX, &partitions, err);
+    int rc = ms_option_u64(invocation, "partitions", 1, MS_TOPIC_PARTITIONS_MAX, &partitions, err);
     return rc == 0 && partitions ? add_number(out, "partitions", (int64_t)partitions) : rc;
 }
 

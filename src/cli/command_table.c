@@ -183,8 +183,7 @@ const struct ms_command ms_commands[] = {
      import_options, "mainstem import events.ndjson", 1, 1, TARGET, ms_cmd_import},
     {"export", "", "write events as JSON lines that import reads back",
      "Data comes back byte for byte: where it spans lines it is written as data_base64.",
-     export_options,
-     "mainstem export --output events.ndjson", 0, 0, TARGET, ms_cmd_export},
+     export_options, "mainstem export --output events.ndjson", 0, 0, TARGET, ms_cmd_export},
     {"scavenge", "", "remove what deletes, truncation, rules and retention have marked",
      "Goes over the sealed segments, drops what nobody can read any more, and compresses the rest; "
      "positions, versions and offsets stay. Everything else goes on meanwhile. Segments that would "

@@ -89,8 +89,7 @@ static int append_event_text(struct ms_output *output, struct ms_json_value even
 }
 
 static bool spans_lines(struct ms_bytes text) {
-    return text.len > 0 &&
-           (memchr(text.data, '\n', text.len) || memchr(text.data, '\r', text.len));
+    return text.len > 0 && (memchr(text.data, '\n', text.len) || memchr(text.data, '\r', text.len));
 }
 
 /* Line breaks between the tokens of data are bytes that somebody stored. */

@@ -20,9 +20,7 @@ static void visiting_init(struct visiting *visiting, ms_target_event_fn *visit, 
     ms_buf_init(&visiting->text, EVENT_TEXT_MAX);
 }
 
-static void visiting_deinit(struct visiting *visiting) {
-    ms_buf_deinit(&visiting->text);
-}
+static void visiting_deinit(struct visiting *visiting) { ms_buf_deinit(&visiting->text); }
 
 static int visit_event(void *context, const struct ms_read_event *event) {
     struct visiting *visiting = context;

@@ -1,10 +1,9 @@
 /* Frames; the layout is in frame.h. */
 #include "log/frame.h"
 
-#include <zstd.h>
-
 #include "base/endian.h"
 #include "wire/batch.h"
+#include "wire/codec_pool.h"
 
 #define FRAME_LEVEL 3
 
@@ -16,9 +15,14 @@ int ms_frame_write(struct ms_bytes content, uint32_t entries, struct ms_buf *out
     int rc = ms_buf_extend(out, MS_FRAME_HEADER_LEN + bound, &place);
     if (rc != 0)
         return rc;
-    size_t len =
-        ZSTD_compress(place + MS_FRAME_HEADER_LEN, bound, content.data, content.len, FRAME_LEVEL);
-    if (ZSTD_isError(len)) {
+    ZSTD_CCtx *encoder = ms_zstd_encoder_take();
+    size_t len = 0;
+    if (encoder != NULL) {
+        len = ZSTD_compressCCtx(encoder, place + MS_FRAME_HEADER_LEN, bound, content.data,
+                                content.len, FRAME_LEVEL);
+        ms_zstd_encoder_give(encoder);
+    }
+    if (encoder == NULL || ZSTD_isError(len)) {
         out->len = start;
         return MS_ENOMEM;
     }
@@ -44,8 +48,14 @@ int ms_frame_read(struct ms_bytes payload, struct ms_blob **ret_content, size_t 
     int rc = ms_blob_new(len, &blob);
     if (rc != 0)
         return rc;
-    size_t got = ZSTD_decompress(blob->data, len, payload.data + MS_FRAME_HEADER_LEN,
-                                 payload.len - MS_FRAME_HEADER_LEN);
+    ZSTD_DCtx *decoder = ms_zstd_decoder_take();
+    if (decoder == NULL) {
+        ms_blob_unref(blob);
+        return MS_ENOMEM;
+    }
+    size_t got = ZSTD_decompressDCtx(decoder, blob->data, len, payload.data + MS_FRAME_HEADER_LEN,
+                                     payload.len - MS_FRAME_HEADER_LEN);
+    ms_zstd_decoder_give(decoder);
     if (ZSTD_isError(got) || got != len) {
         ms_blob_unref(blob);
         return MS_ECORRUPT;

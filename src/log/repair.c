@@ -138,7 +138,8 @@ static int peek(const struct repair *r, uint64_t segment, bool *ret_known,
     rc = ms_file_read(file, 0, bytes, sizeof bytes, 0, &len, err);
     ms_file_close(file);
     *ret_known = rc == 0 && len == sizeof bytes && ms_block_header_read(bytes, ret_first) == 0 &&
-                 ret_first->segment == segment && ret_first->sequence > 0 &&
+                 ret_first->segment == segment && ret_first->shard == r->options->shard &&
+                 ret_first->sequence > 0 &&
                  ms_uuid_equal(&ret_first->store_uuid, &r->options->log_uuid);
     return rc;
 }
@@ -190,10 +191,11 @@ static void go_on_behind(struct repair *r, const struct ms_segment_end *end) {
 
 /* ---- what is done to a segment ---- */
 
-static int open_writer(const struct repair *r, struct ms_segment_writer *writer, uint32_t shard,
-                       uint32_t epoch, const struct ms_block_header *first, struct ms_error *err) {
+static int open_writer(const struct repair *r, struct ms_segment_writer *writer, uint32_t epoch,
+                       const struct ms_block_header *first, struct ms_error *err) {
     char path[MS_PATH_MAX];
-    struct ms_segment_owner owner = {r->options->env, r->options->log_uuid, shard, epoch};
+    struct ms_segment_owner owner = {r->options->env, r->options->log_uuid, r->options->shard,
+                                     epoch};
     int rc = path_of(r, first->segment, ".rewrite", path, err);
     if (rc != 0)
         return rc;
@@ -221,7 +223,7 @@ static int fill_hole(struct repair *r, size_t index, struct ms_error *err) {
     r->result.positions_lost += to - from;
     int rc = end_at(r, index, &end, err);
     if (rc == 0 && !r->dry_run) {
-        rc = open_writer(r, &writer, 0, r->chain.epoch, &first, err);
+        rc = open_writer(r, &writer, r->chain.epoch, &first, err);
         if (rc == 0)
             rc = ms_segment_writer_finish(&writer, &end, err);
         if (rc == 0)
@@ -273,7 +275,7 @@ static int write_anew(struct repair *r, size_t index, const struct ms_survey *su
     if (rc == 0)
         rc = path_of(r, segment, "", path, err);
     if (rc == 0 && !r->dry_run)
-        rc = open_writer(r, &writer, survey->shard, epoch, &first, err);
+        rc = open_writer(r, &writer, epoch, &first, err);
     struct ms_salvage salvage = {
         .options = r->options,
         .name = name,

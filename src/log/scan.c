@@ -173,7 +173,9 @@ int ms_scan_probe(struct ms_log *log, struct ms_segment *segment, uint64_t offse
     uint64_t size;
     struct ms_blob *blob;
     int rc = ms_file_size(segment->reader, &size, err);
-    if (rc == 0 && (rc = ms_blob_new(SCAN_READ_BYTES, &blob)) != 0)
+    uint64_t rest = rc == 0 && size > offset ? size - offset : 0;
+    size_t piece = rest < SCAN_READ_BYTES ? (size_t)ms_block_padded(rest + 1) : SCAN_READ_BYTES;
+    if (rc == 0 && (rc = ms_blob_new(piece, &blob)) != 0)
         rc = ms_error_set(err, rc, "no memory to probe %s", segment->path);
     if (rc != 0)
         return rc;

@@ -76,7 +76,7 @@ static void found(struct surveyor *s, uint64_t offset, bool damage, const char *
 }
 
 static bool is_ours(const struct surveyor *s, const struct ms_block_header *header) {
-    return header->segment == s->segment &&
+    return header->segment == s->segment && header->shard == s->options->shard &&
            ms_uuid_equal(&header->store_uuid, &s->options->log_uuid);
 }
 
@@ -96,7 +96,6 @@ static void note_header(struct surveyor *s, const struct ms_walk_step *step) {
         survey->has_first = true;
         survey->first = *h;
     }
-    survey->shard = h->shard;
     survey->rewritten |= (h->flags & MS_BLOCK_REWRITTEN) != 0;
     if (h->sequence > survey->sequence_seen)
         survey->sequence_seen = h->sequence;
@@ -171,7 +170,7 @@ static int sealed_step(struct surveyor *s, const struct ms_walk_step *step) {
         return 0;
     }
     if (!is_ours(s, h)) {
-        found(s, step->offset, true, "a block of another store or another segment");
+        found(s, step->offset, true, "a block of another store, shard or segment");
         s->lost = true;
         return 0;
     }
@@ -220,7 +219,7 @@ static void weigh(struct surveyor *s, uint64_t segment, const struct ms_walk_ste
     bool header = step->kind == MS_WALK_BLOCK || step->kind == MS_WALK_DAMAGED;
     struct ms_recovery_evidence *evidence = &s->behind;
     evidence->bytes |= step->kind != MS_WALK_ZEROS;
-    if (!header || step->header.segment != segment ||
+    if (!header || step->header.segment != segment || step->header.shard != s->options->shard ||
         !ms_uuid_equal(&step->header.store_uuid, &s->options->log_uuid))
         return;
     evidence->blocks = true;
@@ -233,7 +232,7 @@ static void end_chain(struct surveyor *s, const struct ms_walk_step *step) {
     bool header = step->kind == MS_WALK_BLOCK || step->kind == MS_WALK_DAMAGED;
     const char *why = stretch_text(step);
     if (header && !is_ours(s, &step->header))
-        why = "a block of another store or another segment";
+        why = "a block of another store, shard or segment";
     else if (step->kind == MS_WALK_BLOCK)
         why = "the block does not continue the one before it";
     else if (step->kind == MS_WALK_DAMAGED)

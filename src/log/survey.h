@@ -39,7 +39,7 @@ struct ms_survey {
     uint64_t bytes; /* of the file */
     /* the highest that any whole block header says; position: behind the block */
     uint64_t sequence_seen, position_seen;
-    uint32_t epoch_seen, shard;
+    uint32_t epoch_seen;
     int64_t commit_time_seen_ms;
 };
 

@@ -18,6 +18,7 @@ struct ms_verify_options {
     const struct ms_env *env;
     const char *dir; /* of the shard */
     struct ms_uuid log_uuid;
+    uint32_t shard;
     uint64_t known_end; /* as in ms_log_options */
     void (*on_finding)(void *context, const struct ms_verify_finding *finding);
     void (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes);

@@ -28,8 +28,9 @@ static struct ms_bytes scalar_text(const yaml_node_t *node) {
     return ms_bytes_of(node->data.scalar.value, node->data.scalar.length);
 }
 
-static int place_error(const struct reader *reader, const yaml_node_t *node, struct ms_error *err) {
-    return ms_error_prefix(err, "%s:%u", reader->name, line_of(node));
+static void place_error(const struct reader *reader, const yaml_node_t *node,
+                        struct ms_error *err) {
+    ms_error_prefix(err, "%s:%u", reader->name, line_of(node));
 }
 
 static int unknown_key(const char *key, struct ms_error *err) {

@@ -23,7 +23,7 @@ _Static_assert(offsetof(struct ms_op, ticket) == 0, "op_of relies on it");
 
 /* ---- finishing ---- */
 
-static void budget_give_back(struct ms_store *store, uint64_t bytes) {
+void ms_budget_give_back(struct ms_store *store, uint64_t bytes) {
     uint64_t before = atomic_fetch_sub(&store->inflight, bytes);
     if (before >= store->options.inflight_bytes_max || atomic_load(&store->closing)) {
         pthread_mutex_lock(&store->budget_lock);
@@ -50,7 +50,7 @@ void ms_op_finish(struct ms_op *op) {
         op->done(op->context, result);
     uint64_t budget = op->budget;
     ms_op_free(op);
-    budget_give_back(store, budget);
+    ms_budget_give_back(store, budget);
 }
 
 static void finish_appended(struct ms_op *op) {
@@ -290,6 +290,9 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     if (rc != 0)
         return rc;
     bool go_on = ms_op_judge(op);
+    op->stale = op->replaces && op->result.code == MS_ECONFLICT && op->result.failed_part == 0;
+    if (op->stale)
+        return ms_error_set(err, MS_EAGAIN, "what was read to be replaced has changed");
     if (go_on && op->query_count > 0) {
         rc = ms_query_check(op);
         if (rc == MS_EAGAIN)
@@ -315,7 +318,7 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
 }
 
 /* A query condition met events that only the log has yet: until their commit. Or a deleted topic is
- * still in the table of topics. */
+ * still in the table of topics, or the newest metadata can't be read yet. */
 static void wait_for_publication(struct ms_store *store) {
     if (store->options.manual)
         ms_log_run(store->log);
@@ -438,7 +441,7 @@ static int append_once(struct ms_store *store, const struct ms_append_request *r
     if (rc != 0) {
         *ret_stale = op->stale;
         ms_op_free(op);
-        budget_give_back(store, budget);
+        ms_budget_give_back(store, budget);
     }
     return rc;
 }

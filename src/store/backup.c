@@ -93,11 +93,11 @@ static int write_manifest(struct backup *b, struct ms_error *err) {
     return ms_vfs_replace_file(b->store->env->vfs, path, ms_buf_bytes(&b->manifest), err);
 }
 
-static int run(struct backup *b, struct ms_error *err) {
+static int fill(struct backup *b, struct ms_error *err) {
     struct ms_vfs *vfs = b->store->env->vfs;
-    int rc = ms_dir_prepare_empty(b->store->env, b->dir, err);
-    if (rc == 0 && (ms_path_join(b->from, b->store->dir, "shard-000") != 0 ||
-                    ms_path_join(b->to, b->dir, "shard-000") != 0))
+    int rc = 0;
+    if ((ms_path_join(b->from, b->store->dir, "shard-000") != 0 ||
+         ms_path_join(b->to, b->dir, "shard-000") != 0))
         rc = ms_error_set(err, MS_EINVAL, "the path of the backup is too long");
     if (rc == 0)
         rc = ms_vfs_mkdir_all(vfs, b->to, err);
@@ -108,6 +108,16 @@ static int run(struct backup *b, struct ms_error *err) {
     if (rc == 0)
         rc = ms_format_write(b->store->env, b->dir, &b->store->uuid, &b->store->log_uuid, err);
     return rc == 0 ? write_manifest(b, err) : rc;
+}
+
+static int run(struct backup *b, struct ms_error *err) {
+    int rc = ms_dir_prepare_empty(b->store->env, b->dir, err);
+    if (rc != 0)
+        return rc;
+    rc = fill(b, err);
+    if (rc != 0)
+        ms_dir_clear(b->store->env, b->dir);
+    return rc;
 }
 
 int ms_store_backup(struct ms_store *store, const char *dir,

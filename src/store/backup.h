@@ -20,8 +20,9 @@ struct ms_backup_result {
     uint64_t files, linked, bytes;
 };
 /* Of an open store, online. `dir` must not exist or be empty. on_progress returns whether to go on.
- * MS_EEXIST, MS_ENOSPC, MS_EIO, MS_EAGAIN (a scavenge is running), MS_ECANCELED, MS_ENOMEM. A
- * backup without MANIFEST.json was not finished. */
+ * MS_EEXIST, MS_EINVAL (inside a store), MS_ENOSPC, MS_EIO, MS_EAGAIN (a scavenge is running),
+ * MS_ECANCELED, MS_ENOMEM; what was begun is removed then. A backup without MANIFEST.json was not
+ * finished. */
 int ms_store_backup(struct ms_store *store, const char *dir,
                     bool (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes),
                     void *context, struct ms_backup_result *ret_result, struct ms_error *err)
@@ -43,7 +44,8 @@ struct ms_restore_result {
     uint64_t end;
     uint64_t files, bytes;
 };
-/* MS_EEXIST, MS_ECORRUPT (names the file that does not match the manifest), MS_ENOTFOUND (no
- * manifest), MS_ENOSPC, MS_EIO, MS_ENOMEM. */
+/* MS_EEXIST, MS_EINVAL (inside a store; the backup does not reach the point), MS_ECORRUPT (names
+ * the file that does not match the manifest), MS_ENOTFOUND (no manifest), MS_ENOSPC, MS_EIO,
+ * MS_ENOMEM; what was begun is removed then. */
 int ms_store_restore(const struct ms_restore_options *options, struct ms_restore_result *ret_result,
                      struct ms_error *err) MS_MUST_CHECK;

@@ -55,10 +55,32 @@ int ms_file_hash(const struct ms_env *env, const char *path, uint64_t bytes,
     return copy_or_hash(env, path, NULL, bytes, ret_hash, err);
 }
 
+/* By name: a symbolic link on the way isn't followed. */
+static int refuse_inside_store(const struct ms_env *env, const char *dir, struct ms_error *err) {
+    char inner[MS_PATH_MAX], outer[MS_PATH_MAX], format[MS_PATH_MAX];
+    if (ms_path_join(inner, dir, "") != 0)
+        return ms_error_set(err, MS_EINVAL, "the path of the directory is too long");
+    while (inner[0] != 0 && inner[strlen(inner) - 1] == '/')
+        inner[strlen(inner) - 1] = 0;
+    while (ms_path_parent(outer, inner) == 0 && strcmp(outer, inner) != 0) {
+        struct ms_file *file;
+        if (ms_path_join(format, outer, "FORMAT") == 0 &&
+            ms_vfs_open(env->vfs, format, MS_OPEN_READ, &file, NULL) == 0) {
+            ms_file_close(file);
+            return ms_error_set(err, MS_EINVAL, "%s lies inside %s, which is a store or a backup",
+                                dir, outer);
+        }
+        memcpy(inner, outer, strlen(outer) + 1);
+    }
+    return 0;
+}
+
 int ms_dir_prepare_empty(const struct ms_env *env, const char *dir, struct ms_error *err) {
     struct ms_dir_entry *entries;
     size_t count = 0;
-    int rc = ms_vfs_mkdir_all(env->vfs, dir, err);
+    int rc = refuse_inside_store(env, dir, err);
+    if (rc == 0)
+        rc = ms_vfs_mkdir_all(env->vfs, dir, err);
     if (rc == 0)
         rc = ms_vfs_list(env->vfs, dir, &entries, &count, err);
     if (rc != 0)
@@ -68,3 +90,24 @@ int ms_dir_prepare_empty(const struct ms_env *env, const char *dir, struct ms_er
         return ms_error_set(err, MS_EEXIST, "%s is not empty", dir);
     return 0;
 }
+
+static void remove_entries(const struct ms_env *env, const char *dir, unsigned depth) {
+    struct ms_dir_entry *entries;
+    size_t count = 0;
+    char path[MS_PATH_MAX];
+    if (ms_vfs_list(env->vfs, dir, &entries, &count, NULL) != 0)
+        return;
+    for (size_t i = 0; i < count; i++) {
+        if (ms_path_join(path, dir, entries[i].name) != 0)
+            continue;
+        if (!entries[i].is_dir) {
+            ms_ignore(ms_vfs_unlink(env->vfs, path, NULL));
+        } else if (depth > 0) {
+            remove_entries(env, path, depth - 1);
+            ms_ignore(ms_vfs_rmdir(env->vfs, path, NULL));
+        }
+    }
+    ms_dir_entries_free(entries, count);
+}
+
+void ms_dir_clear(const struct ms_env *env, const char *dir) { remove_entries(env, dir, 1); }

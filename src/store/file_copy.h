@@ -10,6 +10,10 @@ int ms_file_copy(const struct ms_env *env, const char *from, const char *to, uin
                  struct ms_hash128 *ret_hash, struct ms_error *err) MS_MUST_CHECK;
 int ms_file_hash(const struct ms_env *env, const char *path, uint64_t bytes,
                  struct ms_hash128 *ret_hash, struct ms_error *err) MS_MUST_CHECK;
-/* Makes a directory; an empty one is fine, MS_EEXIST when there is anything in it. */
+/* Makes a directory; an empty one is fine, MS_EEXIST when there is anything in it, MS_EINVAL when
+ * it would lie inside a store or a backup. */
 int ms_dir_prepare_empty(const struct ms_env *env, const char *dir, struct ms_error *err)
     MS_MUST_CHECK;
+/* Takes back what was begun in a directory that ms_dir_prepare_empty gave: its files, and its
+ * directories with their files. As far as that goes. */
+void ms_dir_clear(const struct ms_env *env, const char *dir);

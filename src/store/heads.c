@@ -138,8 +138,7 @@ int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t ap
 static int find_version(struct ms_store *store, struct ms_head *head, struct ms_error *err) {
     struct ms_index_place place;
     size_t count = 0;
-    int rc =
-        ms_index_stream_scan(store->index, &head->id, INT64_MAX, true, 1, &place, &count, err);
+    int rc = ms_index_stream_scan(store->index, &head->id, INT64_MAX, true, 1, &place, &count, err);
     if (rc == 0 && count == 1) {
         head->version = place.last_version;
         head->end_position = place.position + place.record_count;

@@ -34,7 +34,6 @@
 /* ---- topics ---- */
 
 #define MS_TOPIC_NAME_MAX 249u
-#define MS_TOPIC_PARTITIONS_MAX 1024u
 #define MS_TOPIC_USER_FIRST 16u /* numbers below are the system's */
 
 enum {
@@ -187,7 +186,8 @@ struct ms_op {
     bool ignore_window; /* the window's hint turned out to be wrong */
     bool system;
     bool wait;
-    bool stale; /* submitting said MS_EAGAIN: a topic was made or deleted meanwhile, make it anew */
+    bool stale;    /* submitting said MS_EAGAIN: what it was made from has changed, make it anew */
+    bool replaces; /* its first part was made from that stream's newest event */
     struct ms_op_topic *new_topics;
     uint64_t budget;
     uint64_t started_us;
@@ -445,6 +445,8 @@ int ms_op_submit(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
 /* Not under the lock: the heads that aren't known, from the index. */
 int ms_op_resolve_heads(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
 void ms_op_finish(struct ms_op *op); /* calls done, gives the budget back, frees */
+/* Bytes of an append that is over; wakes who waits for room. */
+void ms_budget_give_back(struct ms_store *store, uint64_t bytes);
 void ms_op_refuse_conflict(struct ms_op *op, size_t part, const struct ms_head *head);
 
 /* window.c */

@@ -182,7 +182,8 @@ struct rules_change {
     const struct ms_event *event;
     struct ms_stream_rules rules;
     bool tombstone, must_exist;
-    size_t spare; /* bytes that the append's limit must have left */
+    bool replaces; /* the event is made from the one before, which event_condition names */
+    size_t spare;  /* bytes that the append's limit must have left */
 };
 
 /* Rules are those of a topic's stream: a topic that is not there yet is made for them too. */
@@ -221,6 +222,7 @@ static int submit_once(struct ms_store *store, const struct rules_change *change
     size_t about = change->tombstone ? 0 : 1;
     need_topic(op, &op->parts[about]);
     op->must_exist = change->must_exist;
+    op->replaces = change->replaces;
     op->effect.kind = MS_EFFECT_RULES;
     op->effect.part = about;
     op->effect.rules = change->rules;
@@ -237,21 +239,11 @@ static int submit_once(struct ms_store *store, const struct rules_change *change
     if (rc != 0) {
         *ret_stale = op->stale;
         ms_op_free(op);
-        atomic_fetch_sub(&store->inflight, budget);
+        ms_budget_give_back(store, budget);
         return rc;
     }
     atomic_fetch_add(&store->rule_changes, 1);
     return 0;
-}
-
-static int submit_rules(struct ms_store *store, const struct rules_change *change,
-                        ms_append_done_fn *done, void *context, struct ms_error *err) {
-    bool stale;
-    int rc;
-    do
-        rc = submit_once(store, change, done, context, &stale, err);
-    while (stale);
-    return rc;
 }
 
 static int check_target(struct ms_store *store, struct ms_bytes stream, struct ms_error *err) {
@@ -269,7 +261,8 @@ static int metadata_stream(struct ms_store *store, struct ms_bytes stream, struc
 }
 
 static int put_metadata(struct ms_store *store, struct rules_change *change, struct ms_bytes json,
-                        ms_append_done_fn *done, void *context, struct ms_error *err) {
+                        ms_append_done_fn *done, void *context, bool *ret_stale,
+                        struct ms_error *err) {
     struct ms_buf name;
     struct ms_event event = {
         .type = MS_BYTES_LITERAL(METADATA_TYPE),
@@ -282,8 +275,9 @@ static int put_metadata(struct ms_store *store, struct rules_change *change, str
     change->event = &event;
     if (rc == 0)
         rc = ms_rules_parse(json, INT64_MAX, &change->rules, err);
+    *ret_stale = false;
     if (rc == 0)
-        rc = submit_rules(store, change, done, context, err);
+        rc = submit_once(store, change, done, context, ret_stale, err);
     ms_buf_deinit(&name);
     return rc;
 }
@@ -302,11 +296,14 @@ int ms_store_put_metadata(struct ms_store *store, struct ms_bytes stream,
                           ms_append_done_fn *done, void *context, struct ms_error *err) {
     struct rules_change change = {
         .stream = stream, .event_condition = condition, .spare = DELETE_ADDS};
+    bool stale = false;
     int rc = check_target(store, stream, err);
     if (rc == 0)
         rc = check_size(store, json, err);
     if (rc == 0)
-        rc = put_metadata(store, &change, json, done, context, err);
+        do
+            rc = put_metadata(store, &change, json, done, context, &stale, err);
+        while (stale);
     return ms_error_settle(err, rc, "stream metadata");
 }
 
@@ -339,23 +336,28 @@ static int replace_tb(struct ms_bytes old, int64_t tb, struct ms_buf *out) {
     return rc != 0 ? rc : ms_buf_printf(out, "\"$tb\":%lld}", (long long)tb);
 }
 
+/* The metadata as it is with the mark of a delete; when it changed before that is appended, once
+ * more. */
 static int soft_delete(struct ms_store *store, struct rules_change *change, ms_append_done_fn *done,
-                       void *context, struct ms_error *err) {
+                       void *context, bool *ret_stale, struct ms_error *err) {
     struct ms_buf old, json;
     int64_t version = -1;
+    *ret_stale = false;
     ms_buf_init(&old, METADATA_STORED_MAX);
     ms_buf_init(&json, METADATA_STORED_MAX);
     int rc = ms_store_get_metadata(store, change->stream, &old, &version, err);
-    /* No condition on the metadata: of a delete and a change at the same time the later one counts.
-     * */
-    if (rc == MS_ENOTFOUND)
+    change->replaces = true;
+    change->event_condition = (struct ms_condition){MS_EXPECT_VERSION, version};
+    if (rc == MS_ENOTFOUND) {
+        change->event_condition = (struct ms_condition){.kind = MS_EXPECT_NONE};
         rc = 0;
+    }
     if (rc == 0)
         rc = replace_tb(ms_buf_bytes(&old), INT64_MAX, &json);
     if (rc == 0)
-        rc = put_metadata(store, change, ms_buf_bytes(&json), done, context, err);
+        rc = put_metadata(store, change, ms_buf_bytes(&json), done, context, ret_stale, err);
     if (rc == MS_ETOOBIG) /* the limits were higher when it was put */
-        (void)ms_error_prefix(err, "the stream's metadata, which a delete keeps");
+        ms_error_prefix(err, "the stream's metadata, which a delete keeps");
     ms_buf_deinit(&old);
     ms_buf_deinit(&json);
     return rc;
@@ -371,8 +373,13 @@ int ms_store_delete_stream(struct ms_store *store, struct ms_bytes stream,
         return rc;
     if (condition.kind == MS_EXPECT_ANY)
         change.condition.kind = MS_EXPECT_EXISTS;
-    if (!tombstone)
-        return ms_error_settle(err, soft_delete(store, &change, done, context, err), "delete");
+    bool stale = false;
+    if (!tombstone) {
+        do
+            rc = soft_delete(store, &change, done, context, &stale, err);
+        while (stale);
+        return ms_error_settle(err, rc, "delete");
+    }
     struct ms_event event = {
         .type = MS_BYTES_LITERAL("$streamDeleted"),
         .timestamp_ms = MS_TIMESTAMP_NONE,
@@ -386,7 +393,10 @@ int ms_store_delete_stream(struct ms_store *store, struct ms_bytes stream,
     change.event = &event;
     change.rules = MS_STREAM_RULES_NONE;
     change.rules.tombstoned = true;
-    return ms_error_settle(err, submit_rules(store, &change, done, context, err), "delete");
+    do
+        rc = submit_once(store, &change, done, context, &stale, err);
+    while (stale);
+    return ms_error_settle(err, rc, "delete");
 }
 
 /* ---- reading ---- */

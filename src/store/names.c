@@ -140,7 +140,7 @@ int ms_name_check_stream(struct ms_bytes stream, bool metadata, struct ms_error 
         name = ms_bytes_of(topic.bytes, topic.len);
     int rc = check_kafkas(name, err);
     if (rc != 0)
-        (void)ms_error_prefix(err, "stream '%.*s'", shown, stream.data);
+        ms_error_prefix(err, "stream '%.*s'", shown, stream.data);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* Restore; see backup.h. */
 #include <stdio.h>
 
+#include "base/time.h"
 #include "log/cut.h"
 #include "log/segment.h"
 #include "store/backup.h"
@@ -16,6 +17,7 @@ struct restore {
     struct ms_buf manifest;
     struct ms_arena arena;
     struct ms_uuid log_uuid;
+    int64_t made_ms; /* when the backup was made */
     char from[MS_PATH_MAX], to[MS_PATH_MAX];
     uint64_t bytes_total;
     struct ms_restore_result result;
@@ -50,8 +52,9 @@ static int number_member(struct restore *r, struct ms_json_value object, const c
 static int read_manifest(struct restore *r, struct ms_json_value *ret_files, struct ms_error *err) {
     char path[MS_PATH_MAX];
     struct ms_json_value manifest;
-    struct ms_bytes log;
+    struct ms_bytes log, made;
     uint64_t format;
+    int64_t made_us;
     int rc = ms_path_join(path, r->options->backup, "MANIFEST.json");
     if (rc == 0)
         rc = ms_vfs_read_file(r->env->vfs, path, &r->manifest, err);
@@ -69,6 +72,12 @@ static int read_manifest(struct restore *r, struct ms_json_value *ret_files, str
         rc = text_member(r, manifest, "log", &log, err);
     if (rc == 0 && ms_uuid_parse(log, &r->log_uuid) != 0)
         rc = bad_manifest(r, "log", err);
+    if (rc == 0)
+        rc = text_member(r, manifest, "created_at", &made, err);
+    if (rc == 0 && ms_time_parse(made, &made_us) != 0)
+        rc = bad_manifest(r, "created_at", err);
+    if (rc == 0)
+        r->made_ms = made_us / 1000;
     if (rc == 0)
         rc = number_member(r, manifest, "end", &r->result.end, err);
     if (rc == 0 && (!ms_json_get(manifest, "files", ret_files) || ret_files->type != MS_JSON_ARRAY))
@@ -159,13 +168,26 @@ static int cut(struct restore *r, struct ms_error *err) {
     return rc;
 }
 
-static int run(struct restore *r, struct ms_error *err) {
-    struct ms_json_value files;
-    int rc = read_manifest(r, &files, err);
-    if (rc == 0)
-        rc = ms_dir_prepare_empty(r->env, r->options->dir, err);
-    if (rc == 0 && (ms_path_join(r->from, r->options->backup, "shard-000") != 0 ||
-                    ms_path_join(r->to, r->options->dir, "shard-000") != 0))
+/* A point that the backup does not reach: whoever names it expects events that aren't there. */
+static int check_point(const struct restore *r, struct ms_error *err) {
+    const struct ms_restore_options *o = r->options;
+    char made[MS_TIME_TEXT_MAX];
+    if (o->to == MS_RESTORE_TO_POSITION && o->position >= r->result.end)
+        return ms_error_set(err, MS_EINVAL,
+                            "position %llu is not in the backup, whose next event would get "
+                            "position %llu",
+                            (unsigned long long)o->position, (unsigned long long)r->result.end);
+    if (o->to == MS_RESTORE_TO_TIME && o->time_ms > r->made_ms) {
+        ms_time_format_us(r->made_ms * 1000, made);
+        return ms_error_set(err, MS_EINVAL, "the backup was made before that time, at %s", made);
+    }
+    return 0;
+}
+
+static int fill(struct restore *r, struct ms_json_value files, struct ms_error *err) {
+    int rc = 0;
+    if ((ms_path_join(r->from, r->options->backup, "shard-000") != 0 ||
+         ms_path_join(r->to, r->options->dir, "shard-000") != 0))
         rc = ms_error_set(err, MS_EINVAL, "a path is too long");
     if (rc == 0)
         rc = ms_vfs_mkdir_all(r->env->vfs, r->to, err);
@@ -177,6 +199,21 @@ static int run(struct restore *r, struct ms_error *err) {
     ms_env_uuid_v4(r->env, &r->result.store_uuid);
     if (rc == 0)
         rc = ms_format_write(r->env, r->options->dir, &r->result.store_uuid, &r->log_uuid, err);
+    return rc;
+}
+
+static int run(struct restore *r, struct ms_error *err) {
+    struct ms_json_value files;
+    int rc = read_manifest(r, &files, err);
+    if (rc == 0)
+        rc = check_point(r, err);
+    if (rc == 0)
+        rc = ms_dir_prepare_empty(r->env, r->options->dir, err);
+    if (rc != 0)
+        return rc;
+    rc = fill(r, files, err);
+    if (rc != 0)
+        ms_dir_clear(r->env, r->options->dir);
     return rc;
 }
 

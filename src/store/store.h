@@ -303,8 +303,9 @@ uint64_t ms_subscription_next_position(const struct ms_subscription *subscriptio
 
 /* ---- topics ---- */
 
+#define MS_TOPIC_PARTITIONS_MAX 1024u
 struct ms_topic_settings {
-    uint16_t partitions;
+    uint16_t partitions;       /* 1 … MS_TOPIC_PARTITIONS_MAX */
     bool streams;              /* records are indexed by key as streams */
     int64_t retention_ms;      /* -1 for ever */
     int64_t retention_bytes;   /* of each partition; -1 no limit */

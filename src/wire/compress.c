@@ -16,12 +16,16 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "wire/codec_pool.h"
 #include "wire/compress_snappy.h"
 
-#define SINK_STEP ((size_t)64 * 1024)
+#define SINK_STEP_MIN ((size_t)4 * 1024)
+#define SINK_STEP_MAX ((size_t)64 * 1024)
+#define USUAL_RATIO 4 /* room for input that shrank to a quarter is there at once */
 #define INPUT_LEN_MAX ((size_t)INT32_MAX)
 #define ZSTD_WINDOW_LOG_MIN 23 /* 8 MiB: what RFC 8878 asks every decoder to support */
 #define ZSTD_WINDOW_LOG_MAX 27 /* what zstd's own tools accept */
+#define LZ4_BLOCK_SIZE_AT 5    /* behind the magic number and the flags: bits 4 to 6 */
 #define GZIP_WINDOW_BITS (15 + 16)
 #define GZIP_MEMORY_LEVEL 8
 
@@ -30,14 +34,18 @@
 struct sink {
     struct ms_buf *out;
     size_t left; /* bytes until the limit, the buffer's own included */
+    size_t step; /* room is made in pieces of at least this size */
     uint8_t *at; /* the room offered last */
     size_t room;
     uint8_t spare;
 };
 
-static void sink_init(struct sink *sink, struct ms_buf *out, size_t max) {
+static void sink_init(struct sink *sink, struct ms_buf *out, size_t max, size_t input_len) {
     size_t free_len = out->max - out->len;
-    *sink = (struct sink){.out = out, .left = max < free_len ? max : free_len};
+    size_t step = SINK_STEP_MIN;
+    while (step < SINK_STEP_MAX && step / USUAL_RATIO < input_len)
+        step *= 2;
+    *sink = (struct sink){.out = out, .left = max < free_len ? max : free_len, .step = step};
 }
 
 /* Offers sink->room bytes at sink->at, never none. */
@@ -47,7 +55,7 @@ static int sink_offer(struct sink *sink) {
         sink->room = 1;
         return 0;
     }
-    size_t room = sink->left < SINK_STEP ? sink->left : SINK_STEP;
+    size_t room = sink->left < sink->step ? sink->left : sink->step;
     int r = ms_buf_reserve(sink->out, room);
     if (r < 0)
         return r;
@@ -136,8 +144,15 @@ static int lz4_error(size_t code, struct ms_error *err) {
     return ms_error_set(err, strstr(name, "allocation") ? MS_ENOMEM : MS_EINVAL, "lz4: %s", name);
 }
 
+/* One frame whose header names blocks of at most 64 KiB, as the Java clients write it. Its length
+ * is not looked at: `frames` is what lz4_run met. */
+static bool lz4_is_small(struct ms_bytes input, unsigned frames) {
+    return frames <= 1 && input.len > LZ4_BLOCK_SIZE_AT &&
+           (input.data[LZ4_BLOCK_SIZE_AT] >> 4) <= LZ4F_max64KB;
+}
+
 static int lz4_run(LZ4F_dctx *context, struct ms_bytes input, struct sink *sink,
-                   struct ms_error *err) {
+                   unsigned *ret_frames, struct ms_error *err) {
     size_t at = 0, hint, produced, consumed;
     do {
         int r = sink_offer(sink);
@@ -152,6 +167,7 @@ static int lz4_run(LZ4F_dctx *context, struct ms_bytes input, struct sink *sink,
         if (r < 0)
             return sink_error("lz4", r, err);
         at += consumed;
+        *ret_frames += hint == 0 && at < input.len;
         /* A hint of 0 ends a frame; further frames may follow. */
         if (hint != 0 && consumed == 0 && produced == 0)
             return ms_error_set(err, MS_EINVAL, "lz4: the input ends too soon");
@@ -160,11 +176,12 @@ static int lz4_run(LZ4F_dctx *context, struct ms_bytes input, struct sink *sink,
 }
 
 static int lz4_decompress(struct ms_bytes input, struct sink *sink, struct ms_error *err) {
-    LZ4F_dctx *context;
-    if (LZ4F_isError(LZ4F_createDecompressionContext(&context, LZ4F_VERSION)))
+    unsigned frames = 1;
+    LZ4F_dctx *context = ms_lz4_decoder_take();
+    if (context == NULL)
         return sink_error("lz4", MS_ENOMEM, err);
-    int r = lz4_run(context, input, sink, err);
-    LZ4F_freeDecompressionContext(context);
+    int r = lz4_run(context, input, sink, &frames, err);
+    ms_lz4_decoder_give(context, lz4_is_small(input, frames));
     return r;
 }
 
@@ -237,13 +254,13 @@ static int zstd_decompress(struct ms_bytes input, size_t max, struct sink *sink,
         return sink_error("zstd", MS_ETOOBIG, err);
     if (known && ms_buf_reserve(sink->out, (size_t)content_len) < 0)
         return sink_error("zstd", MS_ENOMEM, err);
-    ZSTD_DCtx *context = ZSTD_createDCtx();
+    ZSTD_DCtx *context = ms_zstd_decoder_take();
     if (context == NULL)
         return sink_error("zstd", MS_ENOMEM, err);
     size_t z = ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, zstd_window_log(max));
     MS_ASSERT(!ZSTD_isError(z));
     int r = zstd_run(context, input, sink, err);
-    ZSTD_freeDCtx(context);
+    ms_zstd_decoder_give(context);
     return r;
 }
 
@@ -252,8 +269,12 @@ static int zstd_compress(int level, struct ms_bytes input, struct ms_buf *out) {
     int r = ms_buf_reserve(out, bound);
     if (r < 0)
         return r;
-    size_t len = ZSTD_compress(out->data + out->len, bound, input.data, input.len,
-                               level ? level : ZSTD_CLEVEL_DEFAULT);
+    ZSTD_CCtx *context = ms_zstd_encoder_take();
+    if (context == NULL)
+        return MS_ENOMEM;
+    size_t len = ZSTD_compressCCtx(context, out->data + out->len, bound, input.data, input.len,
+                                   level ? level : ZSTD_CLEVEL_DEFAULT);
+    ms_zstd_encoder_give(context);
     if (ZSTD_isError(len))
         return MS_ENOMEM; /* there is room, so nothing else can be wrong */
     out->len += len;
@@ -281,7 +302,7 @@ static int copy_plain(struct ms_bytes input, struct sink *sink, struct ms_error 
 static int decompress_with(enum ms_codec codec, struct ms_bytes input, size_t max,
                            struct ms_buf *out, struct ms_error *err) {
     struct sink sink;
-    sink_init(&sink, out, max);
+    sink_init(&sink, out, max, input.len);
     switch (codec) {
     case MS_CODEC_NONE:
         return copy_plain(input, &sink, err);

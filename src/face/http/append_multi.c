@@ -62,7 +62,9 @@ static int parse_member(struct ms_http_multi *multi, const struct member *member
         if (!ms_bytes_equal_cstr(name, member->name))
             continue;
         int code = member->parse(multi, value, target, err);
-        return code == 0 ? 0 : ms_error_prefix(err, "%s", member->name);
+        if (code != 0)
+            ms_error_prefix(err, "%s", member->name);
+        return code;
     }
     int shown = name.len > 64 ? 64 : (int)name.len;
     return ms_error_set(err, MS_EINVAL, "unknown field \"%.*s\"", shown, (const char *)name.data);
@@ -106,8 +108,10 @@ static int parse_array(struct ms_http_multi *multi, struct ms_json_value array, 
     struct ms_json_value element;
     for (size_t i = 0; i < count && ms_json_next_element(array, &at, &element); i++) {
         code = each(multi, element, targets + i * size, err);
-        if (code != 0)
-            return ms_error_prefix(err, "[%zu]", i);
+        if (code != 0) {
+            ms_error_prefix(err, "[%zu]", i);
+            return code;
+        }
     }
     *ret_array = (struct ms_http_multi_array){targets, count};
     return 0;

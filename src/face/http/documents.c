@@ -8,8 +8,8 @@
  *   PUT    /snapshot?version=41  one event; {"stream":…, "version":41, "position":…}
  *   GET    /snapshot             {"stream":…, "snapshot":{…}, "version":41}, ETag "41"
  *
- * Writing goes to the store from the loop and is answered when it is durable; reading is a reader's
- * job.
+ * Writing goes to the store from the loop (a delete, which reads first, from a reader) and is
+ * answered when it is durable; reading is a reader's job.
  */
 #include "face/http/answer.h"
 #include "face/http/event_body.h"
@@ -74,13 +74,21 @@ static void handed(struct ms_http_request *request, int code, const struct ms_er
     refuse(request, code, err);
 }
 
-void ms_http_delete_stream_start(struct ms_http_request *request) {
+/* A soft delete reads the metadata that it keeps: a reader's thread. */
+static void run_delete(struct ms_http_request *request) {
     struct ms_error err = {0};
-    ms_http_request_handed_over(request, deleted);
     int code =
         ms_store_delete_stream(store_of(request), request->stream, request->condition,
                                request->params.tombstone, ms_http_outcome_done, request, &err);
-    handed(request, code, &err);
+    if (code == 0)
+        return;
+    request->outcome.code = code;
+    request->error = err;
+    ms_http_request_hand_back(request);
+}
+
+void ms_http_delete_stream_start(struct ms_http_request *request) {
+    ms_http_request_submit_open(request, run_delete, deleted);
 }
 
 void ms_http_put_metadata_start(struct ms_http_request *request) {

@@ -52,8 +52,10 @@ static int parse_binary(struct ms_http_request *request, struct ms_error *err) {
     struct ms_json_value ignored;
     if (json && event->data.len) {
         int code = ms_json_parse(event->data, limits_of(request)->json_depth_max, &ignored, err);
-        if (code != 0)
-            return ms_error_prefix(err, "data");
+        if (code != 0) {
+            ms_error_prefix(err, "data");
+            return code;
+        }
     }
     request->events = event;
     request->event_count = 1;
@@ -104,8 +106,10 @@ static int parse_lines(struct ms_http_request *request, struct ms_error *err) {
         size_t count;
         int code =
             ms_events_parse(MS_FORMAT_JSON, line, limits, &request->arena, &event, &count, err);
-        if (code != 0)
-            return ms_error_prefix(err, "line %zu", number);
+        if (code != 0) {
+            ms_error_prefix(err, "line %zu", number);
+            return code;
+        }
         if (count != 1)
             return ms_error_set(err, MS_EINVAL, "line %zu: expected one event", number);
         request->events[request->event_count++] = *event;
@@ -150,7 +154,9 @@ static int check_subjects(struct ms_http_request *request, struct ms_error *err)
                             "leave it out, or make it the same",
                             shown(subject), subject.data, shown(request->stream),
                             request->stream.data, shown(key), key.data);
-        return request->event_count > 1 ? ms_error_prefix(err, "event %zu", i) : code;
+        if (request->event_count > 1)
+            ms_error_prefix(err, "event %zu", i);
+        return code;
     }
     return 0;
 }

@@ -32,8 +32,10 @@ static void *reader_main(void *context) {
         pthread_mutex_unlock(&readers->mutex);
         if (!request)
             return NULL;
+        bool hands_on = request->hands_on;
         request->run(request);
-        ms_http_request_hand_back(request);
+        if (!hands_on)
+            ms_http_request_hand_back(request);
     }
 }
 

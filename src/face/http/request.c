@@ -173,6 +173,7 @@ static void prepare_job(struct ms_http_request *request,
     if (!request->config)
         request->config = ms_http_config_ref(request->loop->config);
     request->run = run;
+    request->hands_on = false;
     ms_http_request_handed_over(request, resume);
 }
 
@@ -181,6 +182,14 @@ void ms_http_request_submit_to(struct ms_http_request *request, struct ms_http_r
                                void (*resume)(struct ms_http_request *request)) {
     prepare_job(request, run, resume);
     ms_http_readers_push(readers, request, false);
+}
+
+void ms_http_request_submit_open(struct ms_http_request *request,
+                                 void (*run)(struct ms_http_request *request),
+                                 void (*resume)(struct ms_http_request *request)) {
+    prepare_job(request, run, resume);
+    request->hands_on = true;
+    ms_http_readers_push(&request->loop->http->readers, request, false);
 }
 
 void ms_http_request_submit_patient(struct ms_http_request *request,

@@ -122,6 +122,7 @@ struct ms_http_request {
     struct ms_http_mail mail;                        /* the committer's or reader's hand-over */
     void (*resume)(struct ms_http_request *request); /* continuation on the loop */
     void (*run)(struct ms_http_request *request);    /* job for a reader */
+    bool hands_on;                                   /* `run` sees to the handing back */
     struct ms_http_request *next_job;
 
     struct ms_subscription *subscription;
@@ -147,6 +148,10 @@ void ms_http_request_list_free(struct ms_http_request *first);
 void ms_http_request_submit(struct ms_http_request *request,
                             void (*run)(struct ms_http_request *request),
                             void (*resume)(struct ms_http_request *request));
+/* The same for a job that doesn't end with `run`: whoever ends it hands the request back. */
+void ms_http_request_submit_open(struct ms_http_request *request,
+                                 void (*run)(struct ms_http_request *request),
+                                 void (*resume)(struct ms_http_request *request));
 /* The same for what may be thousands at once: other requests' jobs may pass. */
 void ms_http_request_submit_patient(struct ms_http_request *request,
                                     void (*run)(struct ms_http_request *request),

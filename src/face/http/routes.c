@@ -11,20 +11,34 @@
 #define ANSWERS(...) ((const struct ms_http_route_answer[]){__VA_ARGS__, {0, NULL, NULL}})
 #define BAD                                                                                        \
     { 400, "Problem", "The request is malformed; `detail` says where." }
+#define RESERVED                                                                                   \
+    { 403, "Problem", "The name is reserved." }
+#define TOMBSTONED                                                                                 \
+    { 410, "Problem", "The stream was deleted for ever." }
+#define TOO_LARGE                                                                                  \
+    { 413, "Problem", "Larger than a limit." }
+#define BAD_TYPE                                                                                   \
+    { 415, "Problem", "Missing or unknown content type." }
+#define UNKNOWN_OUTCOME                                                                            \
+    {                                                                                              \
+        503, "Problem",                                                                            \
+            "The outcome is not known (`outcome-unknown`): resend with the same event ids."        \
+    }
+#define DISK_FULL                                                                                  \
+    { 507, "Problem", "No disk space for further appends." }
 
 static const struct ms_http_route_answer append_answers[] = {
     {201, "Appended", "Appended and durable."},
     {200, "Appended", "The same events were there already; nothing was added."},
     BAD,
-    {403, "Problem", "The name is reserved."},
+    RESERVED,
     {409, "Problem", "An event id was used before for something else."},
-    {410, "Problem", "The stream was deleted for ever."},
+    TOMBSTONED,
     {412, "Problem", "The condition does not hold: see `expected` and `actual`."},
-    {413, "Problem", "Larger than a limit."},
-    {415, "Problem", "Missing or unknown content type."},
-    {503, "Problem",
-     "The outcome is not known (`outcome-unknown`): resend with the same event ids."},
-    {507, "Problem", "No disk space for further appends."},
+    TOO_LARGE,
+    BAD_TYPE,
+    UNKNOWN_OUTCOME,
+    DISK_FULL,
     {0, NULL, NULL},
 };
 static const struct ms_http_route_answer read_answers[] = {
@@ -32,17 +46,31 @@ static const struct ms_http_route_answer read_answers[] = {
     BAD,
     {404, "Problem", "There is no such stream, or it was deleted."},
     {406, "Problem", "Accept names no media type that events can be answered in."},
-    {410, "Problem", "The stream was deleted for ever."},
+    TOMBSTONED,
+    {0, NULL, NULL},
+};
+static const struct ms_http_route_answer deleted_answers[] = {
+    {200, "Written", "Deleted and durable."},
+    BAD,
+    RESERVED,
+    {404, "Problem", "There is no such stream."},
+    TOMBSTONED,
+    {412, "Problem", "The condition does not hold: see `expected` and `actual`."},
+    UNKNOWN_OUTCOME,
+    DISK_FULL,
     {0, NULL, NULL},
 };
 static const struct ms_http_route_answer written_answers[] = {
     {200, "Written", "Done and durable."},
     BAD,
-    {403, "Problem", "The name is reserved."},
+    RESERVED,
     {404, "Problem", "There is no such stream."},
-    {410, "Problem", "The stream was deleted for ever."},
+    TOMBSTONED,
     {412, "Problem", "The condition does not hold: see `expected` and `actual`."},
-    {413, "Problem", "Larger than a limit."},
+    TOO_LARGE,
+    BAD_TYPE,
+    UNKNOWN_OUTCOME,
+    DISK_FULL,
     {0, NULL, NULL},
 };
 static const struct ms_http_route_answer metadata_answers[] = {
@@ -54,7 +82,7 @@ static const struct ms_http_route_answer metadata_answers[] = {
 static const struct ms_http_route_answer snapshot_answers[] = {
     {200, "Snapshot", "The newest snapshot; ETag is the version that it stands for."},
     BAD,
-    {403, "Problem", "The name is reserved."},
+    RESERVED,
     {404, "Problem", "There is none."},
     {0, NULL, NULL},
 };
@@ -70,7 +98,7 @@ static const struct ms_http_route table[] = {
     {MS_HTTP_DELETE, "/v1/streams/{stream}", "deleteStream",
      "Delete a stream: it reopens with the next append, unless tombstone is given",
      ms_http_delete_stream_start, NULL, P(TOMBSTONE),
-     MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_STREAM, MS_HTTP_TAKES_NONE, written_answers},
+     MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_STREAM, MS_HTTP_TAKES_NONE, deleted_answers},
     {MS_HTTP_GET, "/v1/events", "readAll",
      "Read all events in order, wait for the next one, or subscribe to them",
      ms_http_read_all_start, NULL, ALL_PARAMS, MS_HTTP_ROUTE_EVENTS, MS_HTTP_TAKES_NONE,
@@ -80,9 +108,9 @@ static const struct ms_http_route table[] = {
      ms_http_append_multi_start, NULL, 0, MS_HTTP_ROUTE_PIPELINED, MS_HTTP_TAKES_JSON,
      ANSWERS({201, "AppendedMulti", "Appended and durable."},
              {200, "AppendedMulti", "Nothing was added: repeated, or only conditions."}, BAD,
-             {403, "Problem", "A name is reserved."},
-             {409, "Problem", "An event id was used before for something else."},
-             {412, "Problem", "A condition does not hold."})},
+             RESERVED, {409, "Problem", "An event id was used before for something else."},
+             TOMBSTONED, {412, "Problem", "A condition does not hold."}, TOO_LARGE, BAD_TYPE,
+             UNKNOWN_OUTCOME, DISK_FULL)},
     {MS_HTTP_GET, "/v1/streams/{stream}/metadata", "getStreamMetadata", "A stream's metadata",
      ms_http_get_metadata_start, NULL, 0, MS_HTTP_ROUTE_STREAM, MS_HTTP_TAKES_NONE,
      metadata_answers},
@@ -108,12 +136,12 @@ static const struct ms_http_route table[] = {
      ANSWERS({200, "Topic", "The topic."}, {404, "Problem", "There is no such topic."})},
     {MS_HTTP_PUT, "/v1/topics/{topic}", "putTopic", "Make a topic, or change its settings",
      ms_http_put_topic_start, NULL, 0, MS_HTTP_ROUTE_BODY_OPTIONAL, MS_HTTP_TAKES_JSON,
-     ANSWERS({201, "Topic", "Made."}, {200, "Topic", "Changed."}, BAD,
-             {403, "Problem", "The name is reserved."})},
+     ANSWERS({201, "Topic", "Made."}, {200, "Topic", "Changed."}, BAD, RESERVED, TOO_LARGE,
+             BAD_TYPE, UNKNOWN_OUTCOME, DISK_FULL)},
     {MS_HTTP_DELETE, "/v1/topics/{topic}", "deleteTopic", "Delete a topic with all its streams",
      ms_http_delete_topic_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
-     ANSWERS({204, NULL, "Deleted."}, {403, "Problem", "The name is reserved."},
-             {404, "Problem", "There is no such topic."})},
+     ANSWERS({204, NULL, "Deleted."}, RESERVED, {404, "Problem", "There is no such topic."},
+             UNKNOWN_OUTCOME, DISK_FULL)},
     {MS_HTTP_POST, "/v1/topics/{topic}/keys/{key}", "appendToKey",
      "Append to the stream of a topic and key", ms_http_append_start, NULL, 0,
      MS_HTTP_ROUTE_PIPELINED | MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_EVENTS,
@@ -123,7 +151,7 @@ static const struct ms_http_route table[] = {
      MS_HTTP_TAKES_NONE, read_answers},
     {MS_HTTP_DELETE, "/v1/topics/{topic}/keys/{key}", "deleteKey",
      "Delete the stream of a topic and key", ms_http_delete_stream_start, NULL, P(TOMBSTONE),
-     MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_NONE, written_answers},
+     MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_NONE, deleted_answers},
     {MS_HTTP_GET, "/v1/topics/{topic}/keys/{key}/metadata", "getKeyMetadata",
      "The metadata of the stream of a topic and key", ms_http_get_metadata_start, NULL, 0,
      MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_NONE, metadata_answers},
@@ -141,14 +169,15 @@ static const struct ms_http_route table[] = {
      "Make a backup in a directory of the server's host; answers when it is done",
      ms_http_backup_start, NULL, 0, 0, MS_HTTP_TAKES_JSON,
      ANSWERS({200, "Backup", "It is there, whole and synced."}, BAD,
-             {409, "Problem", "The directory is not empty."},
+             {404, "Problem", "A directory on the way is not there."},
+             {409, "Problem", "The directory is not empty."}, TOO_LARGE, BAD_TYPE,
              {503, "Problem", "A scavenge or another backup is running."},
              {507, "Problem", "No disk space there."})},
     {MS_HTTP_POST, "/v1/admin/scavenge", "startScavenge",
      "Remove in the background what deletes, truncation and retention have marked",
      ms_http_scavenge_start, NULL, 0, MS_HTTP_ROUTE_BODY_OPTIONAL, MS_HTTP_TAKES_JSON,
-     ANSWERS({202, "Scavenge", "It runs; `Location` tells how far it is."}, BAD,
-             {503, "Problem", "A scavenge is running already."})},
+     ANSWERS({202, "Scavenge", "It runs; `Location` tells how far it is."}, BAD, TOO_LARGE,
+             BAD_TYPE, {503, "Problem", "A scavenge is running already."})},
     {MS_HTTP_GET, "/v1/admin/scavenge", "scavenge", "How far a scavenge is, and how the last ended",
      ms_http_scavenge_status_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
      ANSWERS({200, "Scavenge", "The status."})},

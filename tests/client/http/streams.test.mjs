@@ -37,6 +37,24 @@ test('a delete is repeated with its version, and not without', async () => {
   assertProblem(assert, await remove({ 'if-match': '"1"' }), 412, 'wrong-expected-version');
 });
 
+test('a delete keeps the metadata that is put at the same time', async () => {
+  const stream = fresh();
+  await server.append(stream, event());
+  const path = `/v1/streams/${stream}`;
+  const pairs = Array.from({ length: 40 }, (_, n) => [
+    server.request('PUT', `${path}/metadata`, { json: { n } }),
+    server.request('DELETE', path, { headers: { 'if-match': '"0"' } }),
+  ]);
+  for (const answer of await Promise.all(pairs.flat()))
+    assert.equal(answer.status, 200, answer.text);
+  const history = (await server.get(`/v1/streams/${encodeURIComponent(`$$${stream}`)}`)).json;
+  assert.equal(history.length, 80);
+  history.forEach(({ data }, i) => {
+    if (data.$tb !== undefined && i > 0) assert.equal(data.n, history[i - 1].data.n);
+  });
+  assert.equal(history.filter(({ data }) => data.$tb !== undefined).length, 40);
+});
+
 test('a tombstone is for ever', async () => {
   const stream = fresh();
   await server.append(stream, event());

@@ -63,9 +63,10 @@ static void prefix_goes_before_the_message(void **state) {
     (void)state;
     struct ms_error err = {0};
     ms_error_set(&err, MS_ENOTFOUND, "no such file");
-    assert_int_equal(ms_error_prefix(&err, "open %s", "x"), MS_ENOTFOUND);
+    ms_error_prefix(&err, "open %s", "x");
+    assert_int_equal(err.code, MS_ENOTFOUND);
     assert_string_equal(err.message, "open x: no such file");
-    assert_int_equal(ms_error_prefix(NULL, "x"), 0);
+    ms_error_prefix(NULL, "x");
     err.message[0] = '\0';
     ms_error_prefix(&err, "alone");
     assert_string_equal(err.message, "alone");

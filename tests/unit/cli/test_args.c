@@ -144,6 +144,10 @@ static void unknown_words_are_refused_with_the_nearest(void **state) {
     REFUSED("stream needs one of show, delete, metadata", "stream");
     REFUSED("unknown option --expct; did you mean --expect?", "append", "a", "b", "--expct", "1");
     REFUSED("unknown option --colour", "read", "--colour");
+    REFUSED(
+        "unknown option \"-x\": options begin with --, and an argument that begins with - comes "
+        "after --",
+        "read", "-x");
     REFUSED("unknown option --http-idle-timout; did you mean --http-idle-timeout?", "serve",
             "--http-idle-timout", "1s");
     REFUSED("unknown option --server", "version", "--server", "x");

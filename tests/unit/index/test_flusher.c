@@ -355,6 +355,8 @@ static bool crowd_stream_is_right(struct crowd *crowd, uint64_t random) {
             places[i].position != (uint64_t)version * CROWD_STREAMS + number)
             return false;
     }
+    if (seen == 0 && count == 0) /* the readers are there before the first append */
+        return true;
     int64_t last = descending ? from - (int64_t)count : from + (int64_t)count;
     return count == 32 || (descending ? last < 0 : (uint64_t)last * CROWD_STREAMS + number >= seen);
 }
@@ -408,11 +410,17 @@ static void *crowd_read(void *context) {
     struct crowd *crowd = context;
     struct model numbers = {.random = 77 + (uint64_t)(uintptr_t)&numbers};
     while (!crowd->over && !crowd->failed) {
-        if (!crowd_stream_is_right(crowd, model_random(&numbers, UINT64_MAX)) ||
-            !crowd_term_is_right(crowd, model_random(&numbers, UINT64_MAX)) ||
-            !crowd_offset_is_right(crowd, model_random(&numbers, UINT64_MAX)) ||
-            !crowd_fact_is_right(crowd))
-            crowd->failed = true;
+        static const char *const lookups[] = {"stream", "term", "offset", "fact"};
+        const bool right[] = {crowd_stream_is_right(crowd, model_random(&numbers, UINT64_MAX)),
+                              crowd_term_is_right(crowd, model_random(&numbers, UINT64_MAX)),
+                              crowd_offset_is_right(crowd, model_random(&numbers, UINT64_MAX)),
+                              crowd_fact_is_right(crowd)};
+        for (size_t i = 0; i < 4; i++) {
+            if (!right[i]) {
+                print_error("a lookup of a %s was wrong\n", lookups[i]);
+                crowd->failed = true;
+            }
+        }
     }
     return NULL;
 }

@@ -1,114 +1,11 @@
-/* Backup and restore: under load, to a point in the past, and what is refused. */
+/* Backup and restore: under load, to a point in the past, in trouble. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "base/alloc.h"
-#include "log/internal.h"
-#include "log/verify.h"
-#include "store/backup.h"
-#include "store/internal.h"
-#include "store/offline.h"
-#include "support/store_world.h"
-
-#define BIG 60000
-
-static int setup(void **state) {
-    static struct store_world w;
-    store_world_init(&w, 1);
-    assert_int_equal(store_world_open(&w), 0);
-    *state = &w;
-    return 0;
-}
-
-static int teardown(void **state) {
-    store_world_deinit(*state);
-    return 0;
-}
-
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
-static struct store_answer append_big(struct store_world *w, const char *stream, unsigned number) {
-    static char data[BIG];
-    char id[32];
-    memset(data, 'x', BIG);
-    data[0] = data[BIG - 1] = '"';
-    snprintf(id, sizeof id, "e%u", number);
-    struct ms_event event = {
-        .id = ms_bytes_cstr(id),
-        .type = MS_BYTES_LITERAL("happened"),
-        .timestamp_ms = MS_TIMESTAMP_NONE,
-        .data = ms_bytes_of(data, BIG),
-    };
-    struct ms_append_part part = {ms_bytes_cstr(stream), ANY, &event, 1};
-    struct ms_append_request request = {.parts = &part, .part_count = 1};
-    if (!w->real)
-        ms_clock_manual_advance(&w->world.clock, 1000000);
-    struct store_answer answer = store_request(w, &request);
-    assert_int_equal(answer.code, 0);
-    return answer;
-}
-
-/* Three segments, the first two sealed. */
-static void fill(struct store_world *w) {
-    static unsigned number;
-    for (unsigned i = 0; i < 40; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "s-%u", i % 5);
-        append_big(w, name, number++);
-    }
-    while (ms_keeper_step(w->store->log))
-        continue;
-}
-
-static struct ms_backup_result backup(struct store_world *w, const char *dir) {
-    struct ms_backup_result result;
-    if (ms_store_backup(w->store, dir, NULL, NULL, &result, &w->error) != 0)
-        fail_msg("backup: %s", w->error.message);
-    return result;
-}
-
-static struct ms_restore_options restore_options(struct store_world *w, const char *from,
-                                                 const char *to) {
-    return (struct ms_restore_options){.env = &w->env, .backup = from, .dir = to};
-}
-
-static struct ms_restore_result restore(struct store_world *w,
-                                        const struct ms_restore_options *options) {
-    struct ms_restore_result result;
-    if (ms_store_restore(options, &result, &w->error) != 0)
-        fail_msg("restore: %s", w->error.message);
-    return result;
-}
-
-/* The events of the store in `dir`, which is opened for it. */
-static void read_dir(struct store_world *w, const char *dir, struct event_log *out) {
-    struct store_world other = *w;
-    other.store = NULL;
-    other.options.dir = dir;
-    other.options.env = &w->env;
-    if (store_world_open(&other) != 0)
-        fail_msg("%s: %s", dir, other.error.message);
-    store_read_everything(&other, true, out);
-    assert_int_equal(store_append(&other, "after-1", ANY, "goes-on").code, 0);
-    assert_int_equal(store_world_close(&other), 0);
-}
-
-static void assert_verifies(struct store_world *w, const char *dir) {
-    struct ms_offline offline;
-    struct ms_verify_result result;
-    assert_int_equal(ms_offline_open(&offline, &w->env, dir, false, &w->error), 0);
-    struct ms_verify_options options = {
-        .env = &w->env, .dir = offline.shard, .log_uuid = offline.log_uuid};
-    assert_int_equal(ms_log_verify(&options, &result, &w->error), 0);
-    assert_int_equal(result.damages, 0);
-    ms_offline_close(&offline);
-}
+#include "store/backup_fixture.h"
 
 static void a_restored_store_has_the_same_events(void **state) {
     struct store_world *w = *state;
@@ -190,22 +87,6 @@ static void a_scavenged_store_can_be_backed_up(void **state) {
 
 /* ---- to a point ---- */
 
-static void remove_dir(struct store_world *w, const char *dir) {
-    struct ms_dir_entry *entries;
-    size_t count;
-    assert_int_equal(ms_vfs_list(w->env.vfs, dir, &entries, &count, NULL), 0);
-    for (size_t i = 0; i < count; i++) {
-        char path[MS_PATH_MAX];
-        assert_int_equal(ms_path_join(path, dir, entries[i].name), 0);
-        if (entries[i].is_dir)
-            remove_dir(w, path);
-        else
-            assert_int_equal(ms_vfs_unlink(w->env.vfs, path, NULL), 0);
-    }
-    ms_dir_entries_free(entries, count);
-    assert_int_equal(ms_vfs_rmdir(w->env.vfs, dir, NULL), 0);
-}
-
 static void to_a_position_gives_that_prefix(void **state) {
     struct store_world *w = *state;
     struct event_log before = {0};
@@ -286,160 +167,6 @@ static void an_atomic_append_is_never_split(void **state) {
         remove_dir(w, "restored");
         event_log_clear(&after);
     }
-}
-
-/* ---- refusals ---- */
-
-static int try_backup(struct store_world *w, const char *dir) {
-    struct ms_backup_result result;
-    return ms_store_backup(w->store, dir, NULL, NULL, &result, &w->error);
-}
-
-static int try_restore(struct store_world *w, const char *from, const char *to) {
-    struct ms_restore_options options = restore_options(w, from, to);
-    struct ms_restore_result result;
-    return ms_store_restore(&options, &result, &w->error);
-}
-
-static void full_directories_are_refused(void **state) {
-    struct store_world *w = *state;
-    fill(w);
-    backup(w, "copy");
-    assert_int_equal(try_backup(w, "copy"), MS_EEXIST);
-    assert_int_equal(try_backup(w, w->dir), MS_EEXIST);
-    assert_int_equal(try_restore(w, "copy", w->dir), MS_EEXIST);
-    assert_int_equal(ms_vfs_mkdir(w->env.vfs, "empty", NULL), 0);
-    assert_int_equal(try_restore(w, "copy", "empty"), 0);
-}
-
-static void a_backup_that_was_not_finished_is_refused(void **state) {
-    struct store_world *w = *state;
-    fill(w);
-    assert_int_equal(try_restore(w, "nothing", "restored"), MS_ENOTFOUND);
-    backup(w, "copy");
-    world_remove(&w->world, "copy/MANIFEST.json");
-    assert_int_equal(try_restore(w, "copy", "restored"), MS_ENOTFOUND);
-    assert_non_null(strstr(w->error.message, "MANIFEST.json"));
-}
-
-static void a_file_that_differs_from_the_manifest_is_named(void **state) {
-    struct store_world *w = *state;
-    static const char *const name = "copy/shard-000/00000000000000000000.log";
-    fill(w);
-    backup(w, "copy");
-    world_copy(&w->world, name, "kept"); /* the backup's file is a link to the store's */
-    world_remove(&w->world, name);
-    world_copy(&w->world, "kept", name);
-    assert_int_equal(ms_vfs_sim_flip(w->world.sim, name, 70000, 1), 0);
-    assert_int_equal(try_restore(w, "copy", "restored"), MS_ECORRUPT);
-    assert_non_null(strstr(w->error.message, "00000000000000000000.log"));
-    struct ms_store *none;
-    struct ms_store_options options = w->options; /* nothing that opens is left behind */
-    options.dir = "restored";
-    assert_int_equal(ms_store_open(&options, &none, &w->error), MS_ECORRUPT);
-}
-
-static void a_shortened_or_missing_file_is_named(void **state) {
-    struct store_world *w = *state;
-    static const char *const name = "copy/shard-000/00000000000000000000.log";
-    fill(w);
-    backup(w, "copy");
-    world_copy(&w->world, name, "kept");
-    world_remove(&w->world, name);
-    assert_int_equal(try_restore(w, "copy", "restored"), MS_ENOTFOUND);
-    assert_non_null(strstr(w->error.message, "00000000000000000000.log"));
-    remove_dir(w, "restored");
-    world_copy(&w->world, "kept", name);
-    world_truncate(&w->world, name, 8192);
-    assert_int_equal(try_restore(w, "copy", "restored"), MS_ECORRUPT);
-}
-
-static void write_manifest(struct store_world *w, const char *text) {
-    assert_int_equal(ms_vfs_mkdir_all(w->env.vfs, "bad/shard-000", NULL), 0);
-    if (world_exists(&w->world, "bad/MANIFEST.json"))
-        world_remove(&w->world, "bad/MANIFEST.json");
-    world_write(&w->world, "bad/MANIFEST.json", 0, text, strlen(text));
-}
-
-static void manifests_that_make_no_sense_are_refused(void **state) {
-    struct store_world *w = *state;
-    static const char uuid[] = "60068b90-aafb-4f18-83e9-912a1a45a658";
-    static const struct {
-        const char *format;
-        int code;
-    } rows[] = {
-        {"", MS_ECORRUPT},
-        {"[]", MS_ECORRUPT},
-        {"{\"mainstem_backup\":2}", MS_EFORMAT},
-        {"{\"mainstem_backup\":1}", MS_ECORRUPT},
-        {"{\"mainstem_backup\":1,\"log\":\"x\",\"end\":1,\"files\":[]}", MS_ECORRUPT},
-        {"{\"mainstem_backup\":1,\"log\":\"%s\",\"end\":-1,\"files\":[]}", MS_ECORRUPT},
-        {"{\"mainstem_backup\":1,\"log\":\"%s\",\"end\":1,\"files\":{}}", MS_ECORRUPT},
-        {"{\"mainstem_backup\":1,\"log\":\"%s\",\"end\":1,\"files\":[{\"name\":\"../../etc/"
-         "passwd\","
-         "\"bytes\":1,\"xxh3_128\":\"00\"}]}",
-         MS_ECORRUPT},
-        {"{\"mainstem_backup\":1,\"log\":\"%s\",\"end\":1,\"files\":[{\"name\":"
-         "\"00000000000000000000.log\",\"xxh3_128\":\"00\"}]}",
-         MS_ECORRUPT},
-        {"{\"mainstem_backup\":1,\"log\":\"%s\",\"end\":1,\"files\":[7]}", MS_ECORRUPT},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        char text[512];
-        const char *hole = strstr(rows[i].format, "%s");
-        size_t head = hole ? (size_t)(hole - rows[i].format) : strlen(rows[i].format);
-        snprintf(text, sizeof text, "%.*s%s%s", (int)head, rows[i].format, hole ? uuid : "",
-                 hole ? hole + 2 : "");
-        write_manifest(w, text);
-        if (try_restore(w, "bad", "restored") != rows[i].code)
-            fail_msg("row %zu: %s", i, w->error.message);
-        struct ms_dir_entry *entries;
-        size_t count;
-        if (ms_vfs_list(w->env.vfs, "restored", &entries, &count, NULL) == 0) {
-            ms_dir_entries_free(entries, count);
-            remove_dir(w, "restored");
-        }
-    }
-}
-
-static bool stop_at_first(void *context, uint64_t done, uint64_t total) {
-    ++*(int *)context;
-    assert_true(done <= total);
-    return false;
-}
-
-static void a_backup_can_be_stopped_and_is_then_unfinished(void **state) {
-    struct store_world *w = *state;
-    struct ms_backup_result result;
-    int calls = 0;
-    fill(w);
-    assert_int_equal(ms_store_backup(w->store, "copy", stop_at_first, &calls, &result, &w->error),
-                     MS_ECANCELED);
-    assert_int_equal(calls, 1);
-    assert_false(world_exists(&w->world, "copy/MANIFEST.json"));
-    assert_int_equal(try_restore(w, "copy", "restored"), MS_ENOTFOUND);
-}
-
-struct inside {
-    struct store_world *w;
-    int rc;
-};
-
-static void back_up_inside(void *context, uint64_t done, uint64_t segments) {
-    struct inside *inside = context;
-    (void)done;
-    (void)segments;
-    inside->rc = try_backup(inside->w, "inside");
-}
-
-static void a_backup_waits_for_no_scavenge(void **state) {
-    struct store_world *w = *state;
-    struct inside inside = {.w = w};
-    struct ms_scavenge_options options = {.on_progress = back_up_inside, .context = &inside};
-    struct ms_scavenge_result result;
-    fill(w);
-    assert_int_equal(ms_store_scavenge(w->store, &options, &result, &w->error), 0);
-    assert_int_equal(inside.rc, MS_EAGAIN);
 }
 
 /* ---- trouble ---- */
@@ -616,13 +343,6 @@ int main(void) {
         test(to_a_position_gives_that_prefix),
         test(to_a_time_gives_what_had_been_recorded),
         test(an_atomic_append_is_never_split),
-        test(full_directories_are_refused),
-        test(a_backup_that_was_not_finished_is_refused),
-        test(a_file_that_differs_from_the_manifest_is_named),
-        test(a_shortened_or_missing_file_is_named),
-        test(manifests_that_make_no_sense_are_refused),
-        test(a_backup_can_be_stopped_and_is_then_unfinished),
-        test(a_backup_waits_for_no_scavenge),
         test(a_failing_call_leaves_no_backup_that_restores_wrongly),
         test(a_power_cut_leaves_a_whole_backup_or_none),
         cmocka_unit_test(under_load_a_backup_is_a_prefix_with_all_that_was_acknowledged),

@@ -476,10 +476,8 @@ static int take_version(void *context, const struct ms_read_event *event) {
 
 static void *read_newest(void *argument) {
     struct racing_reader *r = argument;
-    struct ms_stream_read read = {.stream = MS_BYTES_LITERAL("order-1"),
-                                  .backward = true,
-                                  .from_end = true,
-                                  .limit = 1};
+    struct ms_stream_read read = {
+        .stream = MS_BYTES_LITERAL("order-1"), .backward = true, .from_end = true, .limit = 1};
     while (!atomic_load(&r->stop)) {
         struct ms_stream_read_result result;
         int64_t newest = -1;

@@ -146,8 +146,8 @@ static void metrics_are_well_formed(void **state) {
     assert_int_equal(ms_store_metrics(w->store, &out), 0);
     assert_int_equal(ms_buf_append_u8(&out, 0), 0);
     assert_non_null(strstr((char *)out.data, "\nmainstem_store_appends_total 1\n"));
-    assert_non_null( /* and the topic's creation */
-        strstr((char *)out.data, "\nmainstem_store_events_total 3\n"));
+    assert_non_null(/* and the topic's creation */
+                    strstr((char *)out.data, "\nmainstem_store_events_total 3\n"));
     assert_non_null(strstr((char *)out.data, "\nmainstem_store_conflicts_total 1\n"));
     assert_non_null(strstr((char *)out.data, "\nmainstem_store_subscription_lag_events 0\n"));
     assert_non_null(strstr((char *)out.data, "\nmainstem_store_subscription_lag_events_max 0\n"));

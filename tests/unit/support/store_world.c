@@ -7,7 +7,6 @@
 #include "base/alloc.h"
 #include "os/scratch.h"
 
-
 static void on_failure(void *context, const struct ms_error *error) {
     struct store_world *w = context;
     (void)error;

@@ -1,6 +1,12 @@
 /* Worlds for tests; see world.h. */
 #include "support/world.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -23,6 +29,13 @@ void world_deinit(struct world *world) {
 
 struct ms_vfs *world_vfs(struct world *world) {
     return ms_vfs_sim_vfs(world->sim);
+}
+
+/* MS_TEST_CASES: a pattern for the names of the cases to run. */
+__attribute__((constructor)) static void choose_cases(void) {
+    const char *pattern = getenv("MS_TEST_CASES");
+    if (pattern != NULL)
+        cmocka_set_test_filter(pattern);
 }
 
 uint64_t world_setting(const char *name, uint64_t otherwise) {
