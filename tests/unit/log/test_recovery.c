@@ -361,9 +361,10 @@ static void no_damaged_header_makes_an_event_vanish(void **state) {
     start(w, 4);
     assert_int_equal(log_world_close(w), 0);
     w->options.read_only = true;
+    uint64_t step = world_setting("MS_FLIP_STEP", 1);
     for (unsigned n = 0; n < 4; n++) {
         uint64_t offset = find_block(w, 0, n);
-        for (uint64_t at = 0; at < MS_BLOCK_HEADER_LEN + MS_ENTRY_HEADER_LEN; at += 3) {
+        for (uint64_t at = 0; at < MS_BLOCK_HEADER_LEN + MS_ENTRY_HEADER_LEN; at += 3 * step) {
             flip(w, 0, offset + at);
             assert_true(complains(w, 4));
             flip(w, 0, offset + at);
@@ -401,7 +402,8 @@ static void damaged_footers_are_done_without(void **state) {
     uint64_t size = world_file_size(&w->world, log_world_segment(0, path));
     uint64_t footer = size - 4096;
     w->options.read_only = true;
-    for (uint64_t offset = footer; offset < size; offset += 7) {
+    uint64_t step = world_setting("MS_FLIP_STEP", 1);
+    for (uint64_t offset = footer; offset < size; offset += 7 * step) {
         flip(w, 0, offset);
         assert_false(complains(w, expected));
         flip(w, 0, offset);
