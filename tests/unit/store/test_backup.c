@@ -271,7 +271,8 @@ static void under_load_a_backup_is_a_prefix_with_all_that_was_acknowledged(void 
     pthread_t threads[2];
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, write_on, &load), 0);
-    for (unsigned round = 0; round < 4; round++) {
+    unsigned rounds = (unsigned)world_setting("MS_BACKUP_ROUNDS", 4);
+    for (unsigned round = 0; round < rounds; round++) {
         char name[32];
         ms_clock_sleep_us(w.env.clock, 100000);
         uint64_t acknowledged = atomic_load(&load.acknowledged);

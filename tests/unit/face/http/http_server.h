@@ -154,7 +154,10 @@ static inline const char *client_text(struct client *client) {
 /* Waits until `text` has come and goes behind it; returns what was before and with it. */
 static inline const char *client_expect(struct client *client, const char *text) {
     const char *found;
-    while (!(found = strstr(client_text(client), text))) {
+    size_t looked = 0, len = strlen(text); /* what was looked at is not looked at again */
+    while (!(found = strstr(client_text(client) + looked, text))) {
+        size_t waiting = client->in.len - client->at;
+        looked = waiting >= len ? waiting - len + 1 : 0;
         if (!client_receive(client))
             fail_msg("the connection ended before \"%s\": %s", text, client_text(client));
     }
