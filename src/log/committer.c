@@ -52,8 +52,10 @@ static void count_group(struct ms_log *log, const struct group *group, int64_t s
     int64_t took = ms_clock_monotonic_us(log->env->clock) - started_us;
     ms_histogram_add(&metrics->commit_us, (uint64_t)took);
     log->gather.write_us += (took - log->gather.write_us) / 8;
+    uint64_t bytes = 0;
     for (const struct ms_log_block *block = group->first; block != NULL; block = block->next) {
         uint64_t padded = ms_block_padded(block->len);
+        bytes += padded;
         ms_counter_add(&metrics->blocks, 1);
         ms_counter_add(&metrics->entries, block->entry_count);
         ms_counter_add(&metrics->records, block->record_count);
@@ -62,6 +64,7 @@ static void count_group(struct ms_log *log, const struct group *group, int64_t s
         ms_histogram_add(&metrics->block_entries, block->entry_count);
         ms_histogram_add(&metrics->block_bytes, padded);
     }
+    ms_prepare_note_group(log, bytes);
 }
 
 /* Under the lock: the group's tickets, joined in order, become the caller's. */

@@ -131,7 +131,10 @@ struct ms_log {
     int64_t warned_us; /* of little free space */
     bool hungry;       /* somebody waits for room: fill without pauses */
     uint64_t wanted;   /* and for how much of it, from the active segment's next block on */
+    bool bulk;         /* groups are large: space is allocated only; see prepare.c */
+    bool no_allocate;  /* the file system can't */
     _Atomic(bool) direct;
+    _Atomic(uint64_t) group_bytes; /* of the last groups, on average */
 
     _Atomic(uint64_t) end; /* readers see below it */
 
@@ -159,12 +162,21 @@ int ms_log_add_segment(struct ms_log *log, struct ms_segment *segment) MS_MUST_C
 /* The segment that holds position (or the first after it), referenced; NULL at the end. */
 struct ms_segment *ms_log_find_segment(struct ms_log *log, uint64_t position);
 int ms_log_chunk_new(struct ms_log *log, size_t size, struct ms_blob **ret_chunk) MS_MUST_CHECK;
-/* keeper.c */
+/* prepare.c */
 /* With O_DIRECT where the log writes so: whole 4 KiB blocks then. */
 int ms_log_open_for_zeros(struct ms_log *log, const char *path, int flags,
                           struct ms_file **ret_file, struct ms_error *err) MS_MUST_CHECK;
 int ms_log_write_zeros(struct ms_log *log, struct ms_file *file, uint64_t from, uint64_t to,
                        uint64_t *ret_end, struct ms_error *err) MS_MUST_CHECK;
+/* Prepares the next step of a segment, of at most `target` bytes; its ready_bytes moves when that
+ * is durable. MS_ENOSPC also when it moved, but not as far as it should have. */
+int ms_prepare_step(struct ms_log *log, struct ms_segment *segment, uint64_t target,
+                    struct ms_error *err) MS_MUST_CHECK;
+void ms_prepare_note_group(struct ms_log *log, uint64_t bytes); /* the committer */
+/* Under the lock: is space ahead of the writers that is only allocated to be written with zeros? */
+bool ms_prepare_retractable(const struct ms_log *log);
+/* Under the lock: allocate or write zeros from now on; takes such space back. */
+void ms_prepare_choose(struct ms_log *log);
 /* ballast.c */
 #define MS_BALLAST_NAME "ballast"
 void ms_ballast_found(struct ms_log *log, uint64_t size); /* at start; a part of one is made anew */

@@ -1,11 +1,8 @@
 /*
  * The keeper: has space ready before the sequencer needs it, and seals segments that are full.
  *
- * "Ready" means allocated, written with zeros and synced: a synced write into such space costs half
- * of one into space that is only allocated (DESIGN section 3 has the measurement), and it can't run
- * out of disk. The active segment is kept ready some way ahead of the writers; the next one (the
- * spare) is begun when the active one is a quarter full. Filling goes in 1 MiB writes with pauses,
- * so that it does not delay commits; when a writer already waits for room there are no pauses.
+ * What "ready" means is prepare.c's. The active segment is kept ready some way ahead of the
+ * writers; the next one (the spare) is begun when the active one is a quarter full.
  *
  * No space: the step is given up, `no_space` makes the sequencer refuse, and it is tried again
  * every second, so service resumes by itself. One thread; in manual mode whoever needs the room.
@@ -15,125 +12,10 @@
 
 #include "log/internal.h"
 
-#define FILL_WRITE_BYTES ((size_t)1 << 20)
-#define FILL_WRITE_BYTES_MIN ((size_t)64 << 10)
-#define FILL_STEP_BYTES ((uint64_t)8 << 20) /* one sync per step */
 #define FILL_AHEAD_BYTES ((uint64_t)32 << 20)
-#define FILL_PAUSE_US 4000
 #define NO_SPACE_RETRY_S 1
 #define WARN_FREE_PERCENT 15u
 #define WARN_EVERY_US ((int64_t)600 * 1000000)
-
-/* The same zeros many times over: a write of 1 MiB keeps 64 KiB of the processor's cache. */
-static int write_zeros(struct ms_file *file, uint64_t offset, uint64_t len, struct ms_error *err) {
-    static const _Alignas(MS_BLOCK_ALIGN) uint8_t zeros[FILL_WRITE_BYTES_MIN];
-    struct ms_iovec iov[FILL_WRITE_BYTES / FILL_WRITE_BYTES_MIN];
-    int count = 0;
-    MS_ASSERT(len <= FILL_WRITE_BYTES);
-    for (uint64_t at = 0; at < len; at += FILL_WRITE_BYTES_MIN) {
-        uint64_t rest = len - at;
-        size_t piece = rest < FILL_WRITE_BYTES_MIN ? (size_t)rest : FILL_WRITE_BYTES_MIN;
-        iov[count++] = (struct ms_iovec){zeros, piece};
-    }
-    return ms_file_writev(file, offset, iov, count, err);
-}
-
-static void pause_between_writes(struct ms_log *log) {
-    pthread_mutex_lock(&log->mutex);
-    bool hurry = log->hungry || log->stop_keeper;
-    pthread_mutex_unlock(&log->mutex);
-    if (!hurry && !log->options.manual)
-        ms_clock_sleep_us(log->env->clock, FILL_PAUSE_US);
-}
-
-/* Zeros from `from` on, as far as `to` or as the disk has room: *ret_end is how far it came. Where
- * there is no room for a whole write it tries smaller ones, so the last of a disk is used too.
- * MS_ENOSPC only when nothing was written. */
-int ms_log_write_zeros(struct ms_log *log, struct ms_file *file, uint64_t from, uint64_t to,
-                       uint64_t *ret_end, struct ms_error *err) {
-    uint64_t at = from, most = FILL_WRITE_BYTES;
-    int rc = 0;
-    while (rc == 0 && at < to) {
-        uint64_t len = to - at < most ? to - at : most;
-        rc = write_zeros(file, at, len, err);
-        if (rc == MS_ENOSPC && most > FILL_WRITE_BYTES_MIN) {
-            most /= 4;
-            rc = 0;
-            continue;
-        }
-        at += rc == 0 ? len : 0;
-        if (rc == 0 && at < to)
-            pause_between_writes(log);
-    }
-    *ret_end = at;
-    return rc == MS_ENOSPC && at > from ? 0 : rc;
-}
-
-int ms_log_open_for_zeros(struct ms_log *log, const char *path, int flags,
-                          struct ms_file **ret_file, struct ms_error *err) {
-    struct ms_vfs *vfs = log->env->vfs;
-    if (atomic_load(&log->direct)) {
-        int rc = ms_vfs_open(vfs, path, flags | MS_OPEN_DIRECT, ret_file, err);
-        if (rc != MS_EUNSUPPORTED)
-            return rc;
-        atomic_store(&log->direct, false);
-    }
-    return ms_vfs_open(vfs, path, flags, ret_file, err);
-}
-
-/* The committer gives a spare its final name as soon as it is in use: the file is looked for again
- * under that one. Only a spare's first step makes a file. */
-static int open_to_fill(struct ms_log *log, struct ms_segment *segment, bool create,
-                        struct ms_file **ret_file, struct ms_error *err) {
-    char path[MS_PATH_MAX];
-    int rc = MS_ENOTFOUND;
-    for (int attempt = 0; attempt < 2 && rc == MS_ENOTFOUND; attempt++) {
-        pthread_mutex_lock(&log->mutex);
-        memcpy(path, segment->path, strlen(segment->path) + 1);
-        pthread_mutex_unlock(&log->mutex);
-        rc = ms_log_open_for_zeros(log, path, MS_OPEN_WRITE | (create ? MS_OPEN_CREATE : 0),
-                                   ret_file, err);
-    }
-    return rc;
-}
-
-/* Zeros go behind what is prepared and never over a block: a file that ends inside its last block's
- * padding is prepared up to a place before that. */
-static uint64_t fill_from(const struct ms_segment *segment) {
-    uint64_t ready = atomic_load(&segment->ready_bytes);
-    uint64_t blocks_end = atomic_load(&segment->end_offset);
-    return ready > blocks_end ? ready : blocks_end;
-}
-
-/* Prepares the next step of a segment; its ready_bytes moves when that is durable. MS_ENOSPC also
- * when it moved, but not as far as it should have. */
-static int fill_step(struct ms_log *log, struct ms_segment *segment, uint64_t target,
-                     struct ms_error *err) {
-    uint64_t from = fill_from(segment);
-    uint64_t to = from == 0 ? FILL_WRITE_BYTES : from + FILL_STEP_BYTES;
-    to = to < target ? to : target;
-    uint64_t end = from;
-    struct ms_file *file;
-    int rc = open_to_fill(log, segment, from == 0 && !segment->named, &file, err);
-    if (rc != 0)
-        return rc;
-    rc = ms_log_write_zeros(log, file, from, to, &end, err);
-    if (rc == MS_EUNSUPPORTED) { /* refused only when it came to writing */
-        atomic_store(&log->direct, false);
-        ms_file_close(file);
-        rc = open_to_fill(log, segment, false, &file, err);
-        if (rc != 0)
-            return rc;
-        rc = ms_log_write_zeros(log, file, from, to, &end, err);
-    }
-    if (rc == 0)
-        rc = ms_file_sync(file, err);
-    ms_file_close(file);
-    if (rc != 0)
-        return rc;
-    atomic_store_explicit(&segment->ready_bytes, end, memory_order_release);
-    return end == to ? 0 : ms_error_set(err, MS_ENOSPC, "no disk space for the log");
-}
 
 /* A full disk is announced while there is still time. */
 static void warn_of_little_space(struct ms_log *log) {
@@ -162,7 +44,7 @@ static int make_spare(struct ms_log *log, struct ms_segment **ret_spare, struct 
     rc = ms_segment_new(path, 0, log->options.segment_bytes, &spare);
     if (rc != 0)
         return ms_error_set(err, rc, "no memory for a segment");
-    rc = fill_step(log, spare, spare->bytes_max, err);
+    rc = ms_prepare_step(log, spare, spare->bytes_max, err);
     int opened = rc;
     if (atomic_load(&spare->ready_bytes) > 0)
         opened = ms_vfs_open(log->env->vfs, path, MS_OPEN_READ, &spare->reader, err);
@@ -199,13 +81,17 @@ static struct chore next_filling(struct ms_log *log) {
     ahead = ahead < active->bytes_max ? ahead : active->bytes_max;
     bool active_wants =
         ready < ahead && (log->hungry || ready < log->active_offset + FILL_AHEAD_BYTES / 2);
-    if (active_wants)
+    if (active_wants || ms_prepare_retractable(log))
         return (struct chore){CHORE_FILL_ACTIVE, active, active->bytes_max};
     bool spare_wanted = log->active_offset >= active->bytes_max / 4 || log->hungry;
     if (log->spare == NULL && spare_wanted)
         return (struct chore){CHORE_MAKE_SPARE, NULL, 0};
-    if (log->spare != NULL && atomic_load(&log->spare->ready_bytes) < log->spare->bytes_max)
-        return (struct chore){CHORE_FILL_SPARE, log->spare, log->spare->bytes_max};
+    /* Large groups need the disk for themselves: no more than what the first of them takes. */
+    uint64_t enough = log->spare != NULL ? log->spare->bytes_max : 0;
+    if (log->bulk && enough > FILL_AHEAD_BYTES)
+        enough = FILL_AHEAD_BYTES;
+    if (log->spare != NULL && atomic_load(&log->spare->ready_bytes) < enough)
+        return (struct chore){CHORE_FILL_SPARE, log->spare, enough};
     return (struct chore){CHORE_NONE, NULL, 0};
 }
 
@@ -261,7 +147,7 @@ static int do_chore(struct ms_log *log, const struct chore *chore, struct ms_err
         break;
     case CHORE_FILL_ACTIVE:
     case CHORE_FILL_SPARE:
-        rc = fill_step(log, chore->segment, chore->target, err);
+        rc = ms_prepare_step(log, chore->segment, chore->target, err);
         break;
     case CHORE_MAKE_SPARE: {
         struct ms_segment *spare = NULL;
@@ -282,6 +168,7 @@ static int do_chore(struct ms_log *log, const struct chore *chore, struct ms_err
 
 bool ms_keeper_step(struct ms_log *log) {
     pthread_mutex_lock(&log->mutex);
+    ms_prepare_choose(log);
     struct chore chore = next_chore(log);
     struct ms_segment *held = ms_segment_ref(chore.segment);
     pthread_mutex_unlock(&log->mutex);

@@ -77,7 +77,8 @@ struct ms_segment {
     uint64_t first_position;
     _Atomic(uint64_t) end_position; /* exact once full */
     uint64_t bytes_max;             /* room for blocks: file size without footer space */
-    _Atomic(uint64_t) ready_bytes;  /* prepared: allocated, zero-written and synced */
+    _Atomic(uint64_t) ready_bytes;  /* prepared, as prepare.c says */
+    uint64_t allocated_end;         /* below it space may be only allocated; under the log's lock */
     _Atomic(uint64_t) end_offset;   /* where the next block goes / the blocks end */
     uint64_t file_bytes;            /* size of the file when full size */
     _Atomic(int) state;

@@ -97,6 +97,10 @@ int ms_file_truncate(struct ms_file *file, uint64_t size, struct ms_error *err) 
     return file->ops->truncate(file, size, err);
 }
 
+int ms_file_allocate(struct ms_file *file, uint64_t offset, uint64_t len, struct ms_error *err) {
+    return file->ops->allocate(file, offset, len, err);
+}
+
 int ms_file_size(struct ms_file *file, uint64_t *ret_size, struct ms_error *err) {
     return file->ops->size(file, ret_size, err);
 }

@@ -46,6 +46,7 @@ struct ms_file_ops {
                   struct ms_error *err);
     int (*sync)(struct ms_file *file, struct ms_error *err);
     int (*truncate)(struct ms_file *file, uint64_t size, struct ms_error *err);
+    int (*allocate)(struct ms_file *file, uint64_t offset, uint64_t len, struct ms_error *err);
     int (*size)(struct ms_file *file, uint64_t *ret_size, struct ms_error *err);
     void (*close)(struct ms_file *file);
 };
@@ -127,6 +128,12 @@ int ms_file_writev(struct ms_file *file, uint64_t offset, const struct ms_iovec 
  * 4.2). */
 int ms_file_sync(struct ms_file *file, struct ms_error *err) MS_MUST_CHECK;
 int ms_file_truncate(struct ms_file *file, uint64_t size, struct ms_error *err) MS_MUST_CHECK;
+/* Takes room on the disk for these bytes, without writing them: what they held stays, what is new
+ * reads as zeros, and the file grows to hold them. Afterwards writes there don't run out of space.
+ * Durable after ms_file_sync. MS_EUNSUPPORTED where the file system can't; MS_ENOSPC may leave a
+ * part of it taken. */
+int ms_file_allocate(struct ms_file *file, uint64_t offset, uint64_t len, struct ms_error *err)
+    MS_MUST_CHECK;
 int ms_file_size(struct ms_file *file, uint64_t *ret_size, struct ms_error *err) MS_MUST_CHECK;
 void ms_file_close(struct ms_file *file); /* takes NULL */
 

@@ -172,6 +172,16 @@ static int posix_truncate(struct ms_file *base, uint64_t size, struct ms_error *
     return failed ? ms_posix_fail(err, errno, "truncate", file->path) : 0;
 }
 
+static int posix_allocate(struct ms_file *base, uint64_t offset, uint64_t len,
+                          struct ms_error *err) {
+    struct posix_file *file = posix_file_of(base);
+    int failed;
+    do
+        failed = fallocate(file->fd, 0, (off_t)offset, (off_t)len);
+    while (failed && errno == EINTR);
+    return failed ? ms_posix_fail(err, errno, "allocate", file->path) : 0;
+}
+
 static int posix_size(struct ms_file *base, uint64_t *ret_size, struct ms_error *err) {
     struct posix_file *file = posix_file_of(base);
     struct stat status;
@@ -192,6 +202,7 @@ static const struct ms_file_ops posix_file_ops = {
     .writev = posix_writev,
     .sync = posix_sync,
     .truncate = posix_truncate,
+    .allocate = posix_allocate,
     .size = posix_size,
     .close = posix_close,
 };

@@ -125,6 +125,27 @@ static int sim_truncate(struct ms_file *file, uint64_t size, struct ms_error *er
     return fail(err, code, gate, "truncate", handle->path);
 }
 
+static int sim_allocate(struct ms_file *file, uint64_t offset, uint64_t len,
+                        struct ms_error *err) {
+    struct sim_handle *handle = handle_of(file);
+    struct ms_vfs_sim *sim = handle->sim;
+    MS_ASSERT(handle->flags & MS_OPEN_WRITE);
+    pthread_mutex_lock(&sim->mutex);
+    int code;
+    enum sim_gate gate = ms_sim_gate(sim, MS_SIM_ALLOCATE, true, handle->generation, &code);
+    if (gate == SIM_GATE_OPEN && sim->refuses_allocate) {
+        code = MS_EUNSUPPORTED;
+    } else if (gate == SIM_GATE_OPEN || (gate == SIM_GATE_CUT && sim_coin(sim))) {
+        uint64_t size = handle->inode->current.size;
+        uint64_t end = offset + len > size ? offset + len : size;
+        int done = ms_sim_file_truncate(sim, handle->inode, end);
+        if (gate == SIM_GATE_OPEN)
+            code = done;
+    }
+    pthread_mutex_unlock(&sim->mutex);
+    return fail(err, code, gate, "allocate", handle->path);
+}
+
 static int sim_size(struct ms_file *file, uint64_t *ret_size, struct ms_error *err) {
     struct sim_handle *handle = handle_of(file);
     struct ms_vfs_sim *sim = handle->sim;
@@ -157,6 +178,7 @@ static const struct ms_file_ops sim_file_ops = {
     .writev = sim_writev,
     .sync = sim_sync,
     .truncate = sim_truncate,
+    .allocate = sim_allocate,
     .size = sim_size,
     .close = sim_close,
 };

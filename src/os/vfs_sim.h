@@ -36,6 +36,7 @@ enum ms_sim_op {
     MS_SIM_WRITE,
     MS_SIM_SYNC,
     MS_SIM_TRUNCATE,
+    MS_SIM_ALLOCATE,
     MS_SIM_UNLINK, /* also ms_vfs_rmdir */
     MS_SIM_RENAME,
     MS_SIM_LINK,
@@ -55,6 +56,8 @@ struct ms_vfs *ms_vfs_sim_vfs(struct ms_vfs_sim *sim);
 void ms_vfs_sim_set_capacity(struct ms_vfs_sim *sim, uint64_t bytes);
 /* The file system refuses MS_OPEN_DIRECT. */
 void ms_vfs_sim_refuse_direct(struct ms_vfs_sim *sim, bool refuse);
+/* The file system can't ms_file_allocate. */
+void ms_vfs_sim_refuse_allocate(struct ms_vfs_sim *sim, bool refuse);
 
 /* Operations of this kind so far: run a script once, read the count, then loop n over 1..count. */
 uint64_t ms_vfs_sim_count(struct ms_vfs_sim *sim, enum ms_sim_op op);

@@ -82,6 +82,12 @@ void ms_vfs_sim_refuse_direct(struct ms_vfs_sim *sim, bool refuse) {
     pthread_mutex_unlock(&sim->mutex);
 }
 
+void ms_vfs_sim_refuse_allocate(struct ms_vfs_sim *sim, bool refuse) {
+    pthread_mutex_lock(&sim->mutex);
+    sim->refuses_allocate = refuse;
+    pthread_mutex_unlock(&sim->mutex);
+}
+
 void ms_vfs_sim_set_stale_bytes(struct ms_vfs_sim *sim, bool on) {
     pthread_mutex_lock(&sim->mutex);
     sim->stale_bytes = on;

@@ -148,7 +148,7 @@ struct ms_vfs_sim {
     uint64_t generation; /* of handles: counts the cuts */
     uint64_t handle_count;
     uint64_t capacity, used;
-    bool refuses_direct;
+    bool refuses_direct, refuses_allocate;
     bool stale_bytes;
 
     uint64_t counts[MS_SIM_OP_COUNT];

@@ -32,16 +32,21 @@ BUGS = [
      "    finish_tickets(group->tickets, 0);",
      "    finish_tickets(group->tickets, 0);\n"
      "    atomic_store_explicit(&log->end, group->end, memory_order_release);",
-     ["log/log", "log/log_threads", "store/store"]),
-    ("prepared space counts before it is synced", "src/log/keeper.c",
+     ["log/log"]),
+    ("prepared space counts before it is synced", "src/log/prepare.c",
      "    if (rc == 0)\n        rc = ms_file_sync(file, err);\n    ms_file_close(file);\n"
      "    if (rc != 0)\n        return rc;\n    atomic_store_explicit(&segment->ready_bytes",
      "    ms_file_close(file);\n"
      "    if (rc != 0)\n        return rc;\n    atomic_store_explicit(&segment->ready_bytes",
-     ["log/log_power"]),
-    ("zeros are prepared from where the file ends", "src/log/keeper.c",
+     ["log/prepare"]),
+    ("zeros are prepared from where the file ends", "src/log/prepare.c",
      "return ready > blocks_end ? ready : blocks_end;", "return ready;",
-     ["log/log_faults", "log/log_power", "log/recovery", "store/faults"]),
+     ["log/prepare"]),
+    ("space that was promised is taken back", "src/log/prepare.c",
+     "uint64_t promised = log->open != NULL ? log->open->capacity : 0;",
+     "uint64_t promised = 0;", ["log/prepare"]),
+    ("space that is only allocated is kept for small groups", "src/log/prepare.c",
+     "    if (!ms_prepare_retractable(log))\n        return;", "    return;", ["log/prepare"]),
     ("what recovery keeps is not synced", RECOVERY,
      "    if (rc == 0)\n        rc = ms_file_sync(file, err);\n    ms_file_close(file);\n"
      "    if (rc == 0)\n        rc = ms_vfs_sync_dir(log->env->vfs, log->dir, err);",

@@ -170,6 +170,28 @@ static void truncation_cuts_and_grows_with_zeros(void **state) {
     assert_content(world, "f", "");
 }
 
+/* Also on the simulation: what was there stays, what is new reads as zeros. */
+static void allocation_grows_with_zeros(void **state) {
+    struct world *world = *state;
+    put(world, "f", "0123456789");
+    struct ms_file *file = open_file(world, "f", RW);
+    int rc = ms_file_allocate(file, 4, 4, NULL);
+    if (rc == MS_EUNSUPPORTED) {
+        ms_file_close(file);
+        return;
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(ms_file_allocate(file, 8, 4, NULL), 0);
+    char out[12];
+    assert_int_equal(ms_file_read_exact(file, 0, out, 12, NULL), 0);
+    assert_memory_equal(out, "0123456789\0\0", 12);
+    assert_int_equal(ms_file_sync(file, NULL), 0);
+    uint64_t size;
+    assert_int_equal(ms_file_size(file, &size, NULL), 0);
+    assert_int_equal(size, 12);
+    ms_file_close(file);
+}
+
 static void several_handles_see_one_file(void **state) {
     struct world *world = *state;
     struct ms_file *a = open_file(world, "f", RWC);
@@ -542,6 +564,7 @@ int main(void) {
         ON_BOTH(empty_reads_and_writes_do_nothing),
         ON_BOTH(reading_ends_at_the_end_of_the_file),
         ON_BOTH(truncation_cuts_and_grows_with_zeros),
+        ON_BOTH(allocation_grows_with_zeros),
         ON_BOTH(several_handles_see_one_file),
         ON_BOTH(open_flags_mean_what_they_say),
         ON_BOTH(errors_name_the_path),

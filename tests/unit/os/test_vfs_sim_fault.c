@@ -22,6 +22,7 @@ static void operations_are_counted_by_kind(void **state) {
     assert_int_equal(ms_file_read(file, 0, &byte, 1, 0, &got, NULL), 0);
     assert_int_equal(ms_file_sync(file, NULL), 0);
     assert_int_equal(ms_file_truncate(file, 0, NULL), 0);
+    assert_int_equal(ms_file_allocate(file, 0, 1, NULL), 0);
     ms_file_close(file);
     assert_int_equal(ms_vfs_mkdir(vfs, "d", NULL), 0);
     assert_int_equal(ms_vfs_rename(vfs, "f", "g", NULL), 0);
@@ -32,9 +33,10 @@ static void operations_are_counted_by_kind(void **state) {
     assert_int_equal(ms_vfs_list(vfs, "/", &entries, &count, NULL), 0);
     ms_dir_entries_free(entries, count);
     static const uint64_t wanted[MS_SIM_OP_COUNT] = {
-        [MS_SIM_ANY] = 13, [MS_SIM_OPEN] = 1,     [MS_SIM_READ] = 1,     [MS_SIM_WRITE] = 2,
-        [MS_SIM_SYNC] = 1, [MS_SIM_TRUNCATE] = 1, [MS_SIM_UNLINK] = 2,   [MS_SIM_RENAME] = 1,
-        [MS_SIM_LINK] = 1, [MS_SIM_MKDIR] = 1,    [MS_SIM_SYNC_DIR] = 1, [MS_SIM_LIST] = 1,
+        [MS_SIM_ANY] = 14,     [MS_SIM_OPEN] = 1,     [MS_SIM_READ] = 1,     [MS_SIM_WRITE] = 2,
+        [MS_SIM_SYNC] = 1,     [MS_SIM_TRUNCATE] = 1, [MS_SIM_UNLINK] = 2,   [MS_SIM_RENAME] = 1,
+        [MS_SIM_LINK] = 1,     [MS_SIM_MKDIR] = 1,    [MS_SIM_SYNC_DIR] = 1, [MS_SIM_LIST] = 1,
+        [MS_SIM_ALLOCATE] = 1,
     };
     for (int op = 0; op < MS_SIM_OP_COUNT; op++)
         assert_int_equal(ms_vfs_sim_count(sim, (enum ms_sim_op)op), wanted[op]);
@@ -67,6 +69,8 @@ static int run_kind(struct ms_vfs_sim *sim, struct ms_file *file, enum ms_sim_op
         return ms_file_sync(file, err);
     case MS_SIM_TRUNCATE:
         return ms_file_truncate(file, 1, err);
+    case MS_SIM_ALLOCATE:
+        return ms_file_allocate(file, 0, 1, err);
     case MS_SIM_UNLINK:
         return ms_vfs_unlink(vfs, "gone", err);
     case MS_SIM_RENAME:

@@ -91,6 +91,9 @@ static void answer(struct ms_log_ticket *ticket, int status) {
     append->status = status;
     append->answers++;
     append->order = ++append->world->answered;
+    /* Who has the answer can read it. */
+    MS_ASSERT(status != 0 || ms_log_end(append->world->log) >=
+                                 append->position + (uint64_t)append->entries * append->records);
 }
 
 static size_t fill_value(uint64_t number, uint32_t entry, uint32_t record, uint8_t *out,
