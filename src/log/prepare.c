@@ -1,11 +1,11 @@
 /*
- * Preparing space for the log: what is "ready" can't run out of disk, and one write makes a block in
- * it durable.
+ * Preparing space for the log: what is "ready" can't run out of disk, and one write makes a block
+ * in it durable.
  *
  * For small groups it is written with zeros and synced: a synced write into such space costs half
- * of one into space that is only allocated (docs/decisions/0003). Filling goes in 1 MiB writes with
- * pauses, so that it does not delay commits; when a writer already waits for room there are no
- * pauses.
+ * of one into space that is only allocated (docs/decisions/0003). Filling goes in 1 MiB writes
+ * with pauses, so that it does not delay commits; when a writer already waits for room there are
+ * none.
  *
  * While the groups are large, allocating is enough: their writes take long anyway, and zeros would
  * take half of the disk's bandwidth (docs/decisions/0010). Once they are small again, what is
