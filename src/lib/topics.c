@@ -42,26 +42,30 @@ static int take_settings(struct mainstem_store *store, const struct mainstem_top
     return 0;
 }
 
-static void give_topic(const struct ms_topic_info *from, struct mainstem_topic_info *topic) {
-    *topic = (struct mainstem_topic_info){
+struct listed_topic {
+    struct mainstem_topic_info info; /* the name in the list's arena, settings when it is visited */
+    struct mainstem_topic_settings settings;
+};
+
+static void give_topic(const struct ms_topic_info *from, struct listed_topic *topic) {
+    topic->settings = (struct mainstem_topic_settings){
+        .struct_size = sizeof topic->settings,
+        .partitions = from->settings.partitions,
+        .retention_ms = limit_out(from->settings.retention_ms),
+        .retention_bytes = limit_out(from->settings.retention_bytes),
+        .retention_count = limit_out(from->settings.retention_count),
+        .compact = from->settings.compact,
+        .compression = (uint32_t)from->settings.compression,
+        .require_source = from->settings.require_source,
+        .require_correlation_id = from->settings.require_correlation_id,
+    };
+    topic->info = (struct mainstem_topic_info){
         .name = ms_lib_bytes_out(from->name),
-        .settings =
-            {
-                .struct_size = sizeof topic->settings,
-                .partitions = from->settings.partitions,
-                .retention_ms = limit_out(from->settings.retention_ms),
-                .retention_bytes = limit_out(from->settings.retention_bytes),
-                .retention_count = limit_out(from->settings.retention_count),
-                .compact = from->settings.compact,
-                .compression = (uint32_t)from->settings.compression,
-                .require_source = from->settings.require_source,
-                .require_correlation_id = from->settings.require_correlation_id,
-            },
         .events = from->events,
         .created_at_ms = from->created_at_ms,
         .system = from->system,
     };
-    ms_uuid_format(&from->id, topic->id);
+    ms_uuid_format(&from->id, topic->info.id);
 }
 
 /* ---- changing ---- */
@@ -106,7 +110,7 @@ int mainstem_delete_topic(struct mainstem_store *store, const char *name,
 
 struct topic_list {
     struct ms_arena arena;
-    struct ms_buf topics; /* struct mainstem_topic_info, names in the arena */
+    struct ms_buf topics; /* struct listed_topic */
 };
 
 static void list_init(struct topic_list *list) {
@@ -121,20 +125,21 @@ static void list_deinit(struct topic_list *list) {
 
 static int list_topic(void *context, const struct ms_topic_info *from) {
     struct topic_list *list = context;
-    struct mainstem_topic_info topic;
+    struct listed_topic topic;
     give_topic(from, &topic);
-    topic.name.data = ms_arena_strdup(&list->arena, from->name);
-    if (topic.name.data == NULL)
+    topic.info.name.data = ms_arena_strdup(&list->arena, from->name);
+    if (topic.info.name.data == NULL)
         return MS_ENOMEM;
     return ms_buf_append(&list->topics, &topic, sizeof topic);
 }
 
 static int visit_topics(const struct topic_list *list, mainstem_topic_fn *visit, void *context,
                         struct mainstem_error *err) {
-    struct mainstem_topic_info topic;
+    struct listed_topic topic;
     for (size_t at = 0; at < list->topics.len; at += sizeof topic) {
         memcpy(&topic, list->topics.data + at, sizeof topic);
-        int said = visit(context, &topic);
+        topic.info.settings = &topic.settings;
+        int said = visit(context, &topic.info);
         if (said != 0)
             return ms_lib_fail(err, said, "the visitor stopped with %d", said);
     }

@@ -125,8 +125,7 @@ static int sim_truncate(struct ms_file *file, uint64_t size, struct ms_error *er
     return fail(err, code, gate, "truncate", handle->path);
 }
 
-static int sim_allocate(struct ms_file *file, uint64_t offset, uint64_t len,
-                        struct ms_error *err) {
+static int sim_allocate(struct ms_file *file, uint64_t offset, uint64_t len, struct ms_error *err) {
     struct sim_handle *handle = handle_of(file);
     struct ms_vfs_sim *sim = handle->sim;
     MS_ASSERT(handle->flags & MS_OPEN_WRITE);

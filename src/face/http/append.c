@@ -106,11 +106,25 @@ static int visit_next(void *context, const struct ms_read_event *read) {
     return 1;
 }
 
+/* Of several streams the last that got events: those of one before it would have other ids. */
+static struct ms_stream_read behind(struct ms_http_request *request) {
+    struct ms_http_append_outcome *outcome = &request->outcome;
+    struct ms_stream_read read = {
+        .stream = request->stream, .from = outcome->version + 1, .limit = 1};
+    for (size_t i = 0; outcome->parts && i < outcome->part_count; i++) {
+        if (outcome->parts[i].count == 0)
+            continue;
+        read.stream = outcome->parts[i].stream;
+        read.from = outcome->part_results[i].version + 1;
+        outcome->failed_part = i;
+    }
+    return read;
+}
+
 /* What can't be read now is taken for the repeat that it looks like. A reader's thread. */
 static void run_look_behind(struct ms_http_request *request) {
     struct ms_error ignored = {0};
-    struct ms_stream_read read = {
-        .stream = request->stream, .from = request->outcome.version + 1, .limit = 1};
+    struct ms_stream_read read = behind(request);
     struct ms_stream_read_result result;
     (void)!ms_store_read_stream(request->loop->http->store, &read, visit_next, request, &result,
                                 &ignored);
@@ -120,12 +134,17 @@ static void run_look_behind(struct ms_http_request *request) {
                            request->event_count, request->event_count == 1 ? "" : "s");
 }
 
-static void append_resumed(struct ms_http_request *request) {
+void ms_http_append_answer(struct ms_http_request *request,
+                           void (*answer)(struct ms_http_request *request)) {
     const struct ms_http_append_outcome *outcome = &request->outcome;
     if (outcome->code == 0 && outcome->repeated && request->idempotency_key.len)
-        ms_http_request_submit(request, run_look_behind, answer_append);
+        ms_http_request_submit(request, run_look_behind, answer);
     else
-        answer_append(request);
+        answer(request);
+}
+
+static void append_resumed(struct ms_http_request *request) {
+    ms_http_append_answer(request, answer_append);
 }
 
 /* MS_EAGAIN: not now. */

@@ -296,7 +296,7 @@ static int write_body(struct ms_http_request *request) {
     return code == 0 ? ms_buf_append_cstr(out, "]}\n") : code;
 }
 
-static void multi_resumed(struct ms_http_request *request) {
+static void answer_multi(struct ms_http_request *request) {
     const struct ms_http_append_outcome *outcome = &request->outcome;
     int code = outcome->code;
     if (code != 0) {
@@ -312,6 +312,10 @@ static void multi_resumed(struct ms_http_request *request) {
     ms_http_request_done(request);
 }
 
+static void multi_resumed(struct ms_http_request *request) {
+    ms_http_append_answer(request, answer_multi);
+}
+
 static int apply_key(struct ms_http_request *request, struct ms_http_multi *multi,
                      struct ms_error *err) {
     struct ms_bytes key;
@@ -324,6 +328,7 @@ static int apply_key(struct ms_http_request *request, struct ms_http_multi *mult
                                          first);
         first += part->count;
     }
+    request->idempotency_key = key;
     return code;
 }
 

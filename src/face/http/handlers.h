@@ -12,6 +12,10 @@ void ms_http_append_start(struct ms_http_request *request);
  * answers. */
 void ms_http_append_submit(struct ms_http_request *request,
                            void (*resume)(struct ms_http_request *request));
+/* Answers by `answer`: at once, or when a reader has seen that a repeated Idempotency-Key was not
+ * used for more events than these. */
+void ms_http_append_answer(struct ms_http_request *request,
+                           void (*answer)(struct ms_http_request *request));
 /* Tries a parked append again; true when it is no longer parked. */
 bool ms_http_append_retry(struct ms_http_request *request);
 /* append_multi.c */

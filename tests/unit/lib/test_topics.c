@@ -5,6 +5,7 @@ struct seen {
     struct mainstem_store *store;
     int calls, stop_at;
     struct mainstem_topic_info topic;
+    struct mainstem_topic_settings settings;
     char name[64];
 };
 
@@ -12,6 +13,7 @@ static int see_topic(void *context, const struct mainstem_topic_info *topic) {
     struct seen *seen = context;
     seen->calls++;
     seen->topic = *topic;
+    seen->settings = *topic->settings;
     snprintf(seen->name, sizeof seen->name, "%.*s", (int)topic->name.size,
              (const char *)topic->name.data);
     return seen->calls == seen->stop_at ? 9 : 0;
@@ -36,12 +38,12 @@ static void settings_are_kept(void **state) {
     library_reopen(library);
     ASSERT_OK(mainstem_get_topic(library->store, "order", see_topic, &seen, &library->error));
     assert_string_equal(seen.name, "order");
-    assert_int_equal(seen.topic.settings.partitions, 8);
-    assert_int_equal(seen.topic.settings.retention_ms, 5000);
-    assert_int_equal(seen.topic.settings.retention_bytes, 0);
-    assert_int_equal(seen.topic.settings.retention_count, 9);
-    assert_int_equal(seen.topic.settings.compact, 1);
-    assert_int_equal(seen.topic.settings.compression, MAINSTEM_COMPRESSION_ZSTD);
+    assert_int_equal(seen.settings.partitions, 8);
+    assert_int_equal(seen.settings.retention_ms, 5000);
+    assert_int_equal(seen.settings.retention_bytes, 0);
+    assert_int_equal(seen.settings.retention_count, 9);
+    assert_int_equal(seen.settings.compact, 1);
+    assert_int_equal(seen.settings.compression, MAINSTEM_COMPRESSION_ZSTD);
     assert_int_equal(strlen(seen.topic.id), 36);
     assert_false(seen.topic.system);
     assert_int_equal(
