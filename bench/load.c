@@ -56,17 +56,29 @@ static struct load_slot *take_slots(struct load *load) {
     return slots;
 }
 
+/* Names are not what is measured: printf would take a tenth of the client's time. */
+static const char *name_of(uint32_t stream, char out[32]) {
+    char *at = out + 31;
+    *at = 0;
+    do
+        *--at = (char)('0' + stream % 10);
+    while ((stream /= 10) > 0);
+    at -= strlen("order-");
+    memcpy(at, "order-", strlen("order-"));
+    return at;
+}
+
 static void submit(struct load *load, struct load_slot *slot, uint32_t stream) {
     char name[32];
     struct mainstem_error error;
     slot->stream = stream;
-    snprintf(name, sizeof name, "order-%u", stream);
     for (size_t i = 0; i < load->batch; i++) {
         load->events[i].type = mainstem_text("order.created");
         load->events[i].data =
             mainstem_bytes_of(bench_payload(load->payloads), load->payloads->size);
     }
-    struct mainstem_part part = {name, load->versions[stream], load->events, load->batch};
+    struct mainstem_part part = {name_of(stream, name), load->versions[stream], load->events,
+                                 load->batch};
     struct mainstem_append_request request = {
         .struct_size = sizeof request, .wait = 1, .parts = &part, .part_count = 1};
     slot->began_ns = bench_now_ns();

@@ -568,15 +568,14 @@ enum mainstem_compression {
     MAINSTEM_COMPRESSION_LZ4 = 3,
     MAINSTEM_COMPRESSION_ZSTD = 4
 };
-/* Made by the library; later versions may add members at the end. */
 struct mainstem_topic_info {
     struct mainstem_bytes name;
     char id[40]; /* its UUID: a topic made anew under an old name is another topic */
     const struct mainstem_topic_settings *settings;
     uint64_t events; /* ever appended */
     int64_t created_at_ms;
-    uint32_t system; /* non-zero: its name begins with '$' */
-    uint32_t reserved;
+    uint32_t system;   /* non-zero: its name begins with '$' */
+    uint32_t reserved; /* later versions may add members behind it */
 };
 
 /* Makes a topic, or replaces the settings of one that is there. settings may be NULL: defaults.
@@ -591,8 +590,7 @@ MAINSTEM_API int mainstem_put_topic(struct mainstem_store *store, const char *na
 MAINSTEM_API int mainstem_delete_topic(struct mainstem_store *store, const char *name,
                                        struct mainstem_error *err);
 
-/* 0 goes on, anything else stops and is returned. `topic`, its name and its settings are borrowed
- * for the call. */
+/* 0 goes on, anything else stops and is returned. `topic` and what it holds are borrowed. */
 typedef int mainstem_topic_fn(void *context, const struct mainstem_topic_info *topic);
 
 /* Calls visit once. MAINSTEM_ENOTFOUND, or what visit returned. */

@@ -176,6 +176,7 @@ static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
     if (rc != 0)
         return rc;
     part->ref.id = part->cold.id = ms_stream_id_of(store, part->ref.topic, part->ref.key);
+    ms_heads_prefetch(&store->heads, &part->ref.id);
     part->condition = from->condition;
     part->first_version = part->version = -1;
     return 0;
@@ -229,10 +230,11 @@ static int encode_event(struct part_encoder *encoder, const struct ms_event *giv
         return rc;
     encoder->part->ids_given += given->id.data != NULL;
     rc = complete_event(op, &event, encoder->now_ms);
-    if (rc == 0)
+    if (rc == 0) {
         encoder->part->id_hashes[index] = ms_event_id_hash(&encoder->part->ref.id, event.id);
-    if (rc == 0)
+        ms_window_prefetch(&op->store->window, encoder->part->id_hashes[index]);
         rc = add_event_terms(&encoder->terms, &event);
+    }
     if (rc == 0 && index == 0)
         rc = ms_batch_begin(&encoder->writer, &op->batches, encoder->settings.compression,
                             event.timestamp_ms);

@@ -30,10 +30,19 @@ static struct ms_heads_shard *shard_of(struct ms_heads *heads, const struct ms_s
 }
 
 /* Stream ids are hashes already. */
-static size_t home_of(const struct ms_heads_shard *shard, const struct ms_stream_id *id) {
+static uint64_t hash_of(const struct ms_stream_id *id) {
     uint64_t hash;
     memcpy(&hash, id->bytes, sizeof hash);
-    return (size_t)hash & (shard->capacity - 1);
+    return hash;
+}
+
+static size_t home_of(const struct ms_heads_shard *shard, const struct ms_stream_id *id) {
+    return (size_t)hash_of(id) & (shard->capacity - 1);
+}
+
+void ms_heads_prefetch(const struct ms_heads *heads, const struct ms_stream_id *id) {
+    const struct ms_heads_shard *shard = &heads->shards[id->bytes[MS_STREAM_ID_LEN - 1]];
+    ms_shard_hint_fetch(&shard->hint, hash_of(id), sizeof *shard->table);
 }
 
 struct ms_head *ms_heads_find(struct ms_heads *heads, const struct ms_stream_id *id) {
@@ -104,8 +113,8 @@ static bool evict_one(struct ms_heads *heads, uint64_t applied) {
 }
 
 static int grow(struct ms_heads *heads, struct ms_heads_shard *shard) {
-    struct ms_heads_shard bigger = *shard;
-    bigger.capacity = shard->capacity > 0 ? shard->capacity * 2 : SHARD_CAPACITY_MIN;
+    struct ms_heads_shard bigger = {.capacity = shard->capacity > 0 ? shard->capacity * 2
+                                                                    : SHARD_CAPACITY_MIN};
     bigger.table = ms_calloc(bigger.capacity, sizeof *bigger.table);
     if (bigger.table == NULL)
         return MS_ENOMEM;
@@ -114,7 +123,9 @@ static int grow(struct ms_heads *heads, struct ms_heads_shard *shard) {
             *place_for(&bigger, &shard->table[i].id) = shard->table[i];
     ms_free(shard->table);
     heads->capacity += bigger.capacity - shard->capacity;
-    *shard = bigger;
+    shard->table = bigger.table;
+    shard->capacity = bigger.capacity;
+    ms_shard_hint_set(&shard->hint, shard->table, shard->capacity);
     return 0;
 }
 

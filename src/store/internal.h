@@ -98,9 +98,35 @@ struct ms_head {
 
 #define MS_HEADS_SHARDS 256u
 
+/* Where a shard's rows lie, to be fetched into the processor's cache by whoever will need one of
+ * them under the lock: a hint, which may be out of date, and is never read through. */
+struct ms_shard_hint {
+    _Atomic(uintptr_t) rows; /* 0 none */
+    _Atomic(size_t) mask;
+};
+
+static inline void ms_shard_hint_set(struct ms_shard_hint *hint, const void *rows,
+                                     size_t capacity) {
+    atomic_store_explicit(&hint->rows, (uintptr_t)rows, memory_order_relaxed);
+    atomic_store_explicit(&hint->mask, capacity - 1, memory_order_relaxed);
+}
+
+static inline void ms_shard_hint_fetch(const struct ms_shard_hint *hint, uint64_t hash,
+                                       size_t row_bytes) {
+    uintptr_t rows = atomic_load_explicit(&hint->rows, memory_order_relaxed);
+    size_t mask = atomic_load_explicit(&hint->mask, memory_order_relaxed);
+    if (rows == 0)
+        return;
+    uintptr_t row = rows + ((size_t)hash & mask) * row_bytes;
+    __builtin_prefetch((const void *)row, 1);
+    if (row_bytes > 64) /* more than a line */
+        __builtin_prefetch((const void *)(row + 64), 1);
+}
+
 struct ms_heads_shard {
     struct ms_head *table; /* open addressing, linear probing; NULL: nothing was ever in it */
     size_t capacity, count;
+    struct ms_shard_hint hint;
 };
 
 struct ms_heads {
@@ -245,6 +271,7 @@ struct ms_window_slot {
 struct ms_window_shard {
     struct ms_window_slot *slots; /* open addressing, linear probing */
     size_t capacity, count;
+    struct ms_shard_hint hint;
 };
 
 struct ms_window { /* idempotence for `any`: hash of stream and event id -> version */
@@ -408,6 +435,8 @@ size_t ms_offset_fact_name(uint32_t number, uint16_t partition, char out[MS_FACT
 void ms_heads_init(struct ms_heads *heads, size_t count_max);
 void ms_heads_deinit(struct ms_heads *heads);
 struct ms_head *ms_heads_find(struct ms_heads *heads, const struct ms_stream_id *id);
+/* Without the lock: ms_heads_find will be quicker. */
+void ms_heads_prefetch(const struct ms_heads *heads, const struct ms_stream_id *id);
 /* Takes a place for a head that isn't there, evicting one that the index covers (below `applied`).
  * MS_ENOMEM: no place can be had. */
 int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t applied,
@@ -452,6 +481,8 @@ void ms_op_refuse_conflict(struct ms_op *op, size_t part, const struct ms_head *
 /* window.c */
 int ms_window_init(struct ms_window *window, size_t events) MS_MUST_CHECK;
 void ms_window_deinit(struct ms_window *window);
+/* Without the lock: ms_window_find and ms_window_add will be quicker. */
+void ms_window_prefetch(const struct ms_window *window, uint64_t hash);
 void ms_window_add(struct ms_window *window, uint64_t hash, int64_t version); /* under the lock */
 bool ms_window_find(const struct ms_window *window, uint64_t hash, int64_t *ret_version);
 int ms_window_rebuild(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;

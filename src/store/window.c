@@ -22,8 +22,8 @@ static struct ms_window_slot *slot_of(const struct ms_window_shard *shard, uint6
 }
 
 static bool grow(struct ms_window *window, struct ms_window_shard *shard) {
-    struct ms_window_shard bigger = *shard;
-    bigger.capacity = shard->capacity > 0 ? shard->capacity * 2 : SHARD_CAPACITY_MIN;
+    struct ms_window_shard bigger = {.capacity = shard->capacity > 0 ? shard->capacity * 2
+                                                                     : SHARD_CAPACITY_MIN};
     bigger.slots = ms_calloc(bigger.capacity, sizeof *bigger.slots);
     if (bigger.slots == NULL)
         return false;
@@ -32,7 +32,9 @@ static bool grow(struct ms_window *window, struct ms_window_shard *shard) {
             *slot_of(&bigger, shard->slots[i].hash) = shard->slots[i];
     ms_free(shard->slots);
     window->capacity += bigger.capacity - shard->capacity;
-    *shard = bigger;
+    shard->slots = bigger.slots;
+    shard->capacity = bigger.capacity;
+    ms_shard_hint_set(&shard->hint, shard->slots, shard->capacity);
     return true;
 }
 
@@ -98,6 +100,11 @@ static void make_room(struct ms_window *window, struct ms_window_shard *shard) {
         return;
     while (shard->count + 1 == shard->capacity)
         forget_oldest(window);
+}
+
+void ms_window_prefetch(const struct ms_window *window, uint64_t hash) {
+    const struct ms_window_shard *shard = &window->shards[shard_number(hash)];
+    ms_shard_hint_fetch(&shard->hint, hash, sizeof *shard->slots);
 }
 
 void ms_window_add(struct ms_window *window, uint64_t hash, int64_t version) {

@@ -522,24 +522,18 @@ static struct present mend_joined(struct log_world *w, unsigned index, unsigned 
     return now;
 }
 
+/* Damage at 100 hits the batch of a single entry, of the three of one append (1 to 3), of others;
+ * at 10 a header: the rest of the block can't be told apart, and it isn't known whether the append
+ * before it went on. */
 static void an_append_is_saved_whole_or_not_at_all(void **state) {
     struct log_world *w = *state;
     static const struct {
         unsigned index, byte;
         const char *saved; /* of the five */
     } rows[] = {
-        {0, 100, "01111"}, /* the single one's batch */
-        {1, 100, "10111"},
-        {2, 100, "10111"},
-        {3, 100, "10111"}, /* any of the three */
-        {4, 100, "11011"},
-        {6, 100, "11101"},
-        {7, 100, "11110"},
-        {0, 10, "00000"}, /* a header: the rest of the block can't be told apart */
-        /* and it isn't known whether the append before it went on */
-        {2, 10, "10000"},
-        {4, 10, "10000"},
-        {7, 10, "11100"},
+        {0, 100, "01111"}, {1, 100, "10111"}, {2, 100, "10111"}, {3, 100, "10111"},
+        {4, 100, "11011"}, {6, 100, "11101"}, {7, 100, "11110"}, {0, 10, "00000"},
+        {2, 10, "10000"},  {4, 10, "10000"},  {7, 10, "11100"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct present now = mend_joined(w, rows[i].index, rows[i].byte, false);
