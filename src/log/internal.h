@@ -158,6 +158,8 @@ struct ms_log {
 
 /* log.c */
 void ms_log_poison(struct ms_log *log, const struct ms_error *error); /* the one way to stop */
+/* Packed with all that is around it. */
+uint64_t ms_log_largest_append(const struct ms_log_options *options);
 int ms_log_add_segment(struct ms_log *log, struct ms_segment *segment) MS_MUST_CHECK;
 /* The segment that holds position (or the first after it), referenced; NULL at the end. */
 struct ms_segment *ms_log_find_segment(struct ms_log *log, uint64_t position);

@@ -86,10 +86,12 @@ static struct chore next_filling(struct ms_log *log) {
     bool spare_wanted = log->active_offset >= active->bytes_max / 4 || log->hungry;
     if (log->spare == NULL && spare_wanted)
         return (struct chore){CHORE_MAKE_SPARE, NULL, 0};
-    /* Large groups need the disk for themselves: no more than what the first of them takes. */
+    /* Large groups need the disk for themselves: no more than what the first of them may take. */
     uint64_t enough = log->spare != NULL ? log->spare->bytes_max : 0;
-    if (log->bulk && enough > FILL_AHEAD_BYTES)
-        enough = FILL_AHEAD_BYTES;
+    uint64_t first = ms_log_largest_append(&log->options);
+    first = first > FILL_AHEAD_BYTES ? ms_block_padded(first) : FILL_AHEAD_BYTES;
+    if (log->bulk && enough > first)
+        enough = first;
     if (log->spare != NULL && atomic_load(&log->spare->ready_bytes) < enough)
         return (struct chore){CHORE_FILL_SPARE, log->spare, enough};
     return (struct chore){CHORE_NONE, NULL, 0};
@@ -170,6 +172,10 @@ bool ms_keeper_step(struct ms_log *log) {
     pthread_mutex_lock(&log->mutex);
     ms_prepare_choose(log);
     struct chore chore = next_chore(log);
+    if (chore.kind == CHORE_NONE) { /* whoever is hungry from now on wakes the keeper */
+        log->hungry = false;
+        log->wanted = 0;
+    }
     struct ms_segment *held = ms_segment_ref(chore.segment);
     pthread_mutex_unlock(&log->mutex);
     struct ms_error error = {0};
@@ -180,11 +186,9 @@ bool ms_keeper_step(struct ms_log *log) {
     pthread_mutex_lock(&log->mutex);
     bool filling =
         chore.kind != CHORE_NONE && chore.kind != CHORE_SEAL && chore.kind != CHORE_BALLAST;
-    if (filling || chore.kind == CHORE_NONE) {
+    if (filling) {
         log->hungry = false;
         log->wanted = 0;
-    }
-    if (filling) {
         /* Any failure to prepare space is treated as "no space now": nothing acknowledged depends
          * on it. */
         log->no_space = rc != 0;

@@ -163,8 +163,7 @@ void ms_log_fail(struct ms_log *log, const struct ms_error *error) { ms_log_pois
 
 /* ---- opening ---- */
 
-/* The largest append, packed with all that is around it. */
-static uint64_t largest_append(const struct ms_log_options *options) {
+uint64_t ms_log_largest_append(const struct ms_log_options *options) {
     return options->append_bytes_max + (options->append_bytes_max >> 3) + MS_MARKS_ROOM;
 }
 
@@ -174,14 +173,14 @@ static uint64_t room_in_segment(const struct ms_log_options *options) {
 }
 
 uint64_t ms_log_room_to_spare(const struct ms_log_options *options) {
-    return room_in_segment(options) - largest_append(options) + MS_MARKS_ROOM;
+    return room_in_segment(options) - ms_log_largest_append(options) + MS_MARKS_ROOM;
 }
 
 static int check_options(const struct ms_log_options *options, struct ms_error *err) {
     if (options->segment_bytes % MS_BLOCK_ALIGN != 0 || options->segment_bytes > (uint64_t)1 << 30)
         return ms_error_set(err, MS_EINVAL,
                             "log.segment_bytes must be a multiple of 4096 and at most 1 GiB");
-    if (largest_append(options) > room_in_segment(options))
+    if (ms_log_largest_append(options) > room_in_segment(options))
         return ms_error_set(err, MS_EINVAL,
                             "log.segment_bytes (%llu) is too small for appends of up to %zu bytes",
                             (unsigned long long)options->segment_bytes, options->append_bytes_max);

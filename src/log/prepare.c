@@ -123,7 +123,10 @@ static uint64_t retract_to(const struct ms_log *log) {
     return ms_block_padded(log->active_offset + kept);
 }
 
+/* Not while there is no room for zeros, or it is somebody else's. */
 bool ms_prepare_retractable(const struct ms_log *log) {
+    if (log->no_space || log->ballast == MS_BALLAST_RELEASED)
+        return false;
     return log->active->allocated_end > retract_to(log) && groups_are_small(log);
 }
 

@@ -94,17 +94,9 @@ static int write_manifest(struct backup *b, struct ms_error *err) {
 }
 
 static int fill(struct backup *b, struct ms_error *err) {
-    struct ms_vfs *vfs = b->store->env->vfs;
-    int rc = 0;
-    if ((ms_path_join(b->from, b->store->dir, "shard-000") != 0 ||
-         ms_path_join(b->to, b->dir, "shard-000") != 0))
-        rc = ms_error_set(err, MS_EINVAL, "the path of the backup is too long");
+    int rc = take_segments(b, err);
     if (rc == 0)
-        rc = ms_vfs_mkdir_all(vfs, b->to, err);
-    if (rc == 0)
-        rc = take_segments(b, err);
-    if (rc == 0)
-        rc = ms_vfs_sync_dir(vfs, b->to, err);
+        rc = ms_vfs_sync_dir(b->store->env->vfs, b->to, err);
     if (rc == 0)
         rc = ms_format_write(b->store->env, b->dir, &b->store->uuid, &b->store->log_uuid, err);
     return rc == 0 ? write_manifest(b, err) : rc;
@@ -112,11 +104,16 @@ static int fill(struct backup *b, struct ms_error *err) {
 
 static int run(struct backup *b, struct ms_error *err) {
     int rc = ms_dir_prepare_empty(b->store->env, b->dir, err);
+    if (rc == 0 && (ms_path_join(b->from, b->store->dir, "shard-000") != 0 ||
+                    ms_path_join(b->to, b->dir, "shard-000") != 0))
+        rc = ms_error_set(err, MS_EINVAL, "the path of the backup is too long");
+    if (rc == 0)
+        rc = ms_shard_dir_claim(b->store->env, b->dir, b->to, err);
     if (rc != 0)
         return rc;
     rc = fill(b, err);
     if (rc != 0)
-        ms_dir_clear(b->store->env, b->dir);
+        ms_shard_dir_undo(b->store->env, b->dir, b->to);
     return rc;
 }
 

@@ -1,7 +1,10 @@
 /* Copying and hashing files; see file_copy.h. */
 #include "store/file_copy.h"
 
+#include "log/segment.h"
+
 #define COPY_BYTES ((size_t)1 << 20)
+#define LEVELS_MAX 64u
 
 static int copy_pieces(struct ms_file *from, struct ms_file *to, uint64_t bytes,
                        struct ms_hasher *hasher, struct ms_error *err) {
@@ -55,22 +58,55 @@ int ms_file_hash(const struct ms_env *env, const char *path, uint64_t bytes,
     return copy_or_hash(env, path, NULL, bytes, ret_hash, err);
 }
 
-/* By name: a symbolic link on the way isn't followed. */
+/* A store or a backup? */
+static bool has_format(const struct ms_env *env, const char *dir) {
+    char path[MS_PATH_MAX];
+    struct ms_file *file;
+    if (ms_path_join(path, dir, "FORMAT") != 0 ||
+        ms_vfs_open(env->vfs, path, MS_OPEN_READ, &file, NULL) != 0)
+        return false;
+    ms_file_close(file);
+    return true;
+}
+
+static bool is_dir(const struct ms_env *env, const char *path) {
+    struct ms_dir_entry *entries;
+    size_t count;
+    if (ms_vfs_list(env->vfs, path, &entries, &count, NULL) != 0)
+        return false;
+    ms_dir_entries_free(entries, count);
+    return true;
+}
+
+/* `at` becomes what is above it: by name, or as the file system has it (links followed, and above
+ * "." too). False at the top. */
+static bool go_up(char at[MS_PATH_MAX], bool by_name) {
+    char above[MS_PATH_MAX];
+    int rc = by_name ? ms_path_parent(above, at) : ms_path_join(above, at, "..");
+    if (rc != 0 || strcmp(above, at) == 0)
+        return false;
+    memcpy(at, above, strlen(above) + 1);
+    return true;
+}
+
+/* From the nearest directory that is there upwards. */
 static int refuse_inside_store(const struct ms_env *env, const char *dir, struct ms_error *err) {
-    char inner[MS_PATH_MAX], outer[MS_PATH_MAX], format[MS_PATH_MAX];
-    if (ms_path_join(inner, dir, "") != 0)
+    char nearest[MS_PATH_MAX], at[MS_PATH_MAX];
+    bool itself = true, there = true;
+    if (ms_path_join(nearest, dir, "") != 0)
         return ms_error_set(err, MS_EINVAL, "the path of the directory is too long");
-    while (inner[0] != 0 && inner[strlen(inner) - 1] == '/')
-        inner[strlen(inner) - 1] = 0;
-    while (ms_path_parent(outer, inner) == 0 && strcmp(outer, inner) != 0) {
-        struct ms_file *file;
-        if (ms_path_join(format, outer, "FORMAT") == 0 &&
-            ms_vfs_open(env->vfs, format, MS_OPEN_READ, &file, NULL) == 0) {
-            ms_file_close(file);
-            return ms_error_set(err, MS_EINVAL, "%s lies inside %s, which is a store or a backup",
-                                dir, outer);
-        }
-        memcpy(inner, outer, strlen(outer) + 1);
+    while (there && !is_dir(env, nearest)) {
+        there = go_up(nearest, true);
+        itself = false;
+    }
+    bool by_name = strstr(dir, "..") == NULL;
+    for (int way = by_name ? 0 : 1; way < 2 && there; way++) {
+        memcpy(at, nearest, strlen(nearest) + 1);
+        bool inside = !itself && has_format(env, at);
+        for (unsigned level = 0; !inside && level < LEVELS_MAX && go_up(at, way == 0); level++)
+            inside = has_format(env, at);
+        if (inside)
+            return ms_error_set(err, MS_EINVAL, "%s lies inside a store or a backup: %s", dir, at);
     }
     return 0;
 }
@@ -91,23 +127,33 @@ int ms_dir_prepare_empty(const struct ms_env *env, const char *dir, struct ms_er
     return 0;
 }
 
-static void remove_entries(const struct ms_env *env, const char *dir, unsigned depth) {
-    struct ms_dir_entry *entries;
-    size_t count = 0;
-    char path[MS_PATH_MAX];
-    if (ms_vfs_list(env->vfs, dir, &entries, &count, NULL) != 0)
-        return;
-    for (size_t i = 0; i < count; i++) {
-        if (ms_path_join(path, dir, entries[i].name) != 0)
-            continue;
-        if (!entries[i].is_dir) {
-            ms_ignore(ms_vfs_unlink(env->vfs, path, NULL));
-        } else if (depth > 0) {
-            remove_entries(env, path, depth - 1);
-            ms_ignore(ms_vfs_rmdir(env->vfs, path, NULL));
-        }
-    }
-    ms_dir_entries_free(entries, count);
+int ms_shard_dir_claim(const struct ms_env *env, const char *dir, const char *shard,
+                       struct ms_error *err) {
+    int rc = ms_vfs_mkdir(env->vfs, shard, err);
+    if (rc == MS_EEXIST)
+        return ms_error_set(err, rc, "%s is being used by somebody else", dir);
+    return rc == 0 ? ms_vfs_sync_dir(env->vfs, dir, err) : rc;
 }
 
-void ms_dir_clear(const struct ms_env *env, const char *dir) { remove_entries(env, dir, 1); }
+static void unlink_in(const struct ms_env *env, const char *dir, const char *name) {
+    char path[MS_PATH_MAX];
+    if (ms_path_join(path, dir, name) == 0)
+        ms_ignore(ms_vfs_unlink(env->vfs, path, NULL));
+}
+
+void ms_shard_dir_undo(const struct ms_env *env, const char *dir, const char *shard) {
+    static const char *const files[] = {"MANIFEST.json", "MANIFEST.json.tmp", "FORMAT",
+                                        "FORMAT.tmp"};
+    struct ms_dir_entry *entries;
+    size_t count = 0;
+    uint64_t ignored;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        unlink_in(env, dir, files[i]);
+    if (ms_vfs_list(env->vfs, shard, &entries, &count, NULL) != 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (!entries[i].is_dir && ms_segment_name_parse(entries[i].name, &ignored))
+            unlink_in(env, shard, entries[i].name);
+    ms_dir_entries_free(entries, count);
+    ms_ignore(ms_vfs_rmdir(env->vfs, shard, NULL));
+}

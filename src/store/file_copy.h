@@ -14,6 +14,9 @@ int ms_file_hash(const struct ms_env *env, const char *path, uint64_t bytes,
  * it would lie inside a store or a backup. */
 int ms_dir_prepare_empty(const struct ms_env *env, const char *dir, struct ms_error *err)
     MS_MUST_CHECK;
-/* Takes back what was begun in a directory that ms_dir_prepare_empty gave: its files, and its
- * directories with their files. As far as that goes. */
-void ms_dir_clear(const struct ms_env *env, const char *dir);
+/* Makes the directory of the shard in such a one. MS_EEXIST: somebody else was quicker, and nothing
+ * there may be touched. */
+int ms_shard_dir_claim(const struct ms_env *env, const char *dir, const char *shard,
+                       struct ms_error *err) MS_MUST_CHECK;
+/* Takes back what was begun since: segments, FORMAT, the manifest. As far as that goes. */
+void ms_shard_dir_undo(const struct ms_env *env, const char *dir, const char *shard);

@@ -185,14 +185,7 @@ static int check_point(const struct restore *r, struct ms_error *err) {
 }
 
 static int fill(struct restore *r, struct ms_json_value files, struct ms_error *err) {
-    int rc = 0;
-    if ((ms_path_join(r->from, r->options->backup, "shard-000") != 0 ||
-         ms_path_join(r->to, r->options->dir, "shard-000") != 0))
-        rc = ms_error_set(err, MS_EINVAL, "a path is too long");
-    if (rc == 0)
-        rc = ms_vfs_mkdir_all(r->env->vfs, r->to, err);
-    if (rc == 0)
-        rc = restore_files(r, files, err);
+    int rc = restore_files(r, files, err);
     if (rc == 0 && r->options->to != MS_RESTORE_ALL)
         rc = cut(r, err);
     /* FORMAT comes last: until then the directory is no store. */
@@ -209,11 +202,16 @@ static int run(struct restore *r, struct ms_error *err) {
         rc = check_point(r, err);
     if (rc == 0)
         rc = ms_dir_prepare_empty(r->env, r->options->dir, err);
+    if (rc == 0 && (ms_path_join(r->from, r->options->backup, "shard-000") != 0 ||
+                    ms_path_join(r->to, r->options->dir, "shard-000") != 0))
+        rc = ms_error_set(err, MS_EINVAL, "a path is too long");
+    if (rc == 0)
+        rc = ms_shard_dir_claim(r->env, r->options->dir, r->to, err);
     if (rc != 0)
         return rc;
     rc = fill(r, files, err);
     if (rc != 0)
-        ms_dir_clear(r->env, r->options->dir);
+        ms_shard_dir_undo(r->env, r->options->dir, r->to);
     return rc;
 }
 

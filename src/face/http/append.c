@@ -106,32 +106,21 @@ static int visit_next(void *context, const struct ms_read_event *read) {
     return 1;
 }
 
-/* Of several streams the last that got events: those of one before it would have other ids. */
-static struct ms_stream_read behind(struct ms_http_request *request) {
-    struct ms_http_append_outcome *outcome = &request->outcome;
-    struct ms_stream_read read = {
-        .stream = request->stream, .from = outcome->version + 1, .limit = 1};
-    for (size_t i = 0; outcome->parts && i < outcome->part_count; i++) {
-        if (outcome->parts[i].count == 0)
-            continue;
-        read.stream = outcome->parts[i].stream;
-        read.from = outcome->part_results[i].version + 1;
-        outcome->failed_part = i;
-    }
-    return read;
-}
-
-/* What can't be read now is taken for the repeat that it looks like. A reader's thread. */
+/* The events of an append follow each other: were there more of them, one would stand here. What
+ * can't be read now is taken for the repeat that it looks like. A reader's thread. */
 static void run_look_behind(struct ms_http_request *request) {
     struct ms_error ignored = {0};
-    struct ms_stream_read read = behind(request);
-    struct ms_stream_read_result result;
-    (void)!ms_store_read_stream(request->loop->http->store, &read, visit_next, request, &result,
-                                &ignored);
-    if (request->outcome.code == MS_EIDCONFLICT)
-        (void)ms_error_set(&request->error, MS_EIDCONFLICT,
-                           "this Idempotency-Key was used for more than %zu event%s",
-                           request->event_count, request->event_count == 1 ? "" : "s");
+    struct ms_http_append_outcome *outcome = &request->outcome;
+    struct ms_all_read read = {.from = outcome->position + 1, .limit = 1, .scan_max = 1};
+    struct ms_all_read_result result;
+    (void)!ms_store_read_all(request->loop->http->store, &read, visit_next, request, &result,
+                             &ignored);
+    if (outcome->code != MS_EIDCONFLICT)
+        return;
+    outcome->failed_part = outcome->part_count > 0 ? outcome->part_count - 1 : 0;
+    (void)ms_error_set(&request->error, MS_EIDCONFLICT,
+                       "this Idempotency-Key was used for more than %zu event%s",
+                       request->event_count, request->event_count == 1 ? "" : "s");
 }
 
 void ms_http_append_answer(struct ms_http_request *request,

@@ -132,13 +132,13 @@ test('the same request again is the first answer again', async () => {
   assert.equal(first.status, 201);
   assert.equal(again.status, 200, again.text);
   assert.deepEqual(again.json, { ...first.json, repeated: true });
-  assert.equal(await length(stock), 2);
   const [one, two] = body.appends;
-  for (const events of [two.events.slice(0, 1), [...two.events, event('d')]]) {
-    const other = await append({ appends: [one, { ...two, events }] }, headers);
-    assertProblem(assert, other, 409, 'event-id-conflict');
-    assert.equal(other.json.stream, stock);
-  }
+  for (const appends of [
+    [one],
+    [one, { ...two, events: two.events.slice(0, 1) }],
+    [one, { ...two, events: [...two.events, event('d')] }],
+  ])
+    assertProblem(assert, await append({ appends }, headers), 409, 'event-id-conflict');
   assert.equal(await length(stock), 2);
 });
 

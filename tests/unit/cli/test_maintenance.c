@@ -239,6 +239,12 @@ static void backups_and_restores_that_can_not_be_are_refused(void **state) {
     append_some(1);
     assert_int_equal(ON_DATA("backup", base), MS_EXIT_CONFLICT);
     expect_err(&fixture, "is not empty");
+    char path[MS_PATH_MAX];
+    snprintf(path, sizeof path, "%s/copies/monday", dir);
+    assert_int_equal(ON_DATA("backup", path), MS_EXIT_FAILURE);
+    expect_err(&fixture, "lies inside a store");
+    snprintf(path, sizeof path, "%s/../beside", dir); /* which is not inside it */
+    assert_int_equal(ON_DATA("backup", path), 0);
     assert_int_equal(RUN(&fixture, "backup", "relative"), MS_EXIT_USAGE);
     expect_err(&fixture, "absolute");
     assert_int_equal(RUN(&fixture, "restore", in_base("copy")), MS_EXIT_USAGE);

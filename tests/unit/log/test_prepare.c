@@ -9,7 +9,7 @@
 #include "log/segment.h"
 #include "log_fixture.h"
 
-#define SEGMENT_BYTES ((uint64_t)64 << 20)
+#define SEGMENT_BYTES ((uint64_t)40 << 20)
 #define LARGE 200000u /* two of them are a large group */
 
 static uint64_t count_of(struct log_world *w, enum ms_sim_op op) {
@@ -92,7 +92,7 @@ static void large_groups_get_allocated_space(void **state) {
     assert_true(count_of(w, MS_SIM_ALLOCATE) > 0);
     assert_true(w->log->active->allocated_end > w->log->active_offset);
     assert_good(w);
-    append_groups(w, 120); /* into the next segment */
+    append_groups(w, 50); /* into the next segment */
     assert_true(w->log->active->first_position > 0);
     reopen(w);
     assert_good(w);
@@ -144,6 +144,19 @@ static void nothing_promised_is_taken_back(void **state) {
     assert_good(w);
 }
 
+/* Larger than what is prepared ahead, and the active segment can't take it: the next one must. */
+static void the_largest_appends_meet_the_end_of_a_segment(void **state) {
+    struct log_world *w = *state;
+    w->options.segment_bytes = (uint64_t)96 << 20;
+    w->options.append_bytes_max = (size_t)64 << 20;
+    assert_int_equal(log_world_open(w), 0);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(log_world_append(w, 40 << 20), 0);
+    assert_true(w->log->bulk);
+    assert_true(w->log->active->first_position > 0);
+    assert_good(w);
+}
+
 static void without_allocation_there_are_zeros(void **state) {
     struct log_world *w = *state;
     w->options.segment_bytes = SEGMENT_BYTES;
@@ -158,12 +171,12 @@ static void without_allocation_there_are_zeros(void **state) {
 static void large_groups_on_a_full_disk(void **state) {
     struct log_world *w = *state;
     w->options.segment_bytes = SEGMENT_BYTES;
-    ms_vfs_sim_set_capacity(w->world.sim, (uint64_t)50 << 20);
+    ms_vfs_sim_set_capacity(w->world.sim, (uint64_t)35 << 20);
     assert_int_equal(log_world_open(w), 0);
     unsigned groups = 0;
     while (append_group(w))
         groups++;
-    assert_true(groups > 60); /* of 0.4 MB; the next segment has some of the disk too */
+    assert_true(groups > 40); /* of 0.4 MB; the next segment has some of the disk too */
     assert_true(count_of(w, MS_SIM_ALLOCATE) > 0);
     assert_true(info_of(w).refusing_appends);
     assert_false(info_of(w).failed);
@@ -217,10 +230,15 @@ static void cuts_at_any_moment_lose_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        test(what_is_ready_survives_a_cut),     test(no_zeros_over_a_block_that_ends_the_file),
-        test(large_groups_get_allocated_space), test(small_groups_get_zeros_again),
-        test(nothing_promised_is_taken_back),   test(without_allocation_there_are_zeros),
-        test(large_groups_on_a_full_disk),      cmocka_unit_test(cuts_at_any_moment_lose_nothing),
+        test(what_is_ready_survives_a_cut),
+        test(no_zeros_over_a_block_that_ends_the_file),
+        test(large_groups_get_allocated_space),
+        test(small_groups_get_zeros_again),
+        test(nothing_promised_is_taken_back),
+        test(the_largest_appends_meet_the_end_of_a_segment),
+        test(without_allocation_there_are_zeros),
+        test(large_groups_on_a_full_disk),
+        cmocka_unit_test(cuts_at_any_moment_lose_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
