@@ -58,15 +58,16 @@ int ms_file_hash(const struct ms_env *env, const char *path, uint64_t bytes,
     return copy_or_hash(env, path, NULL, bytes, ret_hash, err);
 }
 
-/* A store or a backup? */
-static bool has_format(const struct ms_env *env, const char *dir) {
+/* 0: a store or a backup. MS_ENOTFOUND: neither. Others: it can't be looked at. */
+static int find_format(const struct ms_env *env, const char *dir) {
     char path[MS_PATH_MAX];
     struct ms_file *file;
-    if (ms_path_join(path, dir, "FORMAT") != 0 ||
-        ms_vfs_open(env->vfs, path, MS_OPEN_READ, &file, NULL) != 0)
-        return false;
-    ms_file_close(file);
-    return true;
+    int rc = ms_path_join(path, dir, "FORMAT");
+    if (rc == 0)
+        rc = ms_vfs_open(env->vfs, path, MS_OPEN_READ, &file, NULL);
+    if (rc == 0)
+        ms_file_close(file);
+    return rc;
 }
 
 static bool is_dir(const struct ms_env *env, const char *path) {
@@ -102,10 +103,10 @@ static int refuse_inside_store(const struct ms_env *env, const char *dir, struct
     bool by_name = strstr(dir, "..") == NULL;
     for (int way = by_name ? 0 : 1; way < 2 && there; way++) {
         memcpy(at, nearest, strlen(nearest) + 1);
-        bool inside = !itself && has_format(env, at);
-        for (unsigned level = 0; !inside && level < LEVELS_MAX && go_up(at, way == 0); level++)
-            inside = has_format(env, at);
-        if (inside)
+        int rc = itself ? MS_ENOTFOUND : find_format(env, at);
+        for (unsigned level = 0; rc == MS_ENOTFOUND && level < LEVELS_MAX; level++)
+            rc = go_up(at, way == 0) ? find_format(env, at) : MS_ETOOBIG;
+        if (rc == 0)
             return ms_error_set(err, MS_EINVAL, "%s lies inside a store or a backup: %s", dir, at);
     }
     return 0;

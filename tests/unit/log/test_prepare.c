@@ -147,11 +147,11 @@ static void nothing_promised_is_taken_back(void **state) {
 /* Larger than what is prepared ahead, and the active segment can't take it: the next one must. */
 static void the_largest_appends_meet_the_end_of_a_segment(void **state) {
     struct log_world *w = *state;
-    w->options.segment_bytes = (uint64_t)96 << 20;
-    w->options.append_bytes_max = (size_t)64 << 20;
+    w->options.segment_bytes = (uint64_t)64 << 20;
+    w->options.append_bytes_max = (size_t)36 << 20;
     assert_int_equal(log_world_open(w), 0);
-    for (unsigned i = 0; i < 4; i++)
-        assert_int_equal(log_world_append(w, 40 << 20), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(log_world_append(w, 34 << 20), 0);
     assert_true(w->log->bulk);
     assert_true(w->log->active->first_position > 0);
     assert_good(w);
