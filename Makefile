@@ -33,7 +33,7 @@ fuzz-smoke: ready-all ## ten seconds of fuzzing for each target
 crash: build ## the long kill -9 and power-cut loops
 	@tests/crash/run
 
-planted: ready ## tests of the tests: each of some planted bugs must be noticed (ten minutes)
+planted: ready ## tests of the tests: each of some planted bugs must be noticed (five minutes)
 	@tests/planted/run
 
 tidy: ready ## layers, banned calls, sizes, layout

@@ -144,8 +144,8 @@ static int lz4_error(size_t code, struct ms_error *err) {
     return ms_error_set(err, strstr(name, "allocation") ? MS_ENOMEM : MS_EINVAL, "lz4: %s", name);
 }
 
-/* One frame whose header names blocks of at most 64 KiB, as the Java clients write it. Its length
- * is not looked at: `frames` is what lz4_run met. */
+/* A single frame (`frames` is how many lz4_run met) whose header names blocks of at most 64 KiB, as
+ * the Java clients write it. */
 static bool lz4_is_small(struct ms_bytes input, unsigned frames) {
     return frames <= 1 && input.len > LZ4_BLOCK_SIZE_AT &&
            (input.data[LZ4_BLOCK_SIZE_AT] >> 4) <= LZ4F_max64KB;

@@ -29,26 +29,10 @@ static inline int teardown(void **state) {
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
-static inline struct store_answer append_big(struct store_world *w, const char *stream,
-                                             unsigned number) {
-    static char data[BIG];
+static inline void append_big(struct store_world *w, const char *stream, unsigned number) {
     char id[32];
-    memset(data, 'x', BIG);
-    data[0] = data[BIG - 1] = '"';
     snprintf(id, sizeof id, "e%u", number);
-    struct ms_event event = {
-        .id = ms_bytes_cstr(id),
-        .type = MS_BYTES_LITERAL("happened"),
-        .timestamp_ms = MS_TIMESTAMP_NONE,
-        .data = ms_bytes_of(data, BIG),
-    };
-    struct ms_append_part part = {ms_bytes_cstr(stream), ANY, &event, 1};
-    struct ms_append_request request = {.parts = &part, .part_count = 1};
-    if (!w->real)
-        ms_clock_manual_advance(&w->world.clock, 1000000);
-    struct store_answer answer = store_request(w, &request);
-    assert_int_equal(answer.code, 0);
-    return answer;
+    assert_int_equal(store_append_large(w, stream, id, BIG).code, 0);
 }
 
 /* Three segments, the first two sealed. */

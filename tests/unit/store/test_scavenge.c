@@ -33,26 +33,8 @@ static int teardown(void **state) {
 
 /* ---- making history ---- */
 
-/* One large event, a second later than the one before. */
-static struct store_answer append_big(struct store_world *w, const char *stream, const char *id) {
-    static char data[BIG + 1];
-    if (data[0] == 0) {
-        memset(data, 'x', BIG);
-        data[0] = data[BIG - 1] = '"';
-    }
-    struct ms_event event = {
-        .id = ms_bytes_cstr(id),
-        .type = MS_BYTES_LITERAL("happened"),
-        .timestamp_ms = MS_TIMESTAMP_NONE,
-        .data = ms_bytes_of(data, BIG),
-    };
-    struct ms_append_part part = {ms_bytes_cstr(stream), ANY, &event, 1};
-    struct ms_append_request request = {.parts = &part, .part_count = 1};
-    if (!w->real)
-        ms_clock_manual_advance(&w->world.clock, 1000000);
-    struct store_answer answer = store_request(w, &request);
-    assert_int_equal(answer.code, 0);
-    return answer;
+static void append_big(struct store_world *w, const char *stream, const char *id) {
+    assert_int_equal(store_append_large(w, stream, id, BIG).code, 0);
 }
 
 static void append_many(struct store_world *w, const char *stream, int count) {

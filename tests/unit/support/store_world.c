@@ -260,3 +260,24 @@ void store_read_everything(struct store_world *w, bool system, struct event_log 
         fprintf(stderr, "reading everything: %s\n", w->error.message);
     MS_ASSERT(rc == 0 && result.at_end);
 }
+
+struct store_answer store_append_large(struct store_world *w, const char *stream, const char *id,
+                                       size_t bytes) {
+    char *data = ms_alloc(bytes);
+    MS_ASSERT(data != NULL && bytes >= 2);
+    memset(data, 'x', bytes);
+    data[0] = data[bytes - 1] = '"';
+    struct ms_event event = {
+        .id = ms_bytes_cstr(id),
+        .type = MS_BYTES_LITERAL("happened"),
+        .timestamp_ms = MS_TIMESTAMP_NONE,
+        .data = ms_bytes_of(data, bytes),
+    };
+    struct ms_append_part part = {ms_bytes_cstr(stream), ANY, &event, 1};
+    struct ms_append_request request = {.parts = &part, .part_count = 1};
+    if (!w->real)
+        ms_clock_manual_advance(&w->world.clock, 1000000);
+    struct store_answer answer = store_request(w, &request);
+    ms_free(data);
+    return answer;
+}

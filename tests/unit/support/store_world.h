@@ -63,6 +63,9 @@ void store_answer_take(void *answer, const struct ms_append_result *result);
 
 /* Appends whatever the request says; waits for the answer. */
 struct store_answer store_request(struct store_world *w, const struct ms_append_request *request);
+/* One event with a text of `bytes` bytes; simulated time goes on by a second before it. */
+struct store_answer store_append_large(struct store_world *w, const char *stream, const char *id,
+                                       size_t bytes);
 /* One event per id ("a b c"; "" = none): type "happened", data "data of <id>". */
 struct store_answer store_append(struct store_world *w, const char *stream,
                                  struct ms_condition condition, const char *ids);
