@@ -26,8 +26,8 @@
  *   1  a ticket completes with 0 only when its block is durable, and tickets complete in log order
  *   2  a failed write or sync is final: the log is poisoned, every waiting ticket completes with
  *      MS_EUNKNOWN, nothing is admitted any more, on_failure is called once
- *   3  entries are admitted only against space that is ready (prepare.c: it can't run out, and is
- *      synced); without it ms_log_admit says MS_ENOSPC before anything is sequenced, and works again
+ *   3  entries are admitted only against space that is ready (prepare.c: synced, and it can't run
+ *      out); without it ms_log_admit says MS_ENOSPC before anything is sequenced, and works again
  *      once there is space
  *   4  opening tells a torn tail from damage by evidence (recovery.h has the table)
  *   5  what recovery keeps is durable before it is served
