@@ -35,8 +35,7 @@
  *              inside an append's callback, where they would wait for themselves.
  *   memory     what is passed in is borrowed for the call, and free again when it returns. What is
  *              handed out says how long it is valid.
- *   text       struct mainstem_bytes: pointer and length, not terminated. Names given as const
- *              char * are terminated UTF-8.
+ *   text       struct mainstem_bytes: pointer and length. const char * names are terminated UTF-8.
  *   options    structs that begin with struct_size must be zeroed first, with struct_size set to
  *              their sizeof. Zero is the default of every field, so a program that was built with
  *              an older header (a smaller struct) goes on working with a newer library. One built
@@ -90,12 +89,13 @@ enum mainstem_code {
     MAINSTEM_ECLOSED = -19,      /* closed, read-only, or the store has stopped */
     MAINSTEM_ETIMEOUT = -20,     /* timed out */
     MAINSTEM_ELOCKED = -21,      /* another process has the directory open */
-    MAINSTEM_ENEEDMORE = -22,    /* not returned by this API */
-    MAINSTEM_EMEDIATYPE = -23,   /* not returned by this API */
-    MAINSTEM_ECRC = -24,         /* not returned by this API */
-    MAINSTEM_ESCAVENGED = -25,   /* removed by the scavenger */
-    MAINSTEM_ECANCELED = -26,    /* canceled */
-    MAINSTEM_EQUERYCONDITION = -27 /* an event that matches the query condition exists */
+    MAINSTEM_ENEEDMORE = -22,    /* this and the next two are not returned by this API */
+    MAINSTEM_EMEDIATYPE = -23,
+    MAINSTEM_ECRC = -24,
+    MAINSTEM_ESCAVENGED = -25,      /* removed by the scavenger */
+    MAINSTEM_ECANCELED = -26,       /* canceled */
+    MAINSTEM_EQUERYCONDITION = -27, /* an event that matches the query condition exists */
+    MAINSTEM_ENOSTREAMS = -28       /* the topic's records are not indexed as streams */
 };
 
 /* What a stream is found to be. */

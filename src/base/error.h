@@ -58,7 +58,9 @@
     X(MS_ESCAVENGED, -25, 410, "scavenged", "removed by the scavenger")                            \
     X(MS_ECANCELED, -26, 503, "canceled", "canceled")                                              \
     X(MS_EQUERYCONDITION, -27, 412, "query-condition-failed",                                      \
-      "an event matching the query condition exists")
+      "an event matching the query condition exists")                                              \
+    X(MS_ENOSTREAMS, -28, 409, "topic-without-streams",                                            \
+      "the topic's records are not indexed as streams")
 
 enum ms_error_code {
     MS_OK = 0,

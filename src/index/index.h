@@ -159,6 +159,16 @@ int ms_index_term_scan(struct ms_index *index, const uint64_t *terms, size_t ter
 int ms_index_offset(struct ms_index *index, uint32_t topic, uint16_t partition, int64_t offset,
                     uint64_t *ret_position, int64_t *ret_first_offset, struct ms_error *err)
     MS_MUST_CHECK;
+/* The same, with all that is known of the entry. `in_memory`: MS_EAGAIN where RocksDB would have to
+ * be asked. */
+struct ms_index_offset_place {
+    uint64_t position; /* of its first record */
+    int64_t first_offset;
+    uint32_t record_count;
+};
+int ms_index_offset_find(struct ms_index *index, uint32_t topic, uint16_t partition, int64_t offset,
+                         bool in_memory, struct ms_index_offset_place *ret_place,
+                         struct ms_error *err) MS_MUST_CHECK;
 
 /* A position from which every event with commit time > time_ms is reached by reading forward, and
  * before which there is none; 0 when unknown. A lower bound: the reader compares exactly. */

@@ -119,8 +119,9 @@ static int search_database(struct ms_index *index, struct offset_search *search,
     return rc;
 }
 
-int ms_index_offset(struct ms_index *index, uint32_t topic, uint16_t partition, int64_t offset,
-                    uint64_t *ret_position, int64_t *ret_first_offset, struct ms_error *err) {
+int ms_index_offset_find(struct ms_index *index, uint32_t topic, uint16_t partition, int64_t offset,
+                         bool in_memory, struct ms_index_offset_place *ret_place,
+                         struct ms_error *err) {
     struct offset_search search = {
         .topic = topic, .partition = partition, .offset = offset < 0 ? 0 : offset};
     struct ms_index_view view;
@@ -130,14 +131,27 @@ int ms_index_offset(struct ms_index *index, uint32_t topic, uint16_t partition, 
     ms_index_unlock(index);
     if (!is_held(&search) && view.older)
         search_generation(view.older, &search);
-    int rc = is_held(&search) ? 0 : search_database(index, &search, err);
+    int rc = 0;
+    if (!is_held(&search))
+        rc = in_memory ? MS_EAGAIN : search_database(index, &search, err);
     ms_index_view_drop(&view);
     if (rc)
         return rc;
     if (!search.found)
         return ms_error_set(err, MS_ENOTFOUND, "index: no entry at or after offset %lld",
                             (long long)offset);
-    *ret_position = search.best.position;
-    *ret_first_offset = search.best.start;
+    *ret_place =
+        (struct ms_index_offset_place){search.best.position, search.best.start, search.best.count};
     return 0;
+}
+
+int ms_index_offset(struct ms_index *index, uint32_t topic, uint16_t partition, int64_t offset,
+                    uint64_t *ret_position, int64_t *ret_first_offset, struct ms_error *err) {
+    struct ms_index_offset_place place;
+    int rc = ms_index_offset_find(index, topic, partition, offset, false, &place, err);
+    if (rc == 0) {
+        *ret_position = place.position;
+        *ret_first_offset = place.first_offset;
+    }
+    return rc;
 }

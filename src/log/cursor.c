@@ -140,7 +140,9 @@ static int need_bytes(struct ms_log_cursor *cursor, size_t need, struct ms_error
     if (cursor->len - cursor->at >= need)
         return 0;
     uint64_t offset = cursor->offset + cursor->at;
-    int rc = window_from_tail(cursor, offset) ? 0 : window_from_file(cursor, offset, need, err);
+    int rc = 0;
+    if (!window_from_tail(cursor, offset))
+        rc = cursor->in_memory ? MS_EAGAIN : window_from_file(cursor, offset, need, err);
     if (rc != 0)
         return rc;
     cursor->offset = offset;

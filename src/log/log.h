@@ -183,6 +183,7 @@ struct ms_log_cursor {
     struct ms_blob *frame; /* entries of a rewritten segment, decompressed; NULL: none at hand */
     size_t frame_len, frame_at;
     size_t read_bytes; /* of the next read from the file: grows while reading goes on */
+    bool in_memory;    /* MS_EAGAIN where a file would have to be read */
 };
 void ms_log_cursor_init(struct ms_log_cursor *cursor, struct ms_log *log, uint64_t position);
 void ms_log_cursor_deinit(struct ms_log_cursor *cursor);

@@ -16,7 +16,10 @@
  * durable.
  */
 #include "base/alloc.h"
+#include "base/endian.h"
 #include "store/internal.h"
+
+#define BATCH_AT_MAX_TIMESTAMP 35
 
 static struct ms_op *op_of(struct ms_log_ticket *ticket) { return (struct ms_op *)ticket; }
 _Static_assert(offsetof(struct ms_op, ticket) == 0, "op_of relies on it");
@@ -53,17 +56,36 @@ void ms_op_finish(struct ms_op *op) {
     ms_budget_give_back(store, budget);
 }
 
+/* Readers of the partition see the part's records from now on. The log's end has moved already, and
+ * who arms a waiter after the note finds the new end. */
+static void show_part(struct ms_store *store, const struct ms_op_part *part) {
+    struct ms_partition *partition = ms_topic_partition(part->ref.topic, part->partition);
+    atomic_store_explicit(&partition->end_offset, part->first_offset + part->count,
+                          memory_order_release);
+    struct ms_stream_id id = ms_partition_waiter_id(part->ref.topic->number, part->partition);
+    ms_waiters_note(&store->waiters, &id);
+}
+
 static void finish_appended(struct ms_op *op) {
     struct ms_store *store = op->store;
     uint64_t events = 0;
     for (const struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next)
-        events += new->entered;
+        if (new->entered) {
+            show_part(store, &new->creation->parts[0]);
+            events++;
+        }
     for (size_t i = 0; i < op->part_count; i++) {
         const struct ms_op_part *part = &op->parts[i];
         op->results[i] = (struct ms_append_part_result){
-            part->count > 0 ? part->first_version : part->version, part->version};
-        if (part->count > 0)
+            .first_version = part->count > 0 ? part->first_version : part->version,
+            .version = part->version,
+            .partition = part->partition,
+            .first_offset = part->count > 0 ? part->first_offset : -1,
+        };
+        if (part->count > 0) {
             op->result.position = part->position + part->count - 1;
+            show_part(store, part);
+        }
         events += part->count;
     }
     ms_counter_add(&store->metrics.appends, 1);
@@ -106,7 +128,7 @@ static int bring_in(struct ms_op *op, struct ms_error *err) {
     uint64_t covered = ms_index_next_position(op->store->index);
     for (size_t i = 0; i < op->part_count; i++) {
         struct ms_op_part *part = &op->parts[i];
-        if (ms_heads_find(heads, &part->ref.id) != NULL)
+        if (!part->of_stream || ms_heads_find(heads, &part->ref.id) != NULL)
             continue;
         if (!part->cold_known || heads->evicted_end > part->cold_applied) {
             part->cold_known = false;
@@ -123,8 +145,9 @@ static int bring_in(struct ms_op *op, struct ms_error *err) {
 static int place_heads(struct ms_op *op, struct ms_error *err) {
     struct ms_heads *heads = &op->store->heads;
     for (size_t i = 0; i < op->part_count; i++) {
-        op->parts[i].head = ms_heads_find(heads, &op->parts[i].ref.id);
-        if (op->parts[i].head == NULL)
+        struct ms_op_part *part = &op->parts[i];
+        part->head = part->of_stream ? ms_heads_find(heads, &part->ref.id) : NULL;
+        if (part->head == NULL && part->of_stream)
             return ms_error_set(
                 err, MS_ELIMIT,
                 "an append to %zu streams is too large for the cache of stream heads",
@@ -149,7 +172,7 @@ int ms_op_resolve_heads(struct ms_op *op, struct ms_error *err) {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < op->part_count; i++) {
         struct ms_op_part *part = &op->parts[i];
-        if (part->cold_known)
+        if (part->cold_known || !part->of_stream)
             continue;
         part->cold_applied = ms_index_next_position(op->store->index);
         rc = ms_heads_resolve(op->store, &part->ref.id, &part->cold, err);
@@ -162,25 +185,34 @@ static void put_part(struct ms_op *op, struct ms_op_part *part) {
     struct ms_store *store = op->store;
     struct ms_topic *topic = part->ref.topic;
     struct ms_head *head = part->head;
-    part->first_version = head->version + 1;
-    part->version = head->version + part->count;
-    part->first_offset = topic->next_offset[part->partition];
+    struct ms_partition *partition = ms_topic_partition(topic, part->partition);
+    part->first_offset = partition->next_offset;
+    part->first_version = part->version = -1;
+    if (head != NULL) {
+        part->first_version = head->version + 1;
+        part->version = head->version + part->count;
+    }
     struct ms_log_put put = {
         .flags = part->entry_flags,
         .partition = part->partition,
         .topic = topic->number,
-        .stream_id = part->ref.id.bytes,
+        .stream_id = head != NULL ? part->ref.id.bytes : NULL,
         .first_version = part->first_version,
         .first_offset = part->first_offset,
         .record_count = part->count,
-        .batch = ms_bytes_of(op->batches.data + part->batch_at, part->batch_len),
+        .batch = part->batch.data != NULL
+                     ? part->batch
+                     : ms_bytes_of(op->batches.data + part->batch_at, part->batch_len),
     };
+    part->newest_ms = (int64_t)ms_get_be64(put.batch.data + BATCH_AT_MAX_TIMESTAMP);
     part->position = ms_log_put(store->log, &put);
-    head->version = part->version;
-    head->end_position = part->position + part->count;
-    topic->next_offset[part->partition] += part->count;
+    if (head != NULL) {
+        head->version = part->version;
+        head->end_position = part->position + part->count;
+    }
+    partition->next_offset += part->count;
     atomic_fetch_add_explicit(&topic->events, part->count, memory_order_relaxed);
-    for (uint32_t i = 0; i < part->count; i++)
+    for (uint32_t i = 0; part->id_hashes != NULL && i < part->count; i++)
         ms_window_add(&store->window, part->id_hashes[i], part->first_version + i);
     ms_query_terms_note(store, part);
 }
@@ -223,7 +255,7 @@ static uint64_t newest_read(struct ms_op *op) {
         newest = op->result.matching_position + 1;
     for (size_t i = 0; i < op->part_count; i++) {
         const struct ms_head *head = op->parts[i].head;
-        if (head->end_position > newest)
+        if (head != NULL && head->end_position > newest)
             newest = head->end_position;
     }
     return newest;
@@ -232,8 +264,10 @@ static uint64_t newest_read(struct ms_op *op) {
 static int admit(struct ms_op *op, struct ms_error *err) {
     size_t entries = 0, bytes = op->batches.len;
     bool waited = false;
-    for (size_t i = 0; i < op->part_count; i++)
+    for (size_t i = 0; i < op->part_count; i++) {
         entries += op->parts[i].count > 0;
+        bytes += op->parts[i].batch.len;
+    }
     for (const struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next) {
         entries += new->needed;
         bytes += new->needed ? new->creation->batches.len : 0;
@@ -289,7 +323,7 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     int rc = bring_heads(op, err);
     if (rc != 0)
         return rc;
-    bool go_on = ms_op_judge(op);
+    bool go_on = op->produce ? ms_op_judge_produce(op) : ms_op_judge(op);
     op->stale = op->replaces && op->result.code == MS_ECONFLICT && op->result.failed_part == 0;
     if (op->stale)
         return ms_error_set(err, MS_EAGAIN, "what was read to be replaced has changed");
@@ -299,7 +333,7 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
             return rc;
         go_on = rc == 0;
     }
-    if (go_on && op->batches.len > 0)
+    if (go_on && (op->batches.len > 0 || op->produce))
         return put_all(op, err);
     if (go_on) {
         op->outcome = MS_OP_CHECKED;
@@ -307,8 +341,12 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     }
     if (op->outcome == MS_OP_CHECKED)
         for (size_t i = 0; i < op->part_count; i++)
-            op->results[i] =
-                (struct ms_append_part_result){op->parts[i].version, op->parts[i].version};
+            op->results[i] = (struct ms_append_part_result){
+                .first_version = op->parts[i].version,
+                .version = op->parts[i].version,
+                .partition = op->parts[i].partition,
+                .first_offset = -1,
+            };
     /* It names nothing that may still be lost: what was read, or what is visible already. */
     uint64_t read = newest_read(op), visible = ms_log_end(op->store->log);
     uint64_t end = read > visible ? read : visible;
@@ -415,23 +453,13 @@ static int copy_queries(struct ms_op *op, const struct ms_append_request *reques
     return 0;
 }
 
-static int append_once(struct ms_store *store, const struct ms_append_request *request,
-                       ms_append_done_fn *done, void *context, bool *ret_stale,
-                       struct ms_error *err) {
-    struct ms_op *op;
-    *ret_stale = false;
-    int rc = ms_op_new(store, request, &op, err);
-    if (rc != 0)
-        return rc;
+int ms_op_start(struct ms_op *op, ms_append_done_fn *done, void *context, bool wait,
+                bool *ret_stale, struct ms_error *err) {
+    struct ms_store *store = op->store;
     op->done = done;
     op->context = context;
     op->started_us = (uint64_t)ms_clock_monotonic_us(store->env->clock);
-    if (request->query_condition_count > 0)
-        rc = copy_queries(op, request);
-    if (rc != 0)
-        rc = ms_error_set(err, rc, "no memory for an append");
-    if (rc == 0)
-        rc = budget_take(store, op->budget, request->wait, err);
+    int rc = budget_take(store, op->budget, wait, err);
     if (rc != 0) {
         ms_op_free(op);
         return rc;
@@ -444,6 +472,23 @@ static int append_once(struct ms_store *store, const struct ms_append_request *r
         ms_budget_give_back(store, budget);
     }
     return rc;
+}
+
+static int append_once(struct ms_store *store, const struct ms_append_request *request,
+                       ms_append_done_fn *done, void *context, bool *ret_stale,
+                       struct ms_error *err) {
+    struct ms_op *op;
+    *ret_stale = false;
+    int rc = ms_op_new(store, request, &op, err);
+    if (rc != 0)
+        return rc;
+    if (request->query_condition_count > 0)
+        rc = copy_queries(op, request);
+    if (rc != 0) {
+        ms_op_free(op);
+        return ms_error_set(err, rc, "no memory for an append");
+    }
+    return ms_op_start(op, done, context, request->wait, ret_stale, err);
 }
 
 int ms_store_append(struct ms_store *store, const struct ms_append_request *request,

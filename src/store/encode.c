@@ -18,105 +18,6 @@ uint64_t ms_event_id_hash(const struct ms_stream_id *stream, struct ms_bytes eve
     return hash != 0 ? hash : 1;
 }
 
-/* ---- terms ---- */
-
-struct term_list {
-    struct ms_arena *arena;
-    uint64_t *terms;
-    size_t count, capacity;
-};
-
-static int add_term(struct term_list *list, uint64_t term) {
-    /* Runs of the same type and tags are the common case of a batch. */
-    for (size_t i = list->count; i > 0 && i + 4 > list->count; i--)
-        if (list->terms[i - 1] == term)
-            return 0;
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;
-        uint64_t *terms = ms_arena_alloc(list->arena, capacity * sizeof *terms);
-        if (terms == NULL)
-            return MS_ENOMEM;
-        if (list->count > 0)
-            memcpy(terms, list->terms, list->count * sizeof *terms);
-        list->terms = terms;
-        list->capacity = capacity;
-    }
-    list->terms[list->count++] = term;
-    return 0;
-}
-
-static int add_tag_terms(struct term_list *list, struct ms_bytes tags) {
-    int rc = 0;
-    while (rc == 0 && tags.len > 0) {
-        const uint8_t *comma = memchr(tags.data, ',', tags.len);
-        size_t len = comma != NULL ? (size_t)(comma - tags.data) : tags.len;
-        rc = add_term(list, ms_index_term(MS_TERM_TAG, ms_bytes_of(tags.data, len)));
-        size_t step = comma != NULL ? len + 1 : len;
-        tags = ms_bytes_of(tags.data + step, tags.len - step);
-    }
-    return rc;
-}
-
-static int add_event_terms(struct term_list *list, const struct ms_event *event) {
-    int rc = 0;
-    if (event->type.data != NULL)
-        rc = add_term(list, ms_index_term(MS_TERM_TYPE, event->type));
-    if (rc == 0 && event->tags.len > 0)
-        rc = add_tag_terms(list, event->tags);
-    /* An event's own id as its correlation is not stored (event.h), so it isn't a term either. */
-    if (rc == 0 && event->correlation_id.data != NULL &&
-        !ms_bytes_equal(event->correlation_id, event->id))
-        rc = add_term(list, ms_index_term(MS_TERM_CORRELATION, event->correlation_id));
-    return rc;
-}
-
-static int add_topic_term(struct term_list *list, const struct ms_topic *topic) {
-    return add_term(list, ms_index_term(MS_TERM_TOPIC, ms_bytes_of(topic->id.bytes, 16)));
-}
-
-static int compare_terms(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static void make_distinct(struct term_list *list) {
-    if (list->count <= 4)
-        return; /* add_term has seen to it */
-    qsort(list->terms, list->count, sizeof *list->terms, compare_terms);
-    size_t kept = 1;
-    for (size_t i = 1; i < list->count; i++)
-        if (list->terms[i] != list->terms[kept - 1])
-            list->terms[kept++] = list->terms[i];
-    list->count = kept;
-}
-
-int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct ms_arena *arena,
-                   const uint64_t **ret_terms, size_t *ret_count) {
-    struct term_list list = {.arena = arena};
-    struct ms_batch_reader reader = {0};
-    struct ms_arena scratch;
-    ms_arena_init(&scratch, (size_t)1 << 20);
-    int rc = ms_batch_reader_init(&reader, batch, (size_t)1 << 30, NULL);
-    struct ms_record record;
-    while (rc == 0 && (rc = ms_batch_reader_next(&reader, &record, NULL)) > 0) {
-        struct ms_event event;
-        ms_arena_reset(&scratch);
-        rc = ms_event_read_record(&record, &scratch, &event);
-        if (rc == 0)
-            rc = add_event_terms(&list, &event);
-    }
-    if (rc == 0)
-        rc = add_topic_term(&list, topic);
-    ms_batch_reader_deinit(&reader);
-    ms_arena_deinit(&scratch);
-    if (rc != 0)
-        return rc;
-    make_distinct(&list);
-    *ret_terms = list.terms;
-    *ret_count = list.count;
-    return 0;
-}
-
 /* ---- parts ---- */
 
 static int copy_bytes(struct ms_arena *arena, struct ms_bytes *bytes) {
@@ -159,6 +60,7 @@ static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
     if (rc == 0)
         rc = ms_name_split(from->stream, ms_name_bytes_max(store), &op->arena, &topic_name, &key,
                            err);
+    part->of_stream = true;
     if (rc == 0)
         rc = ms_store_canonical_name(from->stream, &op->arena, &part->stream, err);
     if (rc != 0)
@@ -173,6 +75,8 @@ static int resolve_part(struct ms_op *op, const struct ms_append_part *from,
     part->ref.topic = ms_topics_find(store, topic_name);
     if (part->ref.topic == NULL)
         rc = need_topic(op, topic_name, part, err);
+    else
+        rc = ms_topic_check_streams(store, part->ref.topic, err);
     if (rc != 0)
         return rc;
     part->ref.id = part->cold.id = ms_stream_id_of(store, part->ref.topic, part->ref.key);
@@ -215,7 +119,7 @@ struct part_encoder {
     struct ms_op_part *part;
     struct ms_topic_settings settings;
     struct ms_batch_writer writer;
-    struct term_list terms;
+    struct ms_term_list terms;
     int64_t now_ms;
 };
 
@@ -233,7 +137,7 @@ static int encode_event(struct part_encoder *encoder, const struct ms_event *giv
     if (rc == 0) {
         encoder->part->id_hashes[index] = ms_event_id_hash(&encoder->part->ref.id, event.id);
         ms_window_prefetch(&op->store->window, encoder->part->id_hashes[index]);
-        rc = add_event_terms(&encoder->terms, &event);
+        rc = ms_terms_add_event(&encoder->terms, &event);
     }
     if (rc == 0 && index == 0)
         rc = ms_batch_begin(&encoder->writer, &op->batches, encoder->settings.compression,
@@ -273,12 +177,12 @@ static int encode_part(struct ms_op *op, const struct ms_append_part *from, stru
     else
         ms_batch_abort(&encoder.writer);
     if (rc == 0)
-        rc = add_topic_term(&encoder.terms, part->ref.topic);
+        rc = ms_terms_add_topic(&encoder.terms, part->ref.topic);
     if (rc == MS_ENOMEM)
         return ms_error_set(err, rc, "no memory for an append");
     if (rc != 0)
         return rc;
-    make_distinct(&encoder.terms);
+    ms_terms_distinct(&encoder.terms);
     part->terms = encoder.terms.terms;
     part->term_count = encoder.terms.count;
     part->batch_len = op->batches.len - part->batch_at;
@@ -305,7 +209,10 @@ static int compare_parts(const void *a, const void *b) {
     return memcmp(x->ref.id.bytes, y->ref.id.bytes, MS_STREAM_ID_LEN);
 }
 
-static int compare_hashes(const void *a, const void *b) { return compare_terms(a, b); }
+static int compare_hashes(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
 
 /* A stream appears once in an append, an event id once in a stream. */
 static int check_distinct(struct ms_op *op, struct ms_error *err) {

@@ -6,7 +6,10 @@
  *   topics.c       the table of topics
  *   topic_changes.c  making, changing, deleting, listing them
  *   heads.c        what the sequencer knows of streams
- *   encode.c       events -> batches and index terms
+ *   encode.c       events -> batches
+ *   terms.c        what the events of a batch are found by
+ *   produce.c      a producer's batch -> entries
+ *   partition_read.c  a partition's batches, as they are stored
  *   append.c       sequencing, completing
  *   conditions.c   may it be appended, is it a resend?
  *   repeat.c       idempotent resends: comparing with what is stored
@@ -29,48 +32,7 @@
 #include <stdio.h>
 
 #include "index/index.h"
-#include "store/store.h"
-
-/* ---- topics ---- */
-
-#define MS_TOPIC_NAME_MAX 249u
-#define MS_TOPIC_USER_FIRST 16u /* numbers below are the system's */
-
-enum {
-    MS_TOPIC_TOPICS = 1,    /* "$topics": creations and changes of topics */
-    MS_TOPIC_STREAMS = 2,   /* "$streams": streams whose names have no topic in them */
-    MS_TOPIC_METADATA = 3,  /* "$metadata": of streams, by stream name */
-    MS_TOPIC_SNAPSHOTS = 4, /* "$snapshots" */
-};
-
-struct ms_topic {
-    uint32_t number;
-    struct ms_uuid id;
-    struct ms_topic_settings settings; /* under topics->lock */
-    _Atomic(bool) deleted;
-    bool closed; /* its deletion is sequenced, nothing follows; under the log's lock */
-    bool system;
-    int64_t created_at_ms;
-    _Atomic(uint64_t) events;
-    int64_t *next_offset; /* MS_TOPIC_PARTITIONS_MAX of them; under the log's lock */
-    size_t name_len;
-    char name[];
-};
-
-/* Its events are the system's own, which readers see only when they ask for them. "$streams" holds
- * what users put into streams without a topic in their names. */
-static inline bool ms_topic_is_hidden(const struct ms_topic *topic) {
-    return topic->system && topic->number != MS_TOPIC_STREAMS;
-}
-
-struct ms_topics {
-    pthread_rwlock_t lock;
-    struct ms_topic **by_number; /* sparse: number is the index; never freed before close */
-    size_t by_number_count;
-    struct ms_topic **by_name; /* open addressing by hash of the name; live topics only */
-    size_t by_name_capacity, live, live_system;
-    uint32_t next_number;
-};
+#include "store/topics.h"
 
 /* ---- streams ---- */
 
@@ -167,7 +129,10 @@ struct ms_op_part {
     int64_t first_version, version;
     uint64_t position;
     int64_t first_offset;
-    bool repeat; /* candidate; the stored events begin at: */
+    int64_t newest_ms;     /* timestamp of its newest record */
+    bool of_stream;        /* else it is a partition's only, and has no head */
+    struct ms_bytes batch; /* the producer's own bytes; absent: in op->batches */
+    bool repeat;           /* candidate; the stored events begin at: */
     int64_t repeat_version;
     bool by_window;        /* the window knows where; else the condition says it */
     struct ms_head judged; /* the head as it was then, for a refusal */
@@ -214,6 +179,7 @@ struct ms_op {
     bool wait;
     bool stale;    /* submitting said MS_EAGAIN: what it was made from has changed, make it anew */
     bool replaces; /* its first part was made from that stream's newest event */
+    bool produce;  /* its parts are a producer's batch: nothing is judged but tombstones */
     struct ms_op_topic *new_topics;
     uint64_t budget;
     uint64_t started_us;
@@ -240,15 +206,6 @@ struct ms_op_pool {
 
 /* ---- waiting ---- */
 
-struct ms_waiter {
-    struct ms_waiter *next, **place; /* in its bucket; place NULL: not armed */
-    struct ms_stream_id stream;
-    bool all;
-    bool firing, rearm;
-    struct ms_waiter *next_fired;
-    void (*wake)(void *context);
-    void *context;
-};
 #define MS_WAITER_BUCKETS 1024u
 struct ms_waiters {
     pthread_mutex_t lock;
@@ -398,39 +355,6 @@ uint16_t ms_partition_of(struct ms_bytes key, uint16_t partitions);
 struct ms_stream_id ms_stream_id_of(const struct ms_store *store, const struct ms_topic *topic,
                                     struct ms_bytes key);
 
-/* topics.c */
-int ms_topics_init(struct ms_store *store) MS_MUST_CHECK;
-void ms_topics_deinit(struct ms_store *store);
-struct ms_topic *ms_topics_find(struct ms_store *store, struct ms_bytes name);
-struct ms_topic *ms_topics_at(struct ms_store *store, uint32_t number);
-/* A topic that nobody knows yet: identity, default settings, no number. MS_EINVAL: the name;
- * MS_ENOMEM. */
-int ms_topics_new(struct ms_store *store, struct ms_bytes name, struct ms_topic **ret_topic,
-                  struct ms_error *err) MS_MUST_CHECK;
-void ms_topics_free(struct ms_topic *topic);
-/* Under creation_lock: room in the table for `count` topics numbered from *ret_first on. */
-int ms_topics_reserve(struct ms_store *store, uint32_t count, uint32_t *ret_first) MS_MUST_CHECK;
-/* The same lock still held: takes one of them over. */
-void ms_topics_enter(struct ms_store *store, struct ms_topic *topic);
-/* Under creation_lock, what a sequenced change means for the table; need no memory. */
-void ms_topics_set(struct ms_store *store, struct ms_topic *topic,
-                   const struct ms_topic_settings *settings);
-void ms_topics_leave(struct ms_store *store, struct ms_topic *topic);
-/* topic_changes.c; under creation_lock: numbers and creation events for an op's new topics.
- * MS_ELIMIT; MS_EAGAIN and op->stale: somebody else has made one of them. */
-int ms_topics_prepare(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
-/* Folds a topic's JSON description (from "$topics" or a fact). */
-int ms_topics_fold(struct ms_store *store, struct ms_bytes json, struct ms_error *err)
-    MS_MUST_CHECK;
-int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,
-                         struct ms_error *err) MS_MUST_CHECK;
-void ms_topics_count_events(struct ms_store *store);
-int ms_topics_load(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
-struct ms_topic_settings ms_topics_settings(struct ms_store *store, struct ms_topic *topic);
-#define MS_FACT_NAME_MAX 24u
-size_t ms_topic_fact_name(uint32_t number, char out[MS_FACT_NAME_MAX]);
-size_t ms_offset_fact_name(uint32_t number, uint16_t partition, char out[MS_FACT_NAME_MAX]);
-
 /* heads.c; under the log's lock */
 void ms_heads_init(struct ms_heads *heads, size_t count_max);
 void ms_heads_deinit(struct ms_heads *heads);
@@ -460,7 +384,21 @@ int ms_op_new(struct ms_store *store, const struct ms_append_request *request,
               struct ms_op **ret_op, struct ms_error *err) MS_MUST_CHECK;
 void ms_op_free(struct ms_op *op);
 uint64_t ms_event_id_hash(const struct ms_stream_id *stream, struct ms_bytes event_id);
-/* Terms of all the events of a batch, each once, sorted. */
+
+/* terms.c */
+struct ms_term_list {
+    struct ms_arena *arena;
+    uint64_t *terms;
+    size_t count, capacity;
+    bool untyped; /* a record without a type was among them */
+};
+int ms_terms_add_event(struct ms_term_list *list, const struct ms_event *event) MS_MUST_CHECK;
+int ms_terms_add_record(struct ms_term_list *list, const struct ms_record *record,
+                        struct ms_arena *scratch) MS_MUST_CHECK;
+/* After the batch's events: of their topic. */
+int ms_terms_add_topic(struct ms_term_list *list, const struct ms_topic *topic) MS_MUST_CHECK;
+void ms_terms_distinct(struct ms_term_list *list); /* each once */
+/* Terms of all the events of a batch, each once. */
 int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct ms_arena *arena,
                    const uint64_t **ret_terms, size_t *ret_count) MS_MUST_CHECK;
 
@@ -468,11 +406,18 @@ int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct m
 /* All heads known: true when the events may be put; else the outcome is set. */
 bool ms_op_judge(struct ms_op *op);
 
+/* produce.c; under the log's lock: a batch is refused only for tombstoned streams. */
+bool ms_op_judge_produce(struct ms_op *op);
+
 /* append.c */
 /* MS_EAGAIN and op->stale: the op is to be made anew. */
 int ms_op_submit(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
 /* Not under the lock: the heads that aren't known, from the index. */
 int ms_op_resolve_heads(struct ms_op *op, struct ms_error *err) MS_MUST_CHECK;
+/* Submits an op whose events are the caller's own business, charging its budget. On failure the op
+ * is gone. *ret_stale as above. */
+int ms_op_start(struct ms_op *op, ms_append_done_fn *done, void *context, bool wait,
+                bool *ret_stale, struct ms_error *err) MS_MUST_CHECK;
 void ms_op_finish(struct ms_op *op); /* calls done, gives the budget back, frees */
 /* Bytes of an append that is over; wakes who waits for room. */
 void ms_budget_give_back(struct ms_store *store, uint64_t bytes);
@@ -562,6 +507,8 @@ bool ms_filter_matches(const struct ms_filter *filter, const struct ms_read_even
                        bool system);
 
 /* waiters.c */
+/* What waits for a partition is noted by; no stream has such an id. */
+struct ms_stream_id ms_partition_waiter_id(uint32_t topic, uint16_t partition);
 void ms_waiters_init(struct ms_waiters *waiters);
 void ms_waiters_deinit(struct ms_waiters *waiters);
 void ms_waiter_arm(struct ms_waiters *waiters, struct ms_waiter *waiter);

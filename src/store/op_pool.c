@@ -54,6 +54,7 @@ struct ms_op *ms_op_take(struct ms_op_pool *pool, size_t batch_bytes_max) {
     op->ticket = (struct ms_log_ticket){0};
     memset((uint8_t *)op + offsetof(struct ms_op, store), 0,
            offsetof(struct ms_op, error) - offsetof(struct ms_op, store));
+    op->result.log_append_time_ms = -1;
     op->error.code = 0;
     op->error.message[0] = 0;
     op->batches.max = batch_bytes_max;

@@ -5,9 +5,11 @@
  * Live: committer's thread, never any I/O. Replay: at open, before the store is shared.
  */
 #include "base/alloc.h"
+#include "base/endian.h"
 #include "store/internal.h"
 
 #define REPLAY_BATCH 4096u
+#define BATCH_AT_MAX_TIMESTAMP 35
 #define FACTS_MAX 256u
 #define FACTS_PER_APPEND 2u /* an offset and an effect */
 #define APPLY_ATTEMPTS 3
@@ -19,7 +21,7 @@ struct fold {
     size_t appends;
     struct ms_index_fact facts[FACTS_MAX];
     char names[FACTS_MAX][MS_FACT_NAME_MAX];
-    uint8_t offsets[FACTS_MAX][8];
+    uint8_t offsets[FACTS_MAX][MS_OFFSET_FACT_LEN];
     uint32_t offset_keys[FACTS_MAX]; /* topic << 12 | partition, 0 = another fact */
     size_t fact_count;
     uint64_t next_position;
@@ -72,8 +74,8 @@ static int fold_room(struct fold *fold) {
 
 /* Where a partition stands, so that a start needs not read the log for it. The newest value of a
  * fold wins. */
-static void fold_offset(struct fold *fold, uint32_t topic, uint16_t partition,
-                        int64_t next_offset) {
+static void fold_offset(struct fold *fold, uint32_t topic, uint16_t partition, int64_t next_offset,
+                        int64_t lead_ms) {
     uint32_t key = topic << 12 | partition;
     size_t slot = fold->fact_count;
     for (size_t i = 0; i < fold->fact_count; i++)
@@ -85,11 +87,12 @@ static void fold_offset(struct fold *fold, uint32_t topic, uint16_t partition,
         size_t len = ms_offset_fact_name(topic, partition, fold->names[slot]);
         fold->facts[slot] = (struct ms_index_fact){
             .name = ms_bytes_of(fold->names[slot], len),
-            .value = ms_bytes_of(fold->offsets[slot], 8),
+            .value = ms_bytes_of(fold->offsets[slot], MS_OFFSET_FACT_LEN),
         };
         fold->offset_keys[slot] = key;
     }
     memcpy(fold->offsets[slot], &next_offset, 8);
+    memcpy(fold->offsets[slot] + 8, &lead_ms, 8);
 }
 
 static void fold_fact(struct fold *fold, struct ms_bytes name, struct ms_bytes value) {
@@ -110,7 +113,7 @@ static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t 
         .record_count = part->count,
         .topic = part->ref.topic->number,
         .partition = part->partition,
-        .has_stream = true,
+        .has_stream = part->of_stream,
         .stream = part->ref.id,
         .last_version = part->version,
         .first_offset = part->first_offset,
@@ -119,7 +122,10 @@ static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t 
         .term_count = part->term_count,
     };
     fold->next_position = part->position + part->count;
-    fold_offset(fold, part->ref.topic->number, part->partition, part->first_offset + part->count);
+    struct ms_partition *partition = ms_topic_partition(part->ref.topic, part->partition);
+    ms_partition_note_time(partition, part->newest_ms, commit_time_ms);
+    fold_offset(fold, part->ref.topic->number, part->partition, part->first_offset + part->count,
+                atomic_load_explicit(&partition->lead_ms, memory_order_relaxed));
 }
 
 /* The topics that an append makes, the append, and what it changes. */
@@ -139,7 +145,7 @@ static void note_op(struct ms_store *store, const struct ms_op *op) {
         if (new->entered)
             note_op(store, new->creation);
     for (size_t i = 0; i < op->part_count; i++)
-        if (op->parts[i].count > 0)
+        if (op->parts[i].count > 0 && op->parts[i].of_stream)
             ms_waiters_note(&store->waiters, &op->parts[i].ref.id);
 }
 
@@ -189,9 +195,9 @@ static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
     struct fold *fold = &replay->fold;
     const struct ms_entry_header *header = &entry->header;
     struct ms_topic *topic = ms_topics_at(store, header->topic);
-    if (topic == NULL)
+    if (topic == NULL || header->partition >= topic->settings.partitions)
         return ms_error_set(err, MS_ECORRUPT,
-                            "position %llu belongs to a topic that was never made",
+                            "position %llu belongs to a topic or partition that was never made",
                             (unsigned long long)header->first_position);
     const uint64_t *terms;
     size_t term_count;
@@ -217,8 +223,14 @@ static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
     memcpy(append->stream.bytes, header->stream_id, MS_STREAM_ID_LEN);
     fold->next_position = header->first_position + entry->record_count;
     int64_t next_offset = entry->first_offset + entry->record_count;
-    topic->next_offset[header->partition] = next_offset;
-    fold_offset(fold, header->topic, header->partition, next_offset);
+    struct ms_partition *partition = ms_topic_partition(topic, header->partition);
+    partition->next_offset = next_offset;
+    atomic_store(&partition->end_offset, next_offset);
+    ms_partition_note_time(partition,
+                           (int64_t)ms_get_be64(entry->batch.data + BATCH_AT_MAX_TIMESTAMP),
+                           entry->commit_time_ms);
+    fold_offset(fold, header->topic, header->partition, next_offset,
+                atomic_load(&partition->lead_ms));
     return 0;
 }
 

@@ -18,6 +18,9 @@ int ms_stream_find(struct ms_store *store, struct ms_bytes name, struct ms_arena
     struct ms_topic *topic = ms_topics_find(store, topic_name);
     if (topic == NULL)
         return MS_ENOTFOUND;
+    rc = ms_topic_check_streams(store, topic, err);
+    if (rc != 0)
+        return rc;
     *ret_ref = (struct ms_stream_ref){topic, key, ms_stream_id_of(store, topic, key)};
     return 0;
 }

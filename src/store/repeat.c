@@ -103,8 +103,12 @@ static void answer_repeat(struct ms_op *op) {
     for (size_t i = 0; i < op->part_count; i++) {
         struct ms_op_part *part = &op->parts[i];
         int64_t last = part->count > 0 ? part->repeat_version + part->count - 1 : part->version;
-        op->results[i] =
-            (struct ms_append_part_result){part->count > 0 ? part->repeat_version : last, last};
+        op->results[i] = (struct ms_append_part_result){
+            .first_version = part->count > 0 ? part->repeat_version : last,
+            .version = last,
+            .partition = part->partition,
+            .first_offset = -1,
+        };
         if (part->count > 0)
             op->result.position = part->position;
     }

@@ -114,7 +114,7 @@ static bool beyond_bytes(struct scavenge *s, const struct ms_log_entry *entry) {
 
 static int64_t partition_end(struct scavenge *s, const struct ms_log_entry *entry) {
     ms_log_lock(s->store->log);
-    int64_t end = s->topic->next_offset[entry->header.partition];
+    int64_t end = ms_topic_partition(s->topic, entry->header.partition)->next_offset;
     ms_log_unlock(s->store->log);
     return end; /* what is not durable yet is waited for before anything is replaced */
 }

@@ -125,13 +125,17 @@ struct ms_append_request {
 };
 
 struct ms_append_part_result {
-    /* Of the events appended; for 0 events: the stream's head, -1 none. */
+    /* Of the events appended; for 0 events: the stream's head, -1 none. Of a batch without streams:
+     * -1. */
     int64_t first_version, version;
+    uint16_t partition;
+    int64_t first_offset; /* of the events appended; -1 none, or a resend's */
 };
 struct ms_append_result {
     int code;          /* 0 or the refusal */
     bool repeated;     /* the same events were there already; nothing was added */
     uint64_t position; /* of the last event appended; of the store's last when there were 0 */
+    int64_t log_append_time_ms; /* of a producer's batch in a topic with log append time, or -1 */
     const struct ms_append_part_result *parts; /* part_count of them; valid during the callback */
     size_t part_count;
     /* for MS_ECONFLICT, MS_EDELETED, MS_ETOMBSTONED, MS_EIDCONFLICT: */
@@ -313,7 +317,11 @@ struct ms_topic_settings {
     bool compact;              /* keep the newest record per key */
     enum ms_codec compression; /* of batches the scavenger merges and of event-store appends */
     bool require_source, require_correlation_id;
+    uint32_t message_bytes_max; /* of a producer's batch; default MS_MESSAGE_BYTES_MAX */
+    bool log_append_time;       /* a producer's records are stamped when they are appended */
 };
+/* Kafka's default: a MiB and a batch header of old. */
+#define MS_MESSAGE_BYTES_MAX 1048588u
 struct ms_topic_info {
     struct ms_bytes name;
     uint32_t number; /* small id used in entries; never reused */

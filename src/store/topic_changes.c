@@ -39,11 +39,13 @@ static int describe(const struct change *c, struct ms_buf *out) {
                            "\"retention_bytes\":%lld,\"retention_count\":%lld,"
                            "\"compact\":%s,\"compression\":\"%s\","
                            "\"require_source\":%s,\"require_correlation_id\":%s,"
+                           "\"message_bytes_max\":%u,\"log_append_time\":%s,"
                            "\"created_at_ms\":%lld,\"deleted\":%s}",
                            (unsigned)s->partitions, yes_no(s->streams), (long long)s->retention_ms,
                            (long long)s->retention_bytes, (long long)s->retention_count,
                            yes_no(s->compact), ms_codec_name(s->compression),
                            yes_no(s->require_source), yes_no(s->require_correlation_id),
+                           (unsigned)s->message_bytes_max, yes_no(s->log_append_time),
                            (long long)topic->created_at_ms, yes_no(c->deleted));
     return rc;
 }
@@ -218,14 +220,19 @@ static int change_and_wait(struct ms_store *store, const struct change *change, 
 
 static int check_settings(const struct ms_topic_settings *settings, const struct ms_topic *topic,
                           struct ms_error *err) {
-    if (!settings->streams)
-        return ms_error_set(err, MS_EINVAL, "topics without streams do not exist yet");
     if (settings->partitions == 0 || settings->partitions > MS_TOPIC_PARTITIONS_MAX)
         return ms_error_set(err, MS_EINVAL, "partitions must be 1 to %u, not %u",
                             MS_TOPIC_PARTITIONS_MAX, (unsigned)settings->partitions);
+    if (settings->message_bytes_max < MS_BATCH_HEADER_LEN && settings->message_bytes_max != 0)
+        return ms_error_set(err, MS_EINVAL, "max.message.bytes must be at least %u",
+                            (unsigned)MS_BATCH_HEADER_LEN);
     if ((unsigned)settings->compression > MS_CODEC_ZSTD)
         return ms_error_set(err, MS_EINVAL, "there is no compression %d",
                             (int)settings->compression);
+    if (topic != NULL && settings->streams != topic->settings.streams)
+        return ms_error_set(err, MS_EUNSUPPORTED,
+                            "topic '%s' %s streams, which can't be changed yet", topic->name,
+                            topic->settings.streams ? "has" : "is without");
     if (topic != NULL && settings->partitions < topic->settings.partitions)
         return ms_error_set(err, MS_EINVAL,
                             "topic '%s' has %u partitions; they can only become more", topic->name,
@@ -244,7 +251,11 @@ static int create_topic(struct ms_store *store, struct ms_bytes name,
     if (rc != 0)
         return rc;
     change.topic->settings = *settings;
-    rc = reserve_topics(store, 1, &change.topic->number, err);
+    rc = ms_topic_reserve_partitions(change.topic, settings->partitions);
+    if (rc != 0)
+        rc = ms_error_set(err, rc, "no memory for a topic");
+    else
+        rc = reserve_topics(store, 1, &change.topic->number, err);
     if (rc == 0)
         rc = change_and_wait(store, &change, &sequenced, err);
     if (!sequenced)
@@ -262,10 +273,14 @@ int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
     pthread_mutex_lock(&store->creation_lock);
     struct ms_topic *topic = ms_topics_find(store, name);
     struct change change = {.topic = topic, .settings = *settings};
+    if (settings->message_bytes_max == 0)
+        change.settings.message_bytes_max = MS_MESSAGE_BYTES_MAX;
     rc = check_settings(settings, topic, err);
+    if (rc == 0 && topic != NULL && ms_topic_reserve_partitions(topic, settings->partitions) != 0)
+        rc = ms_error_set(err, MS_ENOMEM, "no memory for partitions");
     if (rc == 0)
         rc = topic != NULL ? change_and_wait(store, &change, &sequenced, err)
-                           : create_topic(store, name, settings, err);
+                           : create_topic(store, name, &change.settings, err);
     pthread_mutex_unlock(&store->creation_lock);
     if (rc == 0)
         *ret_created = topic == NULL;
@@ -294,8 +309,9 @@ int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct m
     return rc;
 }
 
-static void fill_info(struct ms_store *store, struct ms_topic *topic, struct ms_topic_info *info) {
-    *info = (struct ms_topic_info){
+void ms_topic_info_of(struct ms_store *store, struct ms_topic *topic,
+                      struct ms_topic_info *ret_info) {
+    *ret_info = (struct ms_topic_info){
         .name = ms_bytes_of(topic->name, topic->name_len),
         .number = topic->number,
         .id = topic->id,
@@ -312,7 +328,7 @@ int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn
     if (topic == NULL)
         return not_found(name, err);
     struct ms_topic_info info;
-    fill_info(store, topic, &info);
+    ms_topic_info_of(store, topic, &info);
     int rc = visit(context, &info);
     return ms_error_settle(err, rc < 0 ? rc : 0, "topic");
 }
@@ -328,7 +344,7 @@ int ms_store_list_topics(struct ms_store *store, bool include_system, ms_topic_f
         if (topic == NULL || atomic_load(&topic->deleted) || (topic->system && !include_system))
             continue;
         struct ms_topic_info info;
-        fill_info(store, topic, &info);
+        ms_topic_info_of(store, topic, &info);
         rc = visit(context, &info);
     }
     return ms_error_settle(err, rc < 0 ? rc : 0, "topics");

@@ -5,7 +5,8 @@
  *
  *   {"number":17,"id":"…","name":"order","partitions":4,"streams":true,"retention_ms":-1,
  *    "retention_bytes":-1,"retention_count":-1,"compact":false,"compression":"none",
- *    "require_source":true,"require_correlation_id":false,"created_at_ms":…,"deleted":false}
+ *    "require_source":true,"require_correlation_id":false,"message_bytes_max":1048588,
+ *    "log_append_time":false,"created_at_ms":…,"deleted":false}
  *
  * Topics are never freed before the store is closed: a number means the same topic for ever, and a
  * topic made anew under an old name is another one. Any thread.
@@ -17,7 +18,7 @@
 #include "wire/compress.h"
 #include "wire/json.h"
 
-#define BY_NAME_INITIAL 64u
+#define SLOTS_INITIAL 64u
 #define DESCRIPTION_MAX 4096u
 
 static const struct {
@@ -36,31 +37,44 @@ static struct ms_bytes name_of(const struct ms_topic *topic) {
     return ms_bytes_of(topic->name, topic->name_len);
 }
 
-static size_t name_home(const struct ms_topics *topics, struct ms_bytes name) {
-    return (size_t)ms_hash64(name.data, name.len, 0) & (topics->by_name_capacity - 1);
-}
-
 static size_t name_slot(const struct ms_topics *topics, struct ms_bytes name) {
-    size_t i = name_home(topics, name);
+    size_t mask = topics->slots - 1, i = (size_t)ms_hash64(name.data, name.len, 0) & mask;
     while (topics->by_name[i] != NULL && !ms_bytes_equal(name_of(topics->by_name[i]), name))
-        i = (i + 1) & (topics->by_name_capacity - 1);
+        i = (i + 1) & mask;
     return i;
 }
 
-static int rehash_names(struct ms_topics *topics, size_t capacity) {
-    struct ms_topic **table = ms_calloc(capacity, sizeof(struct ms_topic *));
-    if (table == NULL)
+static size_t id_slot(const struct ms_topics *topics, const struct ms_uuid *id) {
+    size_t mask = topics->slots - 1, i = (size_t)ms_hash64(id->bytes, 16, 0) & mask;
+    while (topics->by_id[i] != NULL && !ms_uuid_equal(&topics->by_id[i]->id, id))
+        i = (i + 1) & mask;
+    return i;
+}
+
+static void place(struct ms_topics *topics, struct ms_topic *topic) {
+    topics->by_name[name_slot(topics, name_of(topic))] = topic;
+    topics->by_id[id_slot(topics, &topic->id)] = topic;
+    topics->live++;
+}
+
+static int rehash(struct ms_topics *topics, size_t slots) {
+    struct ms_topic **by_name = ms_calloc(slots, sizeof(struct ms_topic *));
+    struct ms_topic **by_id = ms_calloc(slots, sizeof(struct ms_topic *));
+    if (by_name == NULL || by_id == NULL) {
+        ms_free(by_name);
+        ms_free(by_id);
         return MS_ENOMEM;
+    }
     ms_free(topics->by_name);
-    topics->by_name = table;
-    topics->by_name_capacity = capacity;
+    ms_free(topics->by_id);
+    topics->by_name = by_name;
+    topics->by_id = by_id;
+    topics->slots = slots;
     topics->live = 0;
     for (size_t i = 0; i < topics->by_number_count; i++) {
         struct ms_topic *topic = topics->by_number[i];
-        if (topic != NULL && !atomic_load(&topic->deleted)) {
-            table[name_slot(topics, name_of(topic))] = topic;
-            topics->live++;
-        }
+        if (topic != NULL && !atomic_load(&topic->deleted))
+            place(topics, topic);
     }
     return 0;
 }
@@ -89,8 +103,8 @@ static int table_add(struct ms_topics *topics, struct ms_topic *topic) {
     topics->by_number[topic->number] = topic;
     if (topic->number >= topics->next_number)
         topics->next_number = topic->number + 1;
-    size_t capacity = topics->by_name_capacity;
-    rc = rehash_names(topics, (topics->live + 2) * 2 > capacity ? capacity * 2 : capacity);
+    size_t slots = topics->slots;
+    rc = rehash(topics, (topics->live + 2) * 2 > slots ? slots * 2 : slots);
     if (rc != 0)
         topics->by_number[topic->number] = before; /* what is new stays the caller's */
     return rc;
@@ -99,10 +113,10 @@ static int table_add(struct ms_topics *topics, struct ms_topic *topic) {
 int ms_topics_reserve(struct ms_store *store, uint32_t count, uint32_t *ret_first) {
     struct ms_topics *topics = &store->topics;
     pthread_rwlock_wrlock(&topics->lock);
-    size_t capacity = topics->by_name_capacity;
-    while ((topics->live + count + 1) * 2 > capacity)
-        capacity *= 2;
-    int rc = capacity > topics->by_name_capacity ? rehash_names(topics, capacity) : 0;
+    size_t slots = topics->slots;
+    while ((topics->live + count + 1) * 2 > slots)
+        slots *= 2;
+    int rc = slots > topics->slots ? rehash(topics, slots) : 0;
     if (rc == 0)
         rc = make_room(topics, topics->next_number + count);
     if (rc == 0)
@@ -116,11 +130,9 @@ void ms_topics_enter(struct ms_store *store, struct ms_topic *topic) {
     pthread_rwlock_wrlock(&topics->lock);
     size_t slot = name_slot(topics, name_of(topic));
     MS_ASSERT(topic->number < topics->by_number_count && topics->by_name[slot] == NULL &&
-              topics->by_number[topic->number] == NULL &&
-              (topics->live + 1) * 2 <= topics->by_name_capacity);
+              topics->by_number[topic->number] == NULL && (topics->live + 1) * 2 <= topics->slots);
     topics->by_number[topic->number] = topic;
-    topics->by_name[slot] = topic;
-    topics->live++;
+    place(topics, topic);
     if (topic->number >= topics->next_number)
         topics->next_number = topic->number + 1;
     pthread_rwlock_unlock(&topics->lock);
@@ -133,20 +145,28 @@ void ms_topics_set(struct ms_store *store, struct ms_topic *topic,
     pthread_rwlock_unlock(&store->topics.lock);
 }
 
-/* Backward-shift deletion keeps probe sequences whole. */
-void ms_topics_leave(struct ms_store *store, struct ms_topic *topic) {
-    struct ms_topics *topics = &store->topics;
-    pthread_rwlock_wrlock(&topics->lock);
-    size_t mask = topics->by_name_capacity - 1, hole = name_slot(topics, name_of(topic));
-    MS_ASSERT(topics->by_name[hole] == topic);
-    for (size_t i = (hole + 1) & mask; topics->by_name[i] != NULL; i = (i + 1) & mask) {
-        size_t home = name_home(topics, name_of(topics->by_name[i]));
+/* Takes the topic in slot `hole` out; backward-shift deletion keeps probe sequences whole. */
+static void clear_slot(const struct ms_topics *topics, struct ms_topic **table, size_t hole,
+                       bool by_id) {
+    size_t mask = topics->slots - 1;
+    for (size_t i = (hole + 1) & mask; table[i] != NULL; i = (i + 1) & mask) {
+        struct ms_bytes key = by_id ? ms_bytes_of(table[i]->id.bytes, 16) : name_of(table[i]);
+        size_t home = (size_t)ms_hash64(key.data, key.len, 0) & mask;
         if (((i - home) & mask) >= ((i - hole) & mask)) {
-            topics->by_name[hole] = topics->by_name[i];
+            table[hole] = table[i];
             hole = i;
         }
     }
-    topics->by_name[hole] = NULL;
+    table[hole] = NULL;
+}
+
+void ms_topics_leave(struct ms_store *store, struct ms_topic *topic) {
+    struct ms_topics *topics = &store->topics;
+    pthread_rwlock_wrlock(&topics->lock);
+    size_t by_name = name_slot(topics, name_of(topic)), by_id = id_slot(topics, &topic->id);
+    MS_ASSERT(topics->by_name[by_name] == topic && topics->by_id[by_id] == topic);
+    clear_slot(topics, topics->by_name, by_name, false);
+    clear_slot(topics, topics->by_id, by_id, true);
     topics->live--;
     atomic_store(&topic->deleted, true);
     pthread_rwlock_unlock(&topics->lock);
@@ -156,11 +176,6 @@ static struct ms_topic *topic_new(uint32_t number, struct ms_bytes name) {
     struct ms_topic *topic = ms_calloc(1, sizeof *topic + name.len + 1);
     if (topic == NULL)
         return NULL;
-    topic->next_offset = ms_calloc(MS_TOPIC_PARTITIONS_MAX, sizeof *topic->next_offset);
-    if (topic->next_offset == NULL) {
-        ms_free(topic);
-        return NULL;
-    }
     topic->number = number;
     topic->system = number < MS_TOPIC_USER_FIRST;
     topic->name_len = name.len;
@@ -171,8 +186,23 @@ static struct ms_topic *topic_new(uint32_t number, struct ms_bytes name) {
 void ms_topics_free(struct ms_topic *topic) {
     if (topic == NULL)
         return;
-    ms_free(topic->next_offset);
+    for (size_t i = 0; i < MS_TOPIC_PARTITIONS_MAX / MS_PARTITION_BLOCK; i++)
+        ms_free(atomic_load(&topic->partitions[i]));
     ms_free(topic);
+}
+
+int ms_topic_reserve_partitions(struct ms_topic *topic, uint32_t count) {
+    for (uint32_t i = 0; i * MS_PARTITION_BLOCK < count; i++) {
+        if (atomic_load(&topic->partitions[i]) != NULL)
+            continue;
+        struct ms_partition *block = ms_calloc(MS_PARTITION_BLOCK, sizeof *block);
+        if (block == NULL)
+            return MS_ENOMEM;
+        for (uint32_t p = 0; p < MS_PARTITION_BLOCK; p++)
+            atomic_store(&block[p].lead_ms, INT64_MIN);
+        atomic_store_explicit(&topic->partitions[i], block, memory_order_release);
+    }
+    return 0;
 }
 
 struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store) {
@@ -183,6 +213,7 @@ struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store)
         .retention_bytes = -1,
         .retention_count = -1,
         .compression = MS_CODEC_NONE,
+        .message_bytes_max = MS_MESSAGE_BYTES_MAX,
     };
 }
 
@@ -196,6 +227,10 @@ int ms_topics_new(struct ms_store *store, struct ms_bytes name, struct ms_topic 
         return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
     topic->system = false; /* its number will be a user's */
     topic->settings = ms_topic_settings_default(store);
+    if (ms_topic_reserve_partitions(topic, topic->settings.partitions) != 0) {
+        ms_topics_free(topic);
+        return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
+    }
     topic->created_at_ms = ms_clock_now_us(store->env->clock) / 1000;
     ms_env_uuid_v4(store->env, &topic->id);
     *ret_topic = topic;
@@ -212,7 +247,9 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
     memcpy(topic->id.bytes, id.bytes, 16);
     topic->settings = ms_topic_settings_default(store);
     topic->settings.partitions = number == MS_TOPIC_STREAMS ? 4 : 1;
-    int rc = table_add(&store->topics, topic);
+    int rc = ms_topic_reserve_partitions(topic, topic->settings.partitions);
+    if (rc == 0)
+        rc = table_add(&store->topics, topic);
     if (rc != 0)
         ms_topics_free(topic);
     return rc;
@@ -222,8 +259,7 @@ int ms_topics_init(struct ms_store *store) {
     struct ms_topics *topics = &store->topics;
     pthread_rwlock_init(&topics->lock, NULL);
     topics->next_number = MS_TOPIC_USER_FIRST;
-    topics->by_name_capacity = BY_NAME_INITIAL;
-    int rc = rehash_names(topics, BY_NAME_INITIAL);
+    int rc = rehash(topics, SLOTS_INITIAL);
     for (size_t i = 0; rc == 0 && i < sizeof system_topics / sizeof system_topics[0]; i++)
         rc = add_system_topic(store, system_topics[i].number, system_topics[i].name);
     topics->live_system = topics->live;
@@ -236,6 +272,7 @@ void ms_topics_deinit(struct ms_store *store) {
         ms_topics_free(topics->by_number[i]);
     ms_free(topics->by_number);
     ms_free(topics->by_name);
+    ms_free(topics->by_id);
     pthread_rwlock_destroy(&topics->lock);
 }
 
@@ -245,6 +282,29 @@ struct ms_topic *ms_topics_find(struct ms_store *store, struct ms_bytes name) {
     pthread_rwlock_unlock(&store->topics.lock);
     return topic;
 }
+
+void ms_partition_note_time(struct ms_partition *partition, int64_t newest_ms,
+                            int64_t commit_time_ms) {
+    int64_t lead_ms;
+    if (__builtin_sub_overflow(newest_ms, commit_time_ms, &lead_ms))
+        lead_ms = newest_ms > 0 ? INT64_MAX : INT64_MIN;
+    if (lead_ms > atomic_load_explicit(&partition->lead_ms, memory_order_relaxed))
+        atomic_store_explicit(&partition->lead_ms, lead_ms, memory_order_relaxed);
+}
+
+struct ms_topic *ms_store_topic(struct ms_store *store, struct ms_bytes name, bool system) {
+    struct ms_topic *topic = ms_topics_find(store, name);
+    return topic != NULL && topic->system && !system ? NULL : topic;
+}
+
+struct ms_topic *ms_store_topic_by_id(struct ms_store *store, const struct ms_uuid *id) {
+    pthread_rwlock_rdlock(&store->topics.lock);
+    struct ms_topic *topic = store->topics.by_id[id_slot(&store->topics, id)];
+    pthread_rwlock_unlock(&store->topics.lock);
+    return topic != NULL && topic->system ? NULL : topic;
+}
+
+bool ms_topic_is_deleted(const struct ms_topic *topic) { return atomic_load(&topic->deleted); }
 
 struct ms_topic *ms_topics_at(struct ms_store *store, uint32_t number) {
     pthread_rwlock_rdlock(&store->topics.lock);
@@ -259,6 +319,15 @@ struct ms_topic_settings ms_topics_settings(struct ms_store *store, struct ms_to
     struct ms_topic_settings settings = topic->settings;
     pthread_rwlock_unlock(&store->topics.lock);
     return settings;
+}
+
+int ms_topic_check_streams(struct ms_store *store, struct ms_topic *topic, struct ms_error *err) {
+    if (ms_topics_settings(store, topic).streams)
+        return 0;
+    return ms_error_set(err, MS_ENOSTREAMS,
+                        "the records of topic '%s' are not indexed as streams: switch that on with "
+                        "PUT /v1/topics/%s {\"streams\": true}",
+                        topic->name, topic->name);
 }
 
 size_t ms_topic_fact_name(uint32_t number, char out[MS_FACT_NAME_MAX]) {
@@ -331,6 +400,9 @@ static int read_description(struct ms_bytes json, struct ms_arena *arena, struct
     d.settings.compact = read_flag(object, "compact");
     d.settings.require_source = read_flag(object, "require_source");
     d.settings.require_correlation_id = read_flag(object, "require_correlation_id");
+    d.settings.message_bytes_max =
+        (uint32_t)read_number(object, "message_bytes_max", MS_MESSAGE_BYTES_MAX);
+    d.settings.log_append_time = read_flag(object, "log_append_time");
     d.created_at_ms = read_number(object, "created_at_ms", 0);
     d.deleted = read_flag(object, "deleted");
     *ret_d = d;
@@ -348,6 +420,11 @@ static int adopt(struct ms_store *store, const struct description *d) {
     if (made) {
         topic = topic_new(d->number, d->name);
         rc = topic != NULL ? 0 : MS_ENOMEM;
+    }
+    if (rc == 0) {
+        rc = ms_topic_reserve_partitions(topic, d->settings.partitions);
+        if (rc != 0 && made)
+            ms_topics_free(topic);
     }
     if (rc == 0) {
         topic->id = d->id;
@@ -387,15 +464,22 @@ static int load_offset(void *context, struct ms_bytes name, struct ms_bytes valu
     struct ms_store *store = context;
     unsigned number, partition;
     char text[MS_FACT_NAME_MAX + 1] = {0};
-    if (name.len > MS_FACT_NAME_MAX || value.len != 8)
+    if (name.len > MS_FACT_NAME_MAX || (value.len != 8 && value.len != MS_OFFSET_FACT_LEN))
         return MS_ECORRUPT;
     memcpy(text, name.data, name.len);
     if (sscanf(text, "o/%8x/%4x", &number, &partition) != 2)
         return MS_ECORRUPT;
     struct ms_topic *topic = ms_topics_at(store, number);
-    if (topic == NULL || partition >= MS_TOPIC_PARTITIONS_MAX)
+    if (topic == NULL || partition >= topic->settings.partitions)
         return MS_ECORRUPT;
-    memcpy(&topic->next_offset[partition], value.data, 8);
+    struct ms_partition *p = ms_topic_partition(topic, partition);
+    int64_t offset, lead_ms = INT64_MAX; /* not known: nothing can be passed over */
+    memcpy(&offset, value.data, sizeof offset);
+    if (value.len == MS_OFFSET_FACT_LEN)
+        memcpy(&lead_ms, value.data + 8, sizeof lead_ms);
+    p->next_offset = offset;
+    atomic_store(&p->end_offset, offset);
+    atomic_store(&p->lead_ms, lead_ms);
     return 0;
 }
 
@@ -436,8 +520,8 @@ void ms_topics_count_events(struct ms_store *store) {
     for (size_t i = 0; i < topics->by_number_count; i++) {
         struct ms_topic *topic = topics->by_number[i];
         uint64_t events = 0;
-        for (size_t p = 0; topic != NULL && p < MS_TOPIC_PARTITIONS_MAX; p++)
-            events += (uint64_t)topic->next_offset[p];
+        for (uint32_t p = 0; topic != NULL && p < topic->settings.partitions; p++)
+            events += (uint64_t)ms_topic_partition(topic, p)->next_offset;
         if (topic != NULL)
             atomic_store(&topic->events, events);
     }

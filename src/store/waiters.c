@@ -18,6 +18,15 @@ void ms_waiters_deinit(struct ms_waiters *waiters) {
     pthread_mutex_destroy(&waiters->lock);
 }
 
+struct ms_stream_id ms_partition_waiter_id(uint32_t topic, uint16_t partition) {
+    struct ms_stream_id id = {{0}};
+    uint32_t hash = (topic * 0x9e3779b1u) ^ (partition * 0x85ebca6bu);
+    memcpy(id.bytes, &hash, sizeof hash); /* the rest is zeros but for what tells them apart */
+    memcpy(id.bytes + 8, &topic, sizeof topic);
+    memcpy(id.bytes + 12, &partition, sizeof partition);
+    return id;
+}
+
 static struct ms_waiter **bucket_of(struct ms_waiters *waiters, const struct ms_stream_id *stream) {
     uint32_t hash;
     memcpy(&hash, stream->bytes, sizeof hash);

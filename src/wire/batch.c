@@ -397,25 +397,23 @@ static bool headers_are_well_formed(const struct ms_record *record) {
     return cursor.at == cursor.end;
 }
 
-static int check_records(struct ms_batch_reader *reader, struct ms_error *err) {
-    struct ms_record record;
-    int r;
-    while ((r = ms_batch_reader_next(reader, &record, err)) == 1) {
-        int32_t index = reader->next_index - 1;
-        uint64_t delta = (uint64_t)record.offset - (uint64_t)reader->header.base_offset;
-        if (delta != (uint64_t)index)
-            return ms_error_set(err, MS_EINVAL, "record batch: record %d has offset delta %llu",
-                                (int)index, (unsigned long long)delta);
-        if (!headers_are_well_formed(&record))
-            return ms_error_set(err, MS_EINVAL, "record batch: record %d: damaged headers",
-                                (int)index);
-    }
-    return r;
+static int check_record(const struct ms_batch_reader *reader, const struct ms_record *record,
+                        struct ms_error *err) {
+    int32_t index = reader->next_index - 1;
+    uint64_t delta = (uint64_t)record->offset - (uint64_t)reader->header.base_offset;
+    if (delta != (uint64_t)index)
+        return ms_error_set(err, MS_EINVAL, "record batch: record %d has offset delta %llu",
+                            (int)index, (unsigned long long)delta);
+    if (!headers_are_well_formed(record))
+        return ms_error_set(err, MS_EINVAL, "record batch: record %d: damaged headers", (int)index);
+    return 0;
 }
 
-int ms_batch_validate(struct ms_bytes batch, size_t decompressed_max,
-                      struct ms_batch_header *ret_header, struct ms_error *err) {
+int ms_batch_validate_each(struct ms_bytes batch, size_t decompressed_max, ms_batch_visit_fn *visit,
+                           void *context, struct ms_batch_header *ret_header, int32_t *ret_index,
+                           struct ms_error *err) {
     struct ms_batch_header header;
+    *ret_index = -1;
     int r = read_exact_header(batch, &header, err);
     if (r == 0)
         r = check_crc(batch, &header, err);
@@ -425,12 +423,24 @@ int ms_batch_validate(struct ms_bytes batch, size_t decompressed_max,
         return r;
 
     struct ms_batch_reader reader = {0};
+    struct ms_record record;
     r = ms_batch_reader_init(&reader, batch, decompressed_max, err);
-    if (r == 0)
-        r = check_records(&reader, err);
+    while (r == 0 && (r = ms_batch_reader_next(&reader, &record, err)) == 1) {
+        r = check_record(&reader, &record, err);
+        if (r == 0 && visit != NULL) {
+            r = visit(context, &record, err);
+            *ret_index = r != 0 ? reader.next_index - 1 : -1;
+        }
+    }
     ms_batch_reader_deinit(&reader);
-    if (r < 0)
+    if (r != 0)
         return r;
     *ret_header = header;
     return 0;
+}
+
+int ms_batch_validate(struct ms_bytes batch, size_t decompressed_max,
+                      struct ms_batch_header *ret_header, struct ms_error *err) {
+    int32_t index;
+    return ms_batch_validate_each(batch, decompressed_max, NULL, NULL, ret_header, &index, err);
 }

@@ -86,6 +86,15 @@ int ms_batch_check_crc(struct ms_bytes batch, struct ms_error *err) MS_MUST_CHEC
 int ms_batch_validate(struct ms_bytes batch, size_t decompressed_max,
                       struct ms_batch_header *ret_header, struct ms_error *err) MS_MUST_CHECK;
 
+/* The same, and shows each record to `visit` (NULL: none), which may refuse it: what it returns
+ * other than 0 is returned, and *ret_index is the record's place in the batch (-1 when the batch as
+ * a whole is wrong). The record is borrowed for the call. */
+struct ms_record;
+typedef int ms_batch_visit_fn(void *context, const struct ms_record *record, struct ms_error *err);
+int ms_batch_validate_each(struct ms_bytes batch, size_t decompressed_max, ms_batch_visit_fn *visit,
+                           void *context, struct ms_batch_header *ret_header, int32_t *ret_index,
+                           struct ms_error *err) MS_MUST_CHECK;
+
 /* Pokes the two fields outside the CRC. */
 void ms_batch_patch(uint8_t *batch, int64_t base_offset, int32_t leader_epoch);
 

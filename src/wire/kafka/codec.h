@@ -97,8 +97,8 @@ struct ms_kafka_output {
     struct ms_arena *arena;
 };
 /* Appends a message. MS_ENOMEM, MS_ETOOBIG (the buffer's maximum), MS_EINVAL (a string longer than
- * its length field can say, null where null can't be), MS_EUNSUPPORTED (version). The output is then
- * as before. */
+ * its length field can say, null where null can't be), MS_EUNSUPPORTED (version). The output is
+ * then as before. */
 int ms_kafka_encode(const struct ms_kafka_message *message, int16_t version, const void *value,
                     struct ms_kafka_output *output, struct ms_error *err) MS_MUST_CHECK;
 /* Appends a whole response frame: size, response header, body. The size counts the slices. */

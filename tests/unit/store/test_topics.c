@@ -105,9 +105,6 @@ static void senseless_settings_are_refused(void **state) {
     struct store_world *w = *state;
     struct ms_topic_settings s = unusual();
     bool created;
-    s.streams = false; /* not before there is something to do with such a topic */
-    assert_int_equal(put(w, "a", s, &created), MS_EINVAL);
-    s.streams = true;
     s.partitions = 0;
     assert_int_equal(put(w, "a", s, &created), MS_EINVAL);
     s.partitions = 1025;

@@ -1,0 +1,325 @@
+/*
+ * Reading a partition: the index says where the batch that holds an offset stands, the log's cursor
+ * brings it, and the caller gets references to the memory it is in.
+ *
+ * Batches that follow each other in the log (a topic that is alone, or busy) are found without
+ * asking the index again. Small batches are copied together, so that a reader who is slow to send
+ * them does not pin a block of the log for each. Any thread; one per reader.
+ */
+#include "base/alloc.h"
+#include "base/endian.h"
+#include "store/internal.h"
+
+#define PACK_BYTES ((size_t)64 << 10)
+#define PACKED_BATCH_MAX ((size_t)4 << 10) /* larger ones are not copied */
+#define BATCH_AT_MAX_TIMESTAMP 35
+#define BATCH_AT_COUNT 57
+#define DECOMPRESSED_MAX ((size_t)1 << 30)
+
+struct ms_partition_reader {
+    struct ms_store *store;
+    struct ms_log_cursor cursor;
+    struct ms_blob *pack; /* small batches are copied here */
+    size_t pack_used;
+    struct ms_batch_reader batch; /* for times */
+};
+
+struct partition_reading {
+    struct ms_partition_reader *reader;
+    const struct ms_partition_read *read;
+    struct ms_slice_list *slices;
+    int64_t next, end;
+    size_t bytes, batches;
+    bool follow; /* the next batch may be the next entry */
+    bool more;
+};
+
+int ms_partition_reader_new(struct ms_store *store, struct ms_partition_reader **ret_reader) {
+    struct ms_partition_reader *reader = ms_calloc(1, sizeof *reader);
+    if (reader == NULL)
+        return MS_ENOMEM;
+    reader->store = store;
+    ms_log_cursor_init(&reader->cursor, store->log, 0);
+    *ret_reader = reader;
+    return 0;
+}
+
+void ms_partition_reader_free(struct ms_partition_reader *reader) {
+    if (reader == NULL)
+        return;
+    ms_log_cursor_deinit(&reader->cursor);
+    ms_batch_reader_deinit(&reader->batch);
+    ms_blob_unref(reader->pack);
+    ms_free(reader);
+}
+
+/* ---- slices ---- */
+
+void ms_slice_list_clear(struct ms_slice_list *list) {
+    for (size_t i = 0; i < list->count; i++)
+        ms_slice_unref(&list->items[i]);
+    list->count = 0;
+}
+
+void ms_slice_list_deinit(struct ms_slice_list *list) {
+    ms_slice_list_clear(list);
+    ms_free(list->items);
+    *list = (struct ms_slice_list){0};
+}
+
+static int add_slice(struct ms_slice_list *list, struct ms_blob *blob, struct ms_bytes bytes) {
+    struct ms_slice *last = list->count > 0 ? &list->items[list->count - 1] : NULL;
+    if (last != NULL && last->blob == blob && last->bytes.data + last->bytes.len == bytes.data) {
+        last->bytes.len += bytes.len;
+        return 0;
+    }
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;
+        struct ms_slice *items = ms_realloc(list->items, capacity * sizeof *items);
+        if (items == NULL)
+            return MS_ENOMEM;
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = (struct ms_slice){ms_blob_ref(blob), bytes};
+    return 0;
+}
+
+static int pack_batch(struct partition_reading *reading, struct ms_bytes batch) {
+    struct ms_partition_reader *reader = reading->reader;
+    if (reader->pack == NULL || reader->pack->size - reader->pack_used < batch.len) {
+        struct ms_blob *pack;
+        int rc = ms_blob_new(PACK_BYTES, &pack);
+        if (rc != 0)
+            return rc;
+        ms_blob_unref(reader->pack);
+        reader->pack = pack;
+        reader->pack_used = 0;
+    }
+    uint8_t *at = reader->pack->data + reader->pack_used;
+    memcpy(at, batch.data, batch.len);
+    int rc = add_slice(reading->slices, reader->pack, ms_bytes_of(at, batch.len));
+    reader->pack_used += rc == 0 ? batch.len : 0;
+    return rc;
+}
+
+/* What the entry's bytes lie in. */
+static struct ms_blob *memory_of(const struct ms_log_cursor *cursor, struct ms_bytes batch) {
+    const struct ms_blob *frame = cursor->frame;
+    bool framed =
+        frame != NULL && batch.data >= frame->data && batch.data < frame->data + frame->size;
+    return framed ? cursor->frame : cursor->window;
+}
+
+/* ---- finding entries ---- */
+
+static bool is_wanted(const struct ms_partition_read *read, const struct ms_log_entry *entry,
+                      int64_t next) {
+    return entry->header.topic == read->topic->number &&
+           entry->header.partition == read->partition &&
+           entry->first_offset + (int64_t)entry->record_count > next;
+}
+
+/* The entry that holds reading->next, or the next one after it. 1, or 0 at the end. */
+static int find_entry(struct partition_reading *reading, struct ms_log_entry *ret_entry,
+                      struct ms_error *err) {
+    struct ms_log_cursor *cursor = &reading->reader->cursor;
+    const struct ms_partition_read *read = reading->read;
+    int rc = 0;
+    if (reading->follow)
+        rc = ms_log_cursor_next(cursor, ret_entry, err);
+    if (rc > 0 && is_wanted(read, ret_entry, reading->next) &&
+        ret_entry->first_offset <= reading->next)
+        return 1;
+    reading->follow = false;
+    while (rc >= 0 && reading->next < reading->end) {
+        struct ms_index_offset_place place;
+        rc = ms_index_offset_find(reading->reader->store->index, read->topic->number,
+                                  (uint16_t)read->partition, reading->next, read->in_memory, &place,
+                                  err);
+        if (rc == MS_ENOTFOUND || (rc == 0 && place.first_offset >= reading->end))
+            return 0;
+        if (rc != 0)
+            return rc;
+        ms_log_cursor_seek(cursor, place.position);
+        rc = ms_log_cursor_next(cursor, ret_entry, err);
+        if (rc > 0 && is_wanted(read, ret_entry, reading->next))
+            return 1;
+        if (rc >= 0) /* scavenged */
+            reading->next = place.first_offset + place.record_count;
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- batches ---- */
+
+static uint32_t records_in(const struct ms_log_entry *entry) {
+    return ms_get_be32(entry->batch.data + BATCH_AT_COUNT);
+}
+
+static int take_entry(struct partition_reading *reading, const struct ms_log_entry *entry) {
+    const struct ms_partition_read *read = reading->read;
+    /* Clients that look at records only would never get past a batch without any. */
+    bool empty = records_in(entry) == 0;
+    bool fits = reading->bytes + entry->batch.len <= read->bytes_max ||
+                (reading->bytes == 0 && read->oversized);
+    if (!empty && (!fits || (read->batches_max > 0 && reading->batches == read->batches_max))) {
+        reading->more = true;
+        return 0;
+    }
+    int rc = 0;
+    if (!empty) {
+        struct ms_blob *memory = memory_of(&reading->reader->cursor, entry->batch);
+        bool small = entry->batch.len <= PACKED_BATCH_MAX;
+        rc = small ? pack_batch(reading, entry->batch)
+                   : add_slice(reading->slices, memory, entry->batch);
+        reading->bytes += entry->batch.len;
+        reading->batches++;
+    }
+    reading->next = entry->first_offset + entry->record_count;
+    reading->follow = true;
+    return rc;
+}
+
+static int read_batches(struct partition_reading *reading, struct ms_error *err) {
+    struct ms_log_entry entry;
+    int rc = 0;
+    while (!reading->more && reading->next < reading->end) {
+        rc = find_entry(reading, &entry, err);
+        if (rc == 0)
+            break;
+        if (rc == MS_EAGAIN && reading->batches > 0)
+            reading->more = true;
+        if (rc < 0)
+            return reading->more ? 0 : rc;
+        rc = take_entry(reading, &entry);
+        if (rc != 0)
+            return ms_error_set(err, rc, "no memory to read a partition");
+    }
+    return 0;
+}
+
+int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                             struct ms_partition_state *ret_state) {
+    if (atomic_load(&topic->deleted) || partition >= ms_topics_settings(store, topic).partitions)
+        return MS_ENOTFOUND;
+    struct ms_partition *p = ms_topic_partition(topic, partition);
+    *ret_state = (struct ms_partition_state){
+        .start_offset = 0,
+        .end_offset = atomic_load_explicit(&p->end_offset, memory_order_acquire),
+    };
+    return 0;
+}
+
+int ms_store_read_partition(struct ms_partition_reader *reader,
+                            const struct ms_partition_read *read, struct ms_slice_list *slices,
+                            struct ms_partition_read_result *ret_result, struct ms_error *err) {
+    struct ms_partition_read_result result = {0};
+    int rc = ms_store_partition_state(reader->store, read->topic, read->partition, &result.state);
+    if (rc != 0)
+        return ms_error_set(err, rc, "there is no partition %u of topic '%s'",
+                            (unsigned)read->partition, read->topic->name);
+    struct partition_reading reading = {
+        .reader = reader,
+        .read = read,
+        .slices = slices,
+        .next = read->offset,
+        .end = result.state.end_offset,
+    };
+    size_t before = slices->count;
+    reader->cursor.in_memory = read->in_memory;
+    if (read->offset >= result.state.start_offset)
+        rc = read_batches(&reading, err);
+    while (rc != 0 && slices->count > before)
+        ms_slice_unref(&slices->items[--slices->count]);
+    result.next_offset = reading.next;
+    result.bytes = reading.bytes;
+    result.more = reading.more;
+    if (rc == 0)
+        *ret_result = result;
+    return ms_error_settle(err, rc, "partition");
+}
+
+/* ---- by time ---- */
+
+/* The first offset whose entry may have been committed at or behind the floor. */
+static int first_behind(struct partition_reading *reading, uint64_t floor, struct ms_error *err) {
+    const struct ms_partition_read *read = reading->read;
+    int64_t low = 0, high = reading->end;
+    while (low < high) {
+        struct ms_index_offset_place place;
+        int64_t middle = low + (high - low) / 2;
+        int rc = ms_index_offset_find(reading->reader->store->index, read->topic->number,
+                                      (uint16_t)read->partition, middle, false, &place, err);
+        if (rc != 0 && rc != MS_ENOTFOUND)
+            return rc;
+        if (rc == 0 && place.position + place.record_count <= floor)
+            low = place.first_offset + place.record_count;
+        else
+            high = middle;
+    }
+    reading->next = low;
+    return 0;
+}
+
+/* 1: the batch has such a record. */
+static int look_into(struct ms_batch_reader *batch, const struct ms_log_entry *entry,
+                     int64_t time_ms, int64_t *ret_offset, int64_t *ret_timestamp_ms,
+                     struct ms_error *err) {
+    struct ms_record record;
+    if ((int64_t)ms_get_be64(entry->batch.data + BATCH_AT_MAX_TIMESTAMP) < time_ms)
+        return 0;
+    int rc = ms_batch_reader_init(batch, entry->batch, DECOMPRESSED_MAX, err);
+    while (rc == 0 && (rc = ms_batch_reader_next(batch, &record, err)) > 0) {
+        if (record.timestamp_ms >= time_ms) {
+            *ret_offset = record.offset;
+            *ret_timestamp_ms = record.timestamp_ms;
+            return 1;
+        }
+        rc = 0;
+    }
+    return rc;
+}
+
+int ms_store_offset_at_time(struct ms_partition_reader *reader, struct ms_topic *topic,
+                            uint32_t partition, int64_t time_ms, int64_t *ret_offset,
+                            int64_t *ret_timestamp_ms, struct ms_error *err) {
+    struct ms_partition_state state;
+    struct ms_store *store = reader->store;
+    int rc = ms_store_partition_state(store, topic, partition, &state);
+    if (rc != 0)
+        return ms_error_set(err, rc, "there is no partition %u of topic '%s'", (unsigned)partition,
+                            topic->name);
+    struct ms_partition_read read = {.topic = topic, .partition = partition};
+    struct partition_reading reading = {.reader = reader, .read = &read, .end = state.end_offset};
+    /* A record's timestamp is at most lead_ms behind the time it was committed at. */
+    int64_t lead_ms = atomic_load(&ms_topic_partition(topic, partition)->lead_ms), since;
+    uint64_t floor = 0;
+    *ret_offset = *ret_timestamp_ms = -1;
+    if (state.end_offset == 0)
+        return 0;
+    if (!__builtin_sub_overflow(time_ms, lead_ms, &since) && since > 0)
+        rc = ms_index_time_floor(store->index, since - 1, &floor, err);
+    if (rc == 0)
+        rc = first_behind(&reading, floor, err);
+    reader->cursor.in_memory = false;
+    struct ms_log_entry entry;
+    while (rc == 0 && reading.next < reading.end && (rc = find_entry(&reading, &entry, err)) > 0) {
+        rc = look_into(&reader->batch, &entry, time_ms, ret_offset, ret_timestamp_ms, err);
+        reading.next = entry.first_offset + entry.record_count;
+        reading.follow = true;
+    }
+    return ms_error_settle(err, rc > 0 ? 0 : rc, "partition");
+}
+
+/* ---- waiting ---- */
+
+void ms_store_wait_partition(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                             struct ms_waiter *waiter) {
+    waiter->stream = ms_partition_waiter_id(topic->number, (uint16_t)partition);
+    ms_waiter_arm(&store->waiters, waiter);
+}
+
+void ms_store_stop_waiting(struct ms_store *store, struct ms_waiter *waiter) {
+    ms_waiter_disarm(&store->waiters, waiter);
+}
