@@ -38,10 +38,11 @@ struct ms_produce_request {
     bool wait;             /* for the in-flight budget instead of MS_EAGAIN */
 };
 /* Validates the batch and all its records, and sequences it. 0: `done` is called exactly once,
- * maybe inside this call; the first part's first_offset is the batch's base offset. Refused before it was sequenced (`done` is not called):
- * MS_ENOTFOUND (partition; the topic was deleted), MS_ECRC, MS_EINVAL (*ret_index: which record, -1
- * the batch), MS_EUNSUPPORTED (codec, attributes), MS_ETOOBIG, MS_ENOSPC, MS_EAGAIN, MS_ECLOSED,
- * MS_ENOMEM. A record of a tombstoned stream: `done` is told MS_ETOMBSTONED. */
+ * maybe inside this call; the first part's first_offset is the batch's base offset. Refused before
+ * it was sequenced (`done` is not called): MS_ENOTFOUND (partition; the topic was deleted),
+ * MS_ERESERVED (the system's), MS_ECRC, MS_EINVAL (*ret_index: which record, -1 the batch),
+ * MS_EUNSUPPORTED (codec, attributes), MS_ETOOBIG, MS_ENOSPC, MS_EAGAIN, MS_ECLOSED, MS_ENOMEM. A
+ * record of a tombstoned stream: `done` is told MS_ETOMBSTONED. */
 int ms_store_produce(struct ms_store *store, const struct ms_produce_request *request,
                      ms_append_done_fn *done, void *context, int32_t *ret_index,
                      struct ms_error *err) MS_MUST_CHECK;
