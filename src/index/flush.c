@@ -245,6 +245,8 @@ static int write_append(struct flush *flush, const struct ms_stream_id *stream,
     ms_key_stream(key, stream, ms_extent_end(append) - 1);
     size_t len = ms_uvarint_put(value, append->position);
     len += ms_uvarint_put(value + len, append->count);
+    if (append->partition_plus_1 != 0)
+        len += ms_uvarint_put(value + len, append->partition_plus_1);
     return put(flush, key, sizeof key, value, len);
 }
 

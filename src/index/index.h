@@ -17,7 +17,7 @@
  * Keys (one column family; first byte = kind; integers big endian, `~` = bitwise complement so that
  * the newest sorts first):
  *
- *   'S' stream id(16) ~last_version(8) -> position(uvarint) record count(uvarint) one per append;
+ *   'S' stream id(16) ~last_version(8) -> position, record count, partition (uvarints), per append;
  *                                                          the first key of a stream is its head
  *   'T' term(8) first position of chunk(8) -> delta-coded positions of entries one per term and
  *   flush 'P' topic(4) partition(2) first offset of chunk(8) -> delta-coded (offset, position)
@@ -138,6 +138,7 @@ struct ms_index_place {
     uint64_t position; /* first record of the append */
     int64_t last_version;
     uint32_t record_count;
+    int32_t partition; /* of a stream's newest append; -1 where it isn't known */
 };
 /* All lookups: MS_EIO, MS_ECORRUPT (RocksDB's files are damaged: close, ms_index_discard, open,
  * fold again), MS_ENOMEM. */

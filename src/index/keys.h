@@ -11,7 +11,8 @@
  *   'P'        1      4     topic                             value: flags (1), extents
  *              5      2     partition
  *              7      8     first offset of the first extent
- *   'S' 1 16 stream id value: position, record count (uvarints)
+ *   'S' 1 16 stream id value: position, record count, of most also the
+ *                                 partition + 1 (uvarints)
  *              17     8     ~last version
  *   'T'        1      8     term                              value: postings
  *              9      8     first position
@@ -37,7 +38,7 @@
 #include "base/varint.h"
 #include "index/index.h"
 
-#define MS_INDEX_FORMAT 1u
+#define MS_INDEX_FORMAT 2u
 
 enum ms_key_kind {
     MS_KEY_TIME = 'C',
@@ -65,13 +66,15 @@ enum ms_key_kind {
 /* Longest encodings of one of them. */
 #define MS_POSTING_BYTES_MAX MS_VARINT64_MAX_BYTES
 #define MS_EXTENT_BYTES_MAX (2 * MS_VARINT64_MAX_BYTES + MS_VARINT32_MAX_BYTES)
-#define MS_PLACE_BYTES_MAX (MS_VARINT64_MAX_BYTES + MS_VARINT32_MAX_BYTES)
+#define MS_PLACE_BYTES_MAX (MS_VARINT64_MAX_BYTES + 2 * MS_VARINT32_MAX_BYTES)
 
 /* Consecutive offsets of a partition, or versions of a stream, that one append holds. */
 struct ms_extent {
     int64_t start;
     uint64_t position; /* of the append's first record */
     uint32_t count;
+    /* Of a stream's newest append: its partition + 1. 0: not known. Runs don't keep it. */
+    uint16_t partition_plus_1;
 };
 
 static inline int64_t ms_extent_end(const struct ms_extent *extent) {
@@ -109,6 +112,7 @@ static inline size_t ms_extent_get(const uint8_t *at, size_t len, struct ms_exte
         return 0;
     ret_extent->start = (int64_t)((uint64_t)state->end + (uint64_t)gap);
     ret_extent->count = (uint32_t)count;
+    ret_extent->partition_plus_1 = 0;
     ret_extent->position = state->position + (uint64_t)distance;
     state->end = (int64_t)((uint64_t)ret_extent->start + count);
     state->position = ret_extent->position;

@@ -44,6 +44,7 @@ static void found(struct stream_scan *scan, const struct ms_extent *append) {
         .position = append->position,
         .last_version = ms_extent_end(append) - 1,
         .record_count = append->count,
+        .partition = (int32_t)append->partition_plus_1 - 1,
     };
 }
 
@@ -100,14 +101,19 @@ static void scan_newer(struct ms_index *index, const struct ms_index_view *view,
 static int read_append(const rocksdb_iterator_t *iterator, struct ms_extent *ret_append,
                        struct ms_error *err) {
     struct ms_bytes key = ms_iterator_key(iterator), value = ms_iterator_value(iterator);
-    uint64_t position, count;
+    uint64_t position, count, partition = 0;
     int a = ms_uvarint_get(value.data, value.len, &position);
     int b = a > 0 ? ms_uvarint_get(value.data + a, value.len - (size_t)a, &count) : 0;
-    if (key.len != MS_KEY_STREAM_LEN || b <= 0 || (size_t)(a + b) != value.len || count == 0 ||
-        count > UINT32_MAX)
+    size_t used = b > 0 ? (size_t)(a + b) : 0;
+    int c = 0;
+    if (used > 0 && used < value.len)
+        c = ms_uvarint_get(value.data + used, value.len - used, &partition);
+    if (key.len != MS_KEY_STREAM_LEN || used == 0 || c < 0 || used + (size_t)c != value.len ||
+        count == 0 || count > UINT32_MAX || partition > UINT16_MAX)
         return ms_index_db_corrupt("entry of a stream", err);
     uint64_t last = ~ms_get_be64(key.data + MS_KEY_STREAM_PREFIX);
-    *ret_append = (struct ms_extent){(int64_t)(last - count + 1), position, (uint32_t)count};
+    *ret_append = (struct ms_extent){(int64_t)(last - count + 1), position, (uint32_t)count,
+                                     (uint16_t)partition};
     return 0;
 }
 

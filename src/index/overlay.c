@@ -85,7 +85,7 @@ static int add_to_partition(struct ms_overlay *overlay, const struct ms_index_ap
     struct ms_overlay_partition *slot =
         partition_slot(table->slots, table->capacity, append->topic, append->partition);
     bool fresh = !slot->extents;
-    struct ms_extent extent = {append->first_offset, append->position, append->record_count};
+    struct ms_extent extent = {append->first_offset, append->position, append->record_count, 0};
     int rc = ms_run_add_extent(&overlay->arena, &slot->extents, &extent, &slot->unordered);
     if (rc == 0 && fresh) {
         slot->topic = append->topic;
@@ -183,7 +183,8 @@ static int fold_append(struct ms_overlay *overlay, const struct ms_index_append 
     if (append->has_stream) {
         int64_t start = append->last_version - (int64_t)append->record_count + 1;
         MS_ASSERT(append->last_version >= 0 && start >= 0);
-        struct ms_extent extent = {start, append->position, append->record_count};
+        struct ms_extent extent = {start, append->position, append->record_count,
+                                   (uint16_t)(append->partition + 1)};
         rc = ms_stream_table_add(&overlay->streams, &overlay->arena, &append->stream, &extent);
     }
     for (size_t i = 0; rc == 0 && i < append->term_count; i++)

@@ -185,6 +185,10 @@ static void put_part(struct ms_op *op, struct ms_op_part *part) {
     struct ms_store *store = op->store;
     struct ms_topic *topic = part->ref.topic;
     struct ms_head *head = part->head;
+    /* A stream stays where it is, though its topic may have got more partitions, or a producer has
+     * its own idea of where a key belongs. */
+    if (head != NULL && head->partition_plus_1 != 0 && !op->produce)
+        part->partition = (uint16_t)(head->partition_plus_1 - 1);
     struct ms_partition *partition = ms_topic_partition(topic, part->partition);
     part->first_offset = partition->next_offset;
     part->first_version = part->version = -1;
@@ -209,6 +213,7 @@ static void put_part(struct ms_op *op, struct ms_op_part *part) {
     if (head != NULL) {
         head->version = part->version;
         head->end_position = part->position + part->count;
+        head->partition_plus_1 = (uint16_t)(part->partition + 1);
     }
     partition->next_offset += part->count;
     atomic_fetch_add_explicit(&topic->events, part->count, memory_order_relaxed);

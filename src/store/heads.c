@@ -153,6 +153,7 @@ static int find_version(struct ms_store *store, struct ms_head *head, struct ms_
     if (rc == 0 && count == 1) {
         head->version = place.last_version;
         head->end_position = place.position + place.record_count;
+        head->partition_plus_1 = (uint16_t)(place.partition + 1);
     }
     return rc;
 }

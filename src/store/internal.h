@@ -54,8 +54,9 @@ struct ms_head {
     int64_t version;       /* -1: no events */
     uint64_t end_position; /* one past the last record */
     struct ms_stream_rules rules;
-    bool used;       /* place taken */
-    bool referenced; /* since the clock hand passed */
+    uint16_t partition_plus_1; /* of its newest event; 0: not known */
+    bool used;                 /* place taken */
+    bool referenced;           /* since the clock hand passed */
 };
 
 #define MS_HEADS_SHARDS 256u

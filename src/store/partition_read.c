@@ -312,6 +312,62 @@ int ms_store_offset_at_time(struct ms_partition_reader *reader, struct ms_topic 
     return ms_error_settle(err, rc > 0 ? 0 : rc, "partition");
 }
 
+/* 1 and the entry that ends at reading->next or, where that was scavenged, the one before; 0 at the
+ * start. */
+static int entry_before(struct partition_reading *reading, struct ms_log_entry *ret_entry,
+                        struct ms_error *err) {
+    const struct ms_partition_read *read = reading->read;
+    struct ms_log_cursor *cursor = &reading->reader->cursor;
+    while (reading->next > 0) {
+        struct ms_index_offset_place place;
+        int rc =
+            ms_index_offset_find(reading->reader->store->index, read->topic->number,
+                                 (uint16_t)read->partition, reading->next - 1, false, &place, err);
+        if (rc == MS_ENOTFOUND || (rc == 0 && place.first_offset >= reading->next)) {
+            reading->next--; /* a gap */
+            continue;
+        }
+        if (rc != 0)
+            return rc;
+        reading->next = place.first_offset;
+        ms_log_cursor_seek(cursor, place.position);
+        rc = ms_log_cursor_next(cursor, ret_entry, err);
+        if (rc < 0 || (rc > 0 && is_wanted(read, ret_entry, place.first_offset - 1) &&
+                       ret_entry->first_offset == place.first_offset))
+            return rc;
+    }
+    return 0;
+}
+
+int ms_store_newest_time(struct ms_partition_reader *reader, struct ms_topic *topic,
+                         uint32_t partition, int64_t *ret_offset, int64_t *ret_timestamp_ms,
+                         struct ms_error *err) {
+    struct ms_partition_state state;
+    int rc = ms_store_partition_state(reader->store, topic, partition, &state);
+    if (rc != 0)
+        return ms_error_set(err, rc, "there is no partition %u of topic '%s'", (unsigned)partition,
+                            topic->name);
+    struct ms_partition_read read = {.topic = topic, .partition = partition};
+    struct partition_reading reading = {.reader = reader, .read = &read, .next = state.end_offset};
+    int64_t lead_ms = atomic_load(&ms_topic_partition(topic, partition)->lead_ms), newest = -1;
+    struct ms_log_entry entry;
+    *ret_offset = *ret_timestamp_ms = -1;
+    reader->cursor.in_memory = false;
+    /* From the end: what was committed long enough before the best so far can't be newer. */
+    while (rc == 0 && (rc = entry_before(&reading, &entry, err)) > 0) {
+        int64_t batch_ms = (int64_t)ms_get_be64(entry.batch.data + BATCH_AT_MAX_TIMESTAMP), bound;
+        if (!__builtin_add_overflow(entry.commit_time_ms, lead_ms, &bound) && bound < newest)
+            break;
+        rc = 0;
+        if (records_in(&entry) > 0 && batch_ms >= newest) {
+            newest = batch_ms;
+            rc = look_into(&reader->batch, &entry, newest, ret_offset, ret_timestamp_ms, err);
+            rc = rc > 0 ? 0 : rc;
+        }
+    }
+    return ms_error_settle(err, rc > 0 ? 0 : rc, "partition");
+}
+
 /* ---- waiting ---- */
 
 void ms_store_wait_partition(struct ms_store *store, struct ms_topic *topic, uint32_t partition,

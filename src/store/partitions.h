@@ -100,6 +100,11 @@ int ms_store_offset_at_time(struct ms_partition_reader *reader, struct ms_topic 
                             uint32_t partition, int64_t time_ms, int64_t *ret_offset,
                             int64_t *ret_timestamp_ms, struct ms_error *err) MS_MUST_CHECK;
 
+/* The record with the newest timestamp, the first of several; -1 when there is none. As above. */
+int ms_store_newest_time(struct ms_partition_reader *reader, struct ms_topic *topic,
+                         uint32_t partition, int64_t *ret_offset, int64_t *ret_timestamp_ms,
+                         struct ms_error *err) MS_MUST_CHECK;
+
 /* ---- waiting ---- */
 
 /* Who waits for a partition to grow: embedded in the caller's memory, zeroed before its first use.

@@ -224,8 +224,8 @@ static inline size_t model_stream_scan(const struct model *model, const struct m
             (descending ? append->last_version - append->record_count + 1 > from
                         : append->last_version < from))
             continue;
-        out[found++] =
-            (struct ms_index_place){append->position, append->last_version, append->record_count};
+        out[found++] = (struct ms_index_place){append->position, append->last_version,
+                                               append->record_count, append->partition};
     }
     return found;
 }
@@ -285,6 +285,8 @@ static inline void check_streams(struct model *model, struct ms_index *index) {
             assert_int_equal(places[k].position, expected[k].position);
             assert_int_equal(places[k].last_version, expected[k].last_version);
             assert_int_equal(places[k].record_count, expected[k].record_count);
+            if (places[k].partition >= 0 || expected[k].last_version == head)
+                assert_int_equal(places[k].partition, expected[k].partition);
         }
     }
     int64_t version = -7;

@@ -252,11 +252,11 @@ static void index_of_another_format_is_moved_aside(void **state) {
     struct ms_uuid uuid = model_uuid(1);
     ms_put_be64(meta, 9);
     memcpy(meta + 8, uuid.bytes, 16);
-    ms_put_be32(meta + 24, 1);
+    ms_put_be32(meta + 24, 2);
     put_raw("M", 1, meta, sizeof meta);
     struct ms_index_options options = files();
     ms_index_close(must_open(&options, 9), false); /* this is the format that we know */
-    ms_put_be32(meta + 24, 2);
+    ms_put_be32(meta + 24, 3);
     put_raw("M", 1, meta, sizeof meta);
     assert_moved_aside("index.damaged-1");
 }
@@ -388,22 +388,22 @@ static void malformed_values_are_reported(void **state) {
         uint8_t value[8];
         size_t value_len;
     } entries[] = {
-        {{'S', 1, [17] = 255, 255, 255, 255, 255, 255, 255, 250}, 25, {5}, 1},       /* no count */
-        {{'S', 2, [17] = 255, 255, 255, 255, 255, 255, 255, 250}, 25, {5, 0}, 2},    /* count 0 */
-        {{'S', 3, [17] = 255, 255, 255, 255, 255, 255, 255, 250}, 25, {5, 1, 1}, 3}, /* more */
-        {{'S', 4, [17] = 255, 255, 255, 255, 255, 255, 255, 250}, 26, {5, 1}, 2},    /* long key */
-        {{'T', [8] = 1, [16] = 9}, 17, {0x80}, 1},                                   /* cut */
-        {{'T', [8] = 2, [16] = 9}, 17, {1, 0}, 2},                                   /* no step */
-        {{'T', [8] = 3, [16] = 9}, 18, {1}, 1},                                      /* long key */
-        {{'P', [4] = 1}, 15, {0}, 1},                                                /* no extent */
-        {{'P', [4] = 2}, 15, {0, 0, 1, 0x80}, 4},                                    /* cut */
-        {{'P', [4] = 3}, 16, {0, 0, 1, 2}, 4},                                       /* long key */
-        {{'C', [8] = 50}, 9, {0x80}, 1},                                             /* cut */
+        {{'S', 1, [17] = 255, 255, 255, 255, 255, 255, 255, 250}, 25, {5}, 1},    /* no count */
+        {{'S', 2, [17] = 255, 255, 255, 255, 255, 255, 255, 250}, 25, {5, 0}, 2}, /* count 0 */
+        {{'S', 3, [17] = 255, 255, 255, 255, 255, 255, 255, 250}, 25, {5, 1, 1, 1}, 4}, /* more */
+        {{'S', 4, [17] = 255, 255, 255, 255, 255, 255, 255, 250}, 26, {5, 1}, 2}, /* long key */
+        {{'T', [8] = 1, [16] = 9}, 17, {0x80}, 1},                                /* cut */
+        {{'T', [8] = 2, [16] = 9}, 17, {1, 0}, 2},                                /* no step */
+        {{'T', [8] = 3, [16] = 9}, 18, {1}, 1},                                   /* long key */
+        {{'P', [4] = 1}, 15, {0}, 1},                                             /* no extent */
+        {{'P', [4] = 2}, 15, {0, 0, 1, 0x80}, 4},                                 /* cut */
+        {{'P', [4] = 3}, 16, {0, 0, 1, 2}, 4},                                    /* long key */
+        {{'C', [8] = 50}, 9, {0x80}, 1},                                          /* cut */
     };
     uint8_t meta[28] = {0};
     struct ms_uuid uuid = model_uuid(1);
     memcpy(meta + 8, uuid.bytes, 16);
-    ms_put_be32(meta + 24, 1);
+    ms_put_be32(meta + 24, 2);
     put_raw("M", 1, meta, sizeof meta);
     for (size_t i = 0; i < sizeof entries / sizeof *entries; i++)
         put_raw((const char *)entries[i].key, entries[i].key_len, entries[i].value,

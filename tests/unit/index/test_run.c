@@ -62,7 +62,7 @@ static void extents_come_back_in_order(void **state) {
     struct ms_run_chunk *newest = NULL;
     bool unordered = false;
     for (uint64_t i = 0; i < 5000; i++) {
-        struct ms_extent extent = {(int64_t)(i * 7), i * 3 + 1, 1 + (uint32_t)(i % 7)};
+        struct ms_extent extent = {(int64_t)(i * 7), i * 3 + 1, 1 + (uint32_t)(i % 7), 0};
         assert_int_equal(ms_run_add_extent(&arena, &newest, &extent, &unordered), 0);
     }
     assert_false(unordered);
@@ -86,7 +86,7 @@ static void smallest_extents_fill_a_chunk_and_no_more(void **state) {
     struct ms_run_chunk *newest = NULL;
     bool unordered = false;
     for (uint64_t i = 0; i < 3000; i++) {
-        struct ms_extent extent = {(int64_t)i, i + 1, 1};
+        struct ms_extent extent = {(int64_t)i, i + 1, 1, 0};
         assert_int_equal(ms_run_add_extent(&arena, &newest, &extent, &unordered), 0);
         assert_true(newest->count <= MS_RUN_EXTENTS_MAX);
     }
@@ -98,14 +98,14 @@ static void extent_that_goes_back_begins_a_chunk(void **state) {
     (void)state;
     struct ms_run_chunk *newest = NULL;
     bool unordered = false;
-    assert_int_equal(ms_run_add_extent(&arena, &newest, &(struct ms_extent){10, 1, 5}, &unordered),
-                     0);
-    assert_int_equal(ms_run_add_extent(&arena, &newest, &(struct ms_extent){15, 2, 1}, &unordered),
-                     0);
+    assert_int_equal(
+        ms_run_add_extent(&arena, &newest, &(struct ms_extent){10, 1, 5, 0}, &unordered), 0);
+    assert_int_equal(
+        ms_run_add_extent(&arena, &newest, &(struct ms_extent){15, 2, 1, 0}, &unordered), 0);
     assert_false(unordered);
     assert_int_equal(chunk_count(newest), 1);
-    assert_int_equal(ms_run_add_extent(&arena, &newest, &(struct ms_extent){3, 3, 2}, &unordered),
-                     0);
+    assert_int_equal(
+        ms_run_add_extent(&arena, &newest, &(struct ms_extent){3, 3, 2, 0}, &unordered), 0);
     assert_true(unordered);
     assert_int_equal(chunk_count(newest), 2);
     assert_int_equal(newest->low, 3);
@@ -119,7 +119,7 @@ static void newest_entry_again_changes_nothing(void **state) {
     for (int i = 0; i < 3; i++) {
         assert_int_equal(ms_run_add_posting(&arena, &newest, 7), 0);
         assert_int_equal(
-            ms_run_add_extent(&arena, &extents, &(struct ms_extent){4, 9, 2}, &unordered), 0);
+            ms_run_add_extent(&arena, &extents, &(struct ms_extent){4, 9, 2, 0}, &unordered), 0);
     }
     assert_int_equal(newest->count, 1);
     assert_int_equal(extents->count, 1);
@@ -168,8 +168,8 @@ static void failed_allocation_leaves_the_run_as_it_was(void **state) {
     ms_alloc_fail_from(1);
     assert_int_equal(ms_run_add_posting(&arena, &newest, 1), MS_ENOMEM);
     assert_null(newest);
-    assert_int_equal(ms_run_add_extent(&arena, &newest, &(struct ms_extent){1, 1, 1}, &unordered),
-                     MS_ENOMEM);
+    assert_int_equal(
+        ms_run_add_extent(&arena, &newest, &(struct ms_extent){1, 1, 1, 0}, &unordered), MS_ENOMEM);
     assert_null(newest);
     ms_alloc_fail_nth(0);
     for (uint64_t i = 0; i < 23; i++) /* the first chunk is full */

@@ -309,6 +309,26 @@ static void streams_get_versions_from_producers(void **state) {
     assert_int_equal(store_stream(w, "order-7").head, 3);
 }
 
+static void stream_stays_on_the_partition_of_its_last_event(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic_settings settings = ms_topic_settings_default(w->store);
+    settings.partitions = 4;
+    struct ms_topic *topic = make_topic(w, "order", settings);
+    uint16_t own = store_append(w, "order-7", ANY, "a").parts[0].partition;
+    uint16_t other = (uint16_t)((own + 1) % 4);
+    assert_int_equal(produce(w, topic, other, "7=x").code, 0);
+    assert_int_equal(store_append(w, "order-7", ANY, "b").parts[0].partition, other);
+    for (int i = 0; i < 8; i++) { /* the same from a cold start, with more partitions */
+        store_world_reopen(w);
+        settings.partitions = (uint16_t)(5 + i);
+        topic = make_topic(w, "order", settings);
+        char id[8];
+        snprintf(id, sizeof id, "c%d", i);
+        assert_int_equal(store_append(w, "order-7", ANY, id).parts[0].partition, other);
+    }
+    assert_int_equal(store_stream(w, "order-7").head, 10);
+}
+
 static void producer_fields_go_on_in_the_runs_of_a_batch(void **state) {
     struct store_world *w = *state;
     struct ms_topic *topic = make_topic(w, "order", ms_topic_settings_default(w->store));
@@ -400,6 +420,29 @@ static void offset_is_found_by_time_however_timestamps_jump(void **state) {
     }
 }
 
+static void newest_timestamp_is_found(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "t", plain(w, 1));
+    struct ms_partition_reader *reader;
+    int64_t offset, time_ms, now_ms = ms_clock_now_us(w->env.clock) / 1000;
+    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
+    assert_int_equal(ms_store_newest_time(reader, topic, 0, &offset, &time_ms, NULL), 0);
+    assert_int_equal(offset, -1);
+    int64_t times[] = {5000, now_ms + 50000, 6000, now_ms + 10000};
+    for (int i = 0; i < 4; i++) {
+        struct ms_buf batch;
+        ms_buf_init(&batch, 1 << 20);
+        encode(&batch, MS_CODEC_NONE, times[i], "a=1 b=2");
+        assert_int_equal(produce_bytes(w, topic, 0, ms_buf_bytes(&batch)).code, 0);
+        ms_buf_deinit(&batch);
+        ms_clock_sleep_us(w->env.clock, 20000000);
+    }
+    assert_int_equal(ms_store_newest_time(reader, topic, 0, &offset, &time_ms, NULL), 0);
+    assert_int_equal(offset, 3);
+    assert_int_equal(time_ms, now_ms + 50001);
+    ms_partition_reader_free(reader);
+}
+
 static void count_wake(void *context) { ++*(int *)context; }
 
 static void waiter_wakes_for_its_partition_only(void **state) {
@@ -456,9 +499,11 @@ int main(void) {
         test(produced_record_is_an_event),
         test(topic_without_streams_has_none),
         test(streams_get_versions_from_producers),
+        test(stream_stays_on_the_partition_of_its_last_event),
         test(producer_fields_go_on_in_the_runs_of_a_batch),
         test(log_append_time_is_the_servers),
         test(offset_is_found_by_time_however_timestamps_jump),
+        test(newest_timestamp_is_found),
         test(waiter_wakes_for_its_partition_only),
         test(topic_is_found_by_its_identity_until_it_is_deleted),
     };
