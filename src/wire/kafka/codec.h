@@ -5,7 +5,7 @@
  *                          versions that have the field
  *   generate               turns them, when Mainstem is built, into C structs and tables of fields
  *                          (wire/kafka/messages.h, messages.c)
- *   codec.c                decodes and encodes by such a table, classic and flexible versions
+ *   decode.c, encode.c     read and write by such a table, classic and flexible versions
  *   api.c                  the table of APIs: key, versions, which two messages
  *
  * A decoded message is a C struct; strings and byte fields borrow from the bytes that were decoded,
@@ -19,7 +19,9 @@
  *   a nullable struct             pointer, NULL = null
  *
  * A field that a version does not have gets its default when it is decoded and is left out when it
- * is encoded. Unknown tagged fields are skipped. Arrays' counts are believed only as far as the
+ * is encoded. Defaults are not all zeroes: who makes a message starts every struct from its
+ * x_default. Where null can't be, a string without data is sent as an empty one. Unknown tagged
+ * fields are skipped. Arrays' counts are believed only as far as the
  * bytes that are there could hold so many.
  *
  * Sans-I/O; any thread. Specification: the Kafka protocol guide; KIP-482 (flexible versions),
@@ -39,7 +41,7 @@ struct ms_kafka_records {
     size_t slice_bytes; /* of all of them */
 };
 
-struct ms_kafka_message; /* table of fields; opaque here */
+struct ms_kafka_message; /* table of fields, wire/kafka/table.h; opaque here */
 
 struct ms_kafka_api {
     int16_t key;
@@ -97,8 +99,9 @@ struct ms_kafka_output {
     struct ms_arena *arena;
 };
 /* Appends a message. MS_ENOMEM, MS_ETOOBIG (the buffer's maximum), MS_EINVAL (a string longer than
- * its length field can say, null where null can't be), MS_EUNSUPPORTED (version). The output is then
- * as before. */
+ * its length field can say, a null array where null can't be), MS_EUNSUPPORTED (version). The
+ * output is then as before. Start with a zeroed output, a `head` with its maximum and an arena;
+ * what it points to, `value` with its records too, must stay until the output was sent. */
 int ms_kafka_encode(const struct ms_kafka_message *message, int16_t version, const void *value,
                     struct ms_kafka_output *output, struct ms_error *err) MS_MUST_CHECK;
 /* Appends a whole response frame: size, response header, body. The size counts the slices. */
