@@ -69,11 +69,15 @@ bool ms_net_address_is_any(const struct ms_net_address *address) {
     return ((const struct sockaddr_in *)storage)->sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
+void ms_net_address_host(const struct ms_net_address *address, char out[MS_NET_ADDRESS_MAX]) {
+    if (getnameinfo((const struct sockaddr *)&address->storage, address->len, out,
+                    MS_NET_ADDRESS_MAX, NULL, 0, NI_NUMERICHOST) != 0)
+        out[0] = '\0';
+}
+
 void ms_net_address_name(const struct ms_net_address *address, char out[MS_NET_ADDRESS_MAX]) {
-    char host[MS_NET_ADDRESS_MAX - 8];
-    if (getnameinfo((const struct sockaddr *)&address->storage, address->len, host, sizeof host,
-                    NULL, 0, NI_NUMERICHOST) != 0)
-        host[0] = '\0';
+    char host[MS_NET_ADDRESS_MAX];
+    ms_net_address_host(address, host);
     snprintf(out, MS_NET_ADDRESS_MAX, strchr(host, ':') ? "[%.54s]:%u" : "%.54s:%u", host,
              ms_net_address_port(address));
 }

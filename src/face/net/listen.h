@@ -33,7 +33,9 @@ unsigned ms_net_address_port(const struct ms_net_address *address);
 bool ms_net_address_is_any(const struct ms_net_address *address);
 /* By numbers: "127.0.0.1:8080", "[::1]:8080". */
 void ms_net_address_name(const struct ms_net_address *address, char out[MS_NET_ADDRESS_MAX]);
-/* The same of a peer. */
+/* The host alone: "127.0.0.1", "::1"; empty when it can't be told. */
+void ms_net_address_host(const struct ms_net_address *address, char out[MS_NET_ADDRESS_MAX]);
+/* The name of a peer. */
 void ms_net_peer_name(const struct sockaddr *address, char out[MS_NET_ADDRESS_MAX]);
 
 /* How many loops, each with a listener: `wanted`, or with 0 one per core. */
