@@ -60,7 +60,7 @@ static bool has_flexible_header(int16_t key, int16_t version) {
 /* None is known here, so all are skipped; moves *bytes behind them. */
 static int skip_tags(struct ms_bytes *bytes, struct ms_error *err) {
     size_t at = 0;
-    uint64_t count, number, size;
+    uint64_t count = 0, number, size;
     int n = ms_uvarint_get(bytes->data, bytes->len, &count);
     for (; n > 0 && count > 0; count--) {
         at += (size_t)n;

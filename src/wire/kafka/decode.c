@@ -38,7 +38,7 @@ static int read_uvarint(struct reader *r, const char *field, uint32_t *ret_value
         *ret_value = *r->at++;
         return 0;
     }
-    uint64_t value;
+    uint64_t value = 0;
     int n = ms_uvarint_get(r->at, bytes_left(r), &value);
     if (n == 0 && bytes_left(r) < MS_VARINT32_MAX_BYTES)
         return truncated(r, field);
@@ -133,7 +133,7 @@ static void store_fixed(enum ms_kafka_type type, const uint8_t *at, void *place)
     case MS_KAFKA_BYTES:
     case MS_KAFKA_RECORDS:
     case MS_KAFKA_STRUCT:
-        MS_ASSERT(!"of fixed size");
+        MS_ASSERT(type <= MS_KAFKA_UUID); /* of fixed size */
     }
 }
 
