@@ -140,7 +140,7 @@ static void run_backup(struct ms_http_request *request) {
 /* The backups' thread, made when it is first wanted. */
 static int need_backups(struct ms_http_admin *admin, struct ms_error *err) {
     pthread_mutex_lock(&admin->mutex);
-    int code = admin->has_backups ? 0 : ms_http_readers_start(&admin->backups, 1, err);
+    int code = admin->has_backups ? 0 : ms_net_readers_start(&admin->backups, 1, "http", err);
     admin->has_backups = code == 0;
     pthread_mutex_unlock(&admin->mutex);
     return code;
@@ -286,6 +286,6 @@ void ms_http_admin_deinit(struct ms_http_admin *admin) {
     ms_http_admin_stop(admin);
     if (admin->has_thread)
         pthread_join(admin->thread, NULL);
-    ms_http_readers_stop(&admin->backups);
+    ms_net_readers_stop(&admin->backups);
     pthread_mutex_destroy(&admin->mutex);
 }

@@ -5,13 +5,13 @@
  */
 #pragma once
 
-#include "face/http/readers.h"
+#include "face/net/readers.h"
 #include "store/store.h"
 
 struct ms_http_admin {
     struct ms_store *store;
     struct ms_clock *clock;
-    struct ms_http_readers backups; /* one thread, started by the first backup */
+    struct ms_net_readers backups; /* one thread, started by the first backup */
     atomic_bool stop;
     pthread_mutex_t mutex; /* guards what follows; a leaf */
     bool has_backups;

@@ -146,7 +146,7 @@ static int hand_to_store(struct ms_http_request *request, struct ms_error *err) 
     } else if (request->body_charged) {
         /* The store has its own copy: a large body is not kept until the answer. */
         ms_buf_deinit(&request->body);
-        ms_http_share_set(&request->loop->http->budget.bodies, &request->body_charged, 0);
+        ms_net_share_set(&request->loop->http->budget.bodies, &request->body_charged, 0);
     }
     return code;
 }

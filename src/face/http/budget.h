@@ -9,25 +9,19 @@
  * Within a share, what is less important ends earlier: large bodies leave room for small ones;
  * subscriptions leave room for pages of events, and while they catch up for those that live.
  *
- * Holders keep what they have taken in a `charged` of their own, always of the same share. Any
- * thread; one thread at a time per holder.
+ * Any thread.
  */
 #pragma once
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
+
+#include "face/net/share.h"
 
 /* Bodies up to here are small. */
 #define MS_HTTP_SMALL_BODY_BYTES ((size_t)64 * 1024)
 
-struct ms_http_share {
-    atomic_size_t used;
-};
-
 struct ms_http_budget {
-    struct ms_http_share bodies, answers;
+    struct ms_net_share bodies, answers;
     /* Memory to be given back to the system: the most that was held since it was done last. */
     atomic_size_t peak;
     _Atomic(int64_t) trimmed_us;
@@ -46,13 +40,6 @@ struct ms_http_budget_limits {
 };
 /* Half of `whole` for each, more for bodies when one body (body_max) needs it. */
 struct ms_http_budget_limits ms_http_budget_divide(size_t whole, size_t body_max);
-
-/* Raises what the holder has charged to `wanted`; false, and nothing changed, when the share would
- * be used beyond `limit`. */
-bool ms_http_share_raise(struct ms_http_share *share, size_t *charged, size_t wanted, size_t limit);
-/* Sets it whatever the whole is: what is there is there. */
-void ms_http_share_set(struct ms_http_share *share, size_t *charged, size_t bytes);
-size_t ms_http_share_used(const struct ms_http_share *share);
 
 /* Bodies and answers. */
 size_t ms_http_budget_used(const struct ms_http_budget *budget);

@@ -31,7 +31,7 @@ size_t ms_http_connection_queued(const struct ms_http_connection *connection) {
     return connection->out.len - connection->out_at + connection->body.len - connection->body_at;
 }
 
-static struct ms_http_share *answers_of(const struct ms_http_connection *connection) {
+static struct ms_net_share *answers_of(const struct ms_http_connection *connection) {
     return &connection->loop->http->budget.answers;
 }
 
@@ -154,7 +154,7 @@ static void output_drained(struct ms_http_connection *connection) {
         ms_buf_deinit(&connection->out);
     connection->out.max = connection->loop->config->options.output_bytes_max + OUTPUT_ROOM_BYTES;
     ms_buf_deinit(&connection->body);
-    ms_http_share_set(answers_of(connection), &connection->charged, 0);
+    ms_net_share_set(answers_of(connection), &connection->charged, 0);
     connection->active_us = connection->loop->now_us;
 }
 
@@ -218,7 +218,7 @@ static void pop_first(struct ms_http_connection *connection) {
     connection->charged += request->answer_charged;
     request->answer_charged = 0;
     if (ms_http_connection_queued(connection) == 0)
-        ms_http_share_set(answers_of(connection), &connection->charged, 0);
+        ms_net_share_set(answers_of(connection), &connection->charged, 0);
     ms_http_request_free(request);
 }
 
@@ -313,7 +313,7 @@ void ms_http_connection_close(struct ms_http_connection *connection) {
     ms_buf_deinit(&connection->pending);
     ms_buf_deinit(&connection->out);
     ms_buf_deinit(&connection->body);
-    ms_http_share_set(answers_of(connection), &connection->charged, 0);
+    ms_net_share_set(answers_of(connection), &connection->charged, 0);
     ms_http_loop_forget(loop, connection);
     atomic_fetch_sub_explicit(&loop->http->connections, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&loop->metrics.connections, 1, memory_order_relaxed);

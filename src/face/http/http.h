@@ -9,7 +9,6 @@
  *   server.c        loops, listeners, life          loop.c        one event loop and its thread
  *   connection.c    a socket: order, output         intake.c      parsing, checks, starting
  *   request.c       one request                     answer.c      what is answered
- *   mailbox.c       results handed to a loop        readers.c     the pool for blocking reads
  *   routes.c        the table of what is answered   openapi.c     the same as OpenAPI 3.1
  *   params.c        query parameters                condition.c   If-Match and friends
  *   media.c         content types, Accept           problem.c     errors as RFC 9457 documents

@@ -137,9 +137,9 @@ static int write_gauges(struct ms_buf *out, const struct ms_http *http,
         {"mainstem_http_inflight_bytes", "Memory held by bodies and answers.",
          (double)ms_http_budget_used(&http->budget)},
         {"mainstem_http_body_bytes", "Memory held by request bodies being received.",
-         (double)ms_http_share_used(&http->budget.bodies)},
+         (double)ms_net_share_used(&http->budget.bodies)},
         {"mainstem_http_answer_bytes", "Memory held by answers and event streams being sent.",
-         (double)ms_http_share_used(&http->budget.answers)},
+         (double)ms_net_share_used(&http->budget.answers)},
     };
     int code = 0;
     for (size_t i = 0; code == 0 && i < sizeof gauges / sizeof *gauges; i++)

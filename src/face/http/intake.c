@@ -509,8 +509,8 @@ static void charge_body(struct ms_http_connection *connection) {
     if (wanted <= request->body_charged)
         return;
     size_t limit = wanted <= MS_HTTP_SMALL_BODY_BYTES ? limits->small_bodies : limits->bodies;
-    if (!ms_http_share_raise(&connection->loop->http->budget.bodies, &request->body_charged, wanted,
-                             limit)) {
+    if (!ms_net_share_raise(&connection->loop->http->budget.bodies, &request->body_charged, wanted,
+                            limit)) {
         connection->starved = true;
         ms_http_loop_retry_later(connection->loop, connection);
     }

@@ -111,7 +111,7 @@ static void resumed(struct ms_http_request *request) {
         ms_http_request_submit(request, run_look, resumed);
     } else {
         set_counted(request, true);
-        ms_http_share_set(&request->loop->http->budget.answers, &request->answer_charged, 0);
+        ms_net_share_set(&request->loop->http->budget.answers, &request->answer_charged, 0);
         ms_http_request_arm(request, woken);
     }
 }

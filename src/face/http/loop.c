@@ -1,7 +1,6 @@
 /* Event loops; see loop.h. */
 #include "face/http/loop.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "face/http/request.h"
 #include "face/http/server.h"
 #include "face/http/sse.h"
+#include "face/net/listen.h"
 
 #define TICK_MS 200
 #define DRAIN_TICK_MS 10
@@ -23,6 +23,8 @@
 #define ACCEPT_PAUSE_MS 100
 #define BACKLOG 1024
 #define WARN_INTERVAL_US 1000000
+
+_Static_assert(MS_HTTP_PEER_MAX == MS_NET_ADDRESS_MAX, "one length of addresses");
 
 static struct timeval milliseconds(int ms) {
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
@@ -165,7 +167,7 @@ static void on_woken(evutil_socket_t fd, short what, void *context) {
     struct ms_http_loop *loop = context;
     (void)fd;
     (void)what;
-    ms_http_mailbox_woken(&loop->mailbox);
+    ms_net_mailbox_woken(&loop->mailbox);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *context) {
@@ -222,18 +224,8 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         evutil_closesocket(fd);
         return;
     }
-    char host[INET6_ADDRSTRLEN] = "", peer[MS_HTTP_PEER_MAX];
-    unsigned port = 0;
-    if (address->sa_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
-        inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
-        port = ntohs(v4->sin_port);
-    } else if (address->sa_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
-        inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
-        port = ntohs(v6->sin6_port);
-    }
-    snprintf(peer, sizeof peer, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+    char peer[MS_HTTP_PEER_MAX];
+    ms_net_peer_name(address, peer);
     ms_http_connection_open(loop, fd, peer);
     if (loop->connections && !evtimer_pending(loop->tick_event, NULL))
         set_tick(loop);
@@ -291,7 +283,7 @@ static int make_events(struct ms_http_loop *loop) {
 int ms_http_loop_init(struct ms_http_loop *loop, struct ms_http *http,
                       struct ms_http_config *config, int listen_fd, struct ms_error *err) {
     *loop = (struct ms_http_loop){.http = http, .listen_fd = listen_fd};
-    int code = ms_http_mailbox_init(&loop->mailbox, err);
+    int code = ms_net_mailbox_init(&loop->mailbox, err);
     if (code != 0)
         return code;
     loop->config = ms_http_config_ref(config);
@@ -322,7 +314,7 @@ void ms_http_loop_deinit(struct ms_http_loop *loop) {
         event_free(loop->retry_event);
     if (loop->base)
         event_base_free(loop->base);
-    ms_http_mailbox_deinit(&loop->mailbox);
+    ms_net_mailbox_deinit(&loop->mailbox);
     ms_http_request_list_free(loop->free_requests);
     ms_http_config_unref(loop->config);
     ms_http_config_unref(atomic_exchange(&loop->next_config, NULL));
@@ -372,7 +364,7 @@ static void *loop_main(void *context) {
         take_config(loop);
         if (!loop->stopping && atomic_load_explicit(&loop->stop_asked, memory_order_acquire))
             begin_stop(loop);
-        (void)ms_http_mailbox_deliver(&loop->mailbox);
+        (void)ms_net_mailbox_deliver(&loop->mailbox);
         pump_dirty(loop);
         pump_streams(loop);
     } while (!has_stopped(loop));
@@ -390,7 +382,7 @@ int ms_http_loop_start(struct ms_http_loop *loop, struct ms_error *err) {
 void ms_http_loop_stop(struct ms_http_loop *loop, int64_t drain_ms) {
     loop->drain_until_us = ms_clock_monotonic_us(loop->http->env->clock) + drain_ms * 1000;
     atomic_store_explicit(&loop->stop_asked, true, memory_order_release);
-    ms_http_mailbox_wake(&loop->mailbox);
+    ms_net_mailbox_wake(&loop->mailbox);
 }
 
 void ms_http_loop_join(struct ms_http_loop *loop) { pthread_join(loop->thread, NULL); }
@@ -398,5 +390,5 @@ void ms_http_loop_join(struct ms_http_loop *loop) { pthread_join(loop->thread, N
 void ms_http_loop_set_config(struct ms_http_loop *loop, struct ms_http_config *config) {
     ms_http_config_unref(atomic_exchange_explicit(&loop->next_config, ms_http_config_ref(config),
                                                   memory_order_acq_rel));
-    ms_http_mailbox_wake(&loop->mailbox);
+    ms_net_mailbox_wake(&loop->mailbox);
 }

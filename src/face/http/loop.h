@@ -17,7 +17,7 @@
 
 #include "face/http/config.h"
 #include "face/http/http_metrics.h"
-#include "face/http/mailbox.h"
+#include "face/net/mailbox.h"
 
 struct ms_http;
 struct ms_http_connection;
@@ -30,7 +30,7 @@ struct ms_http_loop {
     struct ms_http *http;
     struct event_base *base;
     pthread_t thread;
-    struct ms_http_mailbox mailbox;
+    struct ms_net_mailbox mailbox;
     struct event *wake_event, *tick_event, *retry_event;
     struct evconnlistener *listener;
     int listen_fd;  /* until the listener owns it */

@@ -200,8 +200,8 @@ void ms_http_read_page(struct ms_http_request *request) {
 
 static bool reserve(struct ms_http_request *request, size_t bytes, size_t limit) {
     request->page_bytes = bytes;
-    return ms_http_share_raise(&request->loop->http->budget.answers, &request->answer_charged,
-                               bytes, limit);
+    return ms_net_share_raise(&request->loop->http->budget.answers, &request->answer_charged, bytes,
+                              limit);
 }
 
 /* The request stays WAITING, so it is started again by the next turn of its connection. */
@@ -228,8 +228,8 @@ static bool reserve_page(struct ms_http_request *request) {
 }
 
 void ms_http_read_resumed(struct ms_http_request *request) {
-    ms_http_share_set(&request->loop->http->budget.answers, &request->answer_charged,
-                      request->answer.body.len);
+    ms_net_share_set(&request->loop->http->budget.answers, &request->answer_charged,
+                     request->answer.body.len);
     ms_http_request_done(request);
 }
 

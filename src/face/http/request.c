@@ -15,10 +15,10 @@
 #define ARENA_BYTES_PER_EVENT 512
 #define HEADERS_MAX ((size_t)64 * 1024)
 
-static struct ms_http_request *request_of_mail(struct ms_http_mail *mail) {
+static struct ms_http_request *request_of_mail(struct ms_net_mail *mail) {
     return (struct ms_http_request *)((char *)mail - offsetof(struct ms_http_request, mail));
 }
-static struct ms_http_request *request_of_wake(struct ms_http_mail *mail) {
+static struct ms_http_request *request_of_wake(struct ms_net_mail *mail) {
     return (struct ms_http_request *)((char *)mail - offsetof(struct ms_http_request, wake_mail));
 }
 
@@ -33,7 +33,7 @@ static size_t arena_bytes_max(const struct ms_http_options *options) {
            options->event_limits.append_events_max * ARENA_BYTES_PER_EVENT * 2;
 }
 
-static void deliver_result(struct ms_http_mail *mail) {
+static void deliver_result(struct ms_net_mail *mail) {
     struct ms_http_request *request = request_of_mail(mail);
     request->loop->outstanding--;
     if (request->connection) {
@@ -45,7 +45,7 @@ static void deliver_result(struct ms_http_mail *mail) {
     }
 }
 
-static void deliver_wake(struct ms_http_mail *mail) {
+static void deliver_wake(struct ms_net_mail *mail) {
     struct ms_http_request *request = request_of_wake(mail);
     atomic_store_explicit(&request->wake_queued, false, memory_order_relaxed);
     if (request->orphaned) {
@@ -136,9 +136,9 @@ void ms_http_request_free(struct ms_http_request *request) {
     }
     struct ms_http_budget *budget = &loop->http->budget;
     if (request->body_charged)
-        ms_http_share_set(&budget->bodies, &request->body_charged, 0);
+        ms_net_share_set(&budget->bodies, &request->body_charged, 0);
     if (request->answer_charged)
-        ms_http_share_set(&budget->answers, &request->answer_charged, 0);
+        ms_net_share_set(&budget->answers, &request->answer_charged, 0);
     ms_http_config_unref(request->config);
     request->config = NULL;
     if (request->body.capacity > KEPT_BUFFER_BYTES)
@@ -164,7 +164,17 @@ void ms_http_request_handed_over(struct ms_http_request *request,
 void ms_http_request_kept(struct ms_http_request *request) { request->loop->outstanding--; }
 
 void ms_http_request_hand_back(struct ms_http_request *request) {
-    ms_http_mailbox_push(&request->loop->mailbox, &request->mail);
+    ms_net_mailbox_push(&request->loop->mailbox, &request->mail);
+}
+
+/* On a reader. When `run` hands on, somebody else may have the request before it returns. */
+static void run_job(struct ms_net_job *job) {
+    struct ms_http_request *request =
+        (struct ms_http_request *)((char *)job - offsetof(struct ms_http_request, job));
+    bool hands_on = request->hands_on;
+    request->run(request);
+    if (!hands_on)
+        ms_http_request_hand_back(request);
 }
 
 static void prepare_job(struct ms_http_request *request,
@@ -172,16 +182,17 @@ static void prepare_job(struct ms_http_request *request,
                         void (*resume)(struct ms_http_request *request)) {
     if (!request->config)
         request->config = ms_http_config_ref(request->loop->config);
+    request->job.run = run_job;
     request->run = run;
     request->hands_on = false;
     ms_http_request_handed_over(request, resume);
 }
 
-void ms_http_request_submit_to(struct ms_http_request *request, struct ms_http_readers *readers,
+void ms_http_request_submit_to(struct ms_http_request *request, struct ms_net_readers *readers,
                                void (*run)(struct ms_http_request *request),
                                void (*resume)(struct ms_http_request *request)) {
     prepare_job(request, run, resume);
-    ms_http_readers_push(readers, request, false);
+    ms_net_readers_push(readers, &request->job, false);
 }
 
 void ms_http_request_submit_open(struct ms_http_request *request,
@@ -189,14 +200,14 @@ void ms_http_request_submit_open(struct ms_http_request *request,
                                  void (*resume)(struct ms_http_request *request)) {
     prepare_job(request, run, resume);
     request->hands_on = true;
-    ms_http_readers_push(&request->loop->http->readers, request, false);
+    ms_net_readers_push(&request->loop->http->readers, &request->job, false);
 }
 
 void ms_http_request_submit_patient(struct ms_http_request *request,
                                     void (*run)(struct ms_http_request *request),
                                     void (*resume)(struct ms_http_request *request)) {
     prepare_job(request, run, resume);
-    ms_http_readers_push(&request->loop->http->readers, request, true);
+    ms_net_readers_push(&request->loop->http->readers, &request->job, true);
 }
 
 void ms_http_request_submit(struct ms_http_request *request,
@@ -219,7 +230,7 @@ void ms_http_request_arm(struct ms_http_request *request,
 void ms_http_request_wake(void *context) {
     struct ms_http_request *request = context;
     if (!atomic_exchange_explicit(&request->wake_queued, true, memory_order_acq_rel))
-        ms_http_mailbox_push(&request->loop->mailbox, &request->wake_mail);
+        ms_net_mailbox_push(&request->loop->mailbox, &request->wake_mail);
 }
 
 void ms_http_request_done(struct ms_http_request *request) {

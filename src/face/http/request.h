@@ -17,7 +17,8 @@
  */
 #pragma once
 
-#include "face/http/mailbox.h"
+#include "face/net/mailbox.h"
+#include "face/net/readers.h"
 #include "face/http/media.h"
 #include "face/http/params.h"
 #include "face/http/routes.h"
@@ -119,14 +120,14 @@ struct ms_http_request {
     struct ms_http_answer answer;
     int (*render)(struct ms_http_request *request, struct ms_buf *out); /* NULL: ms_http_render */
 
-    struct ms_http_mail mail;                        /* the committer's or reader's hand-over */
+    struct ms_net_mail mail;                         /* the committer's or reader's hand-over */
     void (*resume)(struct ms_http_request *request); /* continuation on the loop */
     void (*run)(struct ms_http_request *request);    /* job for a reader */
     bool hands_on;                                   /* `run` sees to the handing back */
-    struct ms_http_request *next_job;
+    struct ms_net_job job;
 
     struct ms_subscription *subscription;
-    struct ms_http_mail wake_mail;
+    struct ms_net_mail wake_mail;
     atomic_bool wake_queued; /* wake_mail is in the mailbox */
     bool wake_pending;       /* it was delivered before the request was armed */
     bool orphaned;           /* freed but for its wake-up, which is on its way */
@@ -157,8 +158,7 @@ void ms_http_request_submit_patient(struct ms_http_request *request,
                                     void (*run)(struct ms_http_request *request),
                                     void (*resume)(struct ms_http_request *request));
 /* The same with a pool of their own for jobs that take long. */
-struct ms_http_readers;
-void ms_http_request_submit_to(struct ms_http_request *request, struct ms_http_readers *readers,
+void ms_http_request_submit_to(struct ms_http_request *request, struct ms_net_readers *readers,
                                void (*run)(struct ms_http_request *request),
                                void (*resume)(struct ms_http_request *request));
 /* The request now waits for its mail. Every hand-over to another thread is announced by this before

@@ -6,7 +6,7 @@
 #include "face/http/admin.h"
 #include "face/http/budget.h"
 #include "face/http/http.h"
-#include "face/http/readers.h"
+#include "face/net/readers.h"
 
 struct ms_http_loop;
 
@@ -15,7 +15,7 @@ struct ms_http {
     struct ms_store *store;
     struct ms_http_loop *loops;
     unsigned loop_count;
-    struct ms_http_readers readers;
+    struct ms_net_readers readers;
     struct ms_http_admin admin;
     atomic_bool ready;
     atomic_uint connections;

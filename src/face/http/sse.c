@@ -84,13 +84,13 @@ static bool is_of_stream(const struct ms_http_request *request) {
  * for its first event gets more. */
 static bool pay(struct ms_http_request *request) {
     struct ms_http_sse *sse = request->sse;
-    struct ms_http_share *share = &request->loop->http->budget.answers;
+    struct ms_net_share *share = &request->loop->http->budget.answers;
     size_t limit = request->config->budget.events, len = request->answer.body.len;
-    if (ms_http_share_raise(share, &request->answer_charged, len, limit))
+    if (ms_net_share_raise(share, &request->answer_charged, len, limit))
         return true;
     if (sse->batch_events || request->answer_charged < limit)
         return false;
-    ms_http_share_set(share, &request->answer_charged, len);
+    ms_net_share_set(share, &request->answer_charged, len);
     return true;
 }
 
@@ -149,8 +149,8 @@ static enum found end_with(struct ms_http_request *request, int code, const stru
 static void grow_batch(struct ms_http_request *request) {
     struct ms_http_sse *sse = request->sse;
     if (sse->may_grow &&
-        ms_http_share_raise(&request->loop->http->budget.answers, &request->answer_charged,
-                            BATCH_BYTES, request->config->budget.large_batches))
+        ms_net_share_raise(&request->loop->http->budget.answers, &request->answer_charged,
+                           BATCH_BYTES, request->config->budget.large_batches))
         sse->batch_bytes = BATCH_BYTES;
 }
 
@@ -251,7 +251,7 @@ static int make_room(struct ms_http_connection *connection, size_t len) {
 /* Moves what the reader wrote to the output. Failing here means that there is no memory: the
  * connection ends. */
 static int send_body(struct ms_http_request *request) {
-    struct ms_http_share *answers = &request->loop->http->budget.answers;
+    struct ms_net_share *answers = &request->loop->http->budget.answers;
     struct ms_http_connection *connection = request->connection;
     struct ms_buf *body = &request->answer.body;
     if (ms_http_connection_queued(connection) == 0)
@@ -264,8 +264,8 @@ static int send_body(struct ms_http_request *request) {
                            : ms_http_sse_write_chunk(&connection->out, ms_buf_bytes(body));
     request->bytes_out += connection->out.len - before;
     request->sse->written_us = request->loop->now_us;
-    ms_http_share_set(answers, &request->answer_charged, 0);
-    ms_http_share_set(answers, &connection->charged, connection->out.len + connection->body.len);
+    ms_net_share_set(answers, &request->answer_charged, 0);
+    ms_net_share_set(answers, &connection->charged, connection->out.len + connection->body.len);
     size_t max = body->max;
     if (body->capacity > KEPT_BATCH_BYTES)
         ms_buf_deinit(body);
@@ -299,8 +299,8 @@ static void set_hungry(struct ms_http_request *request, bool hungry) {
 
 static bool reserve(struct ms_http_request *request, size_t bytes, size_t limit) {
     request->sse->batch_bytes = bytes;
-    return ms_http_share_raise(&request->loop->http->budget.answers, &request->answer_charged,
-                               bytes, limit);
+    return ms_net_share_raise(&request->loop->http->budget.answers, &request->answer_charged, bytes,
+                              limit);
 }
 
 /* An event that was longer than its batch comes first. */
@@ -366,8 +366,8 @@ static void resumed(struct ms_http_request *request) {
         ms_http_request_done(request);
         return;
     }
-    struct ms_http_share *answers = &request->loop->http->budget.answers;
-    ms_http_share_set(answers, &request->answer_charged, request->answer.body.len);
+    struct ms_net_share *answers = &request->loop->http->budget.answers;
+    ms_net_share_set(answers, &request->answer_charged, request->answer.body.len);
     request->sse->arrived = true;
     ms_http_request_arm(request, woken);
 }

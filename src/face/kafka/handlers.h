@@ -1,0 +1,41 @@
+/*
+ * What is answered: the table of handlers. An API with a handler is offered by ApiVersions in the
+ * codec's range; one without is unknown to clients. To add one: a function here, a row in
+ * handlers.c.
+ *
+ * A handler is called on the loop's thread with a decoded request (request.h), must not block, and
+ * sees to it that the request is answered sooner or later: at once, after a wait, from a reader, or
+ * when another thread hands it back. Requests of one connection are handed to their handlers in the
+ * order in which they came, without waiting for the answers of earlier ones.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct ms_kafka_request;
+
+enum {
+    /* It begins after all earlier requests of its connection are answered, and later ones begin
+     * after it is. */
+    MS_KAFKA_BARRIER = 1,
+    /* Its answers may be large: it begins while the memory for answers is not used up. The handler
+     * still asks for ms_kafka_request_room. */
+    MS_KAFKA_LARGE_ANSWER = 2,
+    /* May come before authentication. */
+    MS_KAFKA_BEFORE_AUTHENTICATION = 4,
+};
+
+struct ms_kafka_handler {
+    int16_t key; /* of the API */
+    unsigned flags;
+    void (*handle)(struct ms_kafka_request *request);
+};
+
+extern const struct ms_kafka_handler ms_kafka_handlers[];
+extern const size_t ms_kafka_handler_count;
+
+/* ---- handlers, by the file that has them ---- */
+
+void ms_kafka_api_versions(struct ms_kafka_request *request);   /* api_versions.c */
+void ms_kafka_sasl_handshake(struct ms_kafka_request *request); /* sasl.c */
