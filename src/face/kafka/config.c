@@ -15,6 +15,7 @@ void ms_kafka_options_init(struct ms_kafka_options *options) {
         .idle_timeout_ms = 10 * 60 * 1000,
         .write_timeout_ms = 60 * 1000,
         .pipeline_max = 64,
+        .auto_create_partitions = 1,
     };
 }
 

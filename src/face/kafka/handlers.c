@@ -3,7 +3,14 @@
 
 /* By key. */
 const struct ms_kafka_handler ms_kafka_handlers[] = {
+    {0, 0, ms_kafka_produce},
+    {1, MS_KAFKA_LARGE_ANSWER, ms_kafka_fetch},
+    {2, 0, ms_kafka_list_offsets},
+    {3, 0, ms_kafka_metadata},
+    {10, 0, ms_kafka_find_coordinator},
     {17, MS_KAFKA_BARRIER | MS_KAFKA_BEFORE_AUTHENTICATION, ms_kafka_sasl_handshake},
     {18, MS_KAFKA_BEFORE_AUTHENTICATION, ms_kafka_api_versions},
+    {23, 0, ms_kafka_offset_for_leader_epoch},
+    {60, 0, ms_kafka_describe_cluster},
 };
 const size_t ms_kafka_handler_count = sizeof ms_kafka_handlers / sizeof *ms_kafka_handlers;

@@ -39,3 +39,12 @@ extern const size_t ms_kafka_handler_count;
 
 void ms_kafka_api_versions(struct ms_kafka_request *request);   /* api_versions.c */
 void ms_kafka_sasl_handshake(struct ms_kafka_request *request); /* sasl.c */
+void ms_kafka_produce(struct ms_kafka_request *request);        /* produce.c */
+void ms_kafka_fetch(struct ms_kafka_request *request);          /* fetch.c */
+void ms_kafka_list_offsets(struct ms_kafka_request *request);   /* list_offsets.c */
+void ms_kafka_metadata(struct ms_kafka_request *request);       /* metadata.c */
+/* leader_epoch.c */
+void ms_kafka_offset_for_leader_epoch(struct ms_kafka_request *request);
+/* cluster.c */
+void ms_kafka_find_coordinator(struct ms_kafka_request *request);
+void ms_kafka_describe_cluster(struct ms_kafka_request *request);

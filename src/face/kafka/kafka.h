@@ -12,7 +12,9 @@
  *   output.c      answers as gathered writes       timers.c    deadlines
  *   dispatch.c    which handler, which version     handlers.c  the table of handlers
  *   config.c      the options, shared by loops     metrics.c   what is counted
+ *   errors.c      error codes
  *   api_versions.c, sasl.c                         the handlers of the connection itself
+ *   produce.c fetch.c list_offsets.c leader_epoch.c metadata.c cluster.c
  *
  * Threads: everything here from any thread, one call at a time per object. Callbacks come from the
  * loops' threads and must not block.
@@ -55,6 +57,8 @@ struct ms_kafka_options {
     int64_t idle_timeout_ms;   /* default 10 min: nothing received, nothing worked on */
     int64_t write_timeout_ms; /* a peer that takes nothing for this long is dropped; default 60 s */
     unsigned pipeline_max;    /* requests of one connection being worked on; default 64 */
+    unsigned auto_create_partitions; /* of topics made because a client named them; default 1; 0:
+                                        none are made */
 
     /* What is answered. NULL: ms_kafka_handlers. Tests bring their own. */
     const struct ms_kafka_handler *handlers;

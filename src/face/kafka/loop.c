@@ -267,6 +267,8 @@ int ms_kafka_loop_init(struct ms_kafka_loop *loop, struct ms_kafka *kafka,
     loop->config = ms_kafka_config_ref(config);
     loop->input = ms_alloc(MS_KAFKA_INPUT_BYTES);
     code = loop->input ? make_events(loop) : MS_ENOMEM;
+    if (code == 0 && kafka->store)
+        code = ms_partition_reader_new(kafka->store, &loop->reader);
     if (code != 0) {
         loop->listen_fd = -1; /* still the caller's */
         ms_kafka_loop_deinit(loop);
@@ -294,6 +296,7 @@ void ms_kafka_loop_deinit(struct ms_kafka_loop *loop) {
     ms_kafka_request_list_free(loop->free_requests);
     ms_kafka_config_unref(loop->config);
     ms_kafka_config_unref(atomic_exchange(&loop->next_config, NULL));
+    ms_partition_reader_free(loop->reader);
     ms_free(loop->input);
     *loop = (struct ms_kafka_loop){.listen_fd = -1, .alarm_fd = -1};
 }

@@ -19,6 +19,7 @@
 #include "face/kafka/metrics.h"
 #include "face/kafka/timers.h"
 #include "face/net/mailbox.h"
+#include "store/partitions.h"
 
 struct ms_kafka;
 struct ms_kafka_connection;
@@ -52,6 +53,8 @@ struct ms_kafka_loop {
     struct ms_kafka_request *free_requests;
     size_t free_request_count;
     size_t outstanding; /* requests whose mail has not come back */
+
+    struct ms_partition_reader *reader; /* for what is in memory; NULL without a store */
 
     int64_t now_us; /* monotonic, read once a turn */
     int64_t warned_us;

@@ -1,0 +1,41 @@
+/*
+ * Kafka's error codes, those that are answered here, and how our own map to them. Specification:
+ * the Kafka protocol guide, "Error Codes". Any thread.
+ */
+#pragma once
+
+enum ms_kafka_error {
+    MS_KAFKA_UNKNOWN_SERVER_ERROR = -1,
+    MS_KAFKA_NONE = 0,
+    MS_KAFKA_OFFSET_OUT_OF_RANGE = 1,
+    MS_KAFKA_CORRUPT_MESSAGE = 2,
+    MS_KAFKA_UNKNOWN_TOPIC_OR_PARTITION = 3,
+    MS_KAFKA_REQUEST_TIMED_OUT = 7,
+    MS_KAFKA_MESSAGE_TOO_LARGE = 10,
+    MS_KAFKA_COORDINATOR_NOT_AVAILABLE = 15,
+    MS_KAFKA_INVALID_TOPIC = 17,
+    MS_KAFKA_INVALID_REQUIRED_ACKS = 21,
+    MS_KAFKA_TOPIC_AUTHORIZATION_FAILED = 29,
+    MS_KAFKA_INVALID_TIMESTAMP = 32,
+    MS_KAFKA_UNSUPPORTED_SASL_MECHANISM = 33,
+    MS_KAFKA_UNSUPPORTED_VERSION = 35,
+    MS_KAFKA_TOPIC_ALREADY_EXISTS = 36,
+    MS_KAFKA_INVALID_PARTITIONS = 37,
+    MS_KAFKA_INVALID_REPLICATION_FACTOR = 38,
+    MS_KAFKA_INVALID_REPLICA_ASSIGNMENT = 39,
+    MS_KAFKA_INVALID_CONFIG = 40,
+    MS_KAFKA_INVALID_REQUEST = 42,
+    MS_KAFKA_POLICY_VIOLATION = 44,
+    MS_KAFKA_INVALID_TXN_STATE = 48,
+    MS_KAFKA_STORAGE_ERROR = 56,
+    MS_KAFKA_FETCH_SESSION_ID_NOT_FOUND = 70,
+    MS_KAFKA_FENCED_LEADER_EPOCH = 74,
+    MS_KAFKA_UNKNOWN_LEADER_EPOCH = 75,
+    MS_KAFKA_UNSUPPORTED_COMPRESSION_TYPE = 76,
+    MS_KAFKA_INVALID_RECORD = 87,
+    MS_KAFKA_UNKNOWN_TOPIC_ID = 100,
+};
+
+/* Of a code of base/error.h, 0 included: what a client does with it decides. Storage errors are
+ * those that it tries again. */
+enum ms_kafka_error ms_kafka_error_of(int code);

@@ -1,0 +1,186 @@
+/*
+ * Produce: each partition's batch goes to the store, the answer leaves when all are durable.
+ *
+ *   handler -> ms_store_produce for each partition … committer: produced … the last one hands back
+ *   -> answer
+ *
+ * The batches are borrowed from the request's own bytes until the store has packed them. Appends of
+ * one request are sequenced in its order, those of a connection in the order of its requests.
+ */
+#include <stdatomic.h>
+
+#include "face/kafka/errors.h"
+#include "face/kafka/handlers.h"
+#include "face/kafka/loop.h"
+#include "face/kafka/request.h"
+#include "face/kafka/server.h"
+#include "store/partitions.h"
+#include "wire/kafka/messages.h"
+
+#define ACKS_ALL (-1)
+
+struct producing {
+    struct ms_kafka_request *request;
+    struct ms_kafka_produce_response response;
+    atomic_uint pending; /* partitions without an outcome, and the handler while it runs */
+    bool broken;         /* there was no memory for all of it */
+};
+
+struct produced { /* context of one partition's append */
+    struct producing *producing;
+    struct ms_kafka_produce_response_partition *answer;
+};
+
+static void answer(struct ms_kafka_request *request) {
+    struct producing *producing = request->context;
+    const struct ms_kafka_produce_request *body = request->body;
+    bool failed = false;
+    for (int32_t t = 0; t < producing->response.responses_count; t++) {
+        const struct ms_kafka_produce_response_topic *topic = &producing->response.responses[t];
+        for (int32_t p = 0; p < topic->partition_responses_count; p++) {
+            int code = topic->partition_responses[p].error_code;
+            failed = failed || code != MS_KAFKA_NONE;
+            if (code != MS_KAFKA_NONE)
+                ms_kafka_request_note_error(request, code);
+        }
+    }
+    if (producing->broken)
+        ms_kafka_request_close(request);
+    else if (body->acks != 0)
+        ms_kafka_answer(request, &producing->response);
+    else if (failed) /* the only way to tell */
+        ms_kafka_request_close(request);
+    else
+        ms_kafka_answer_nothing(request);
+}
+
+static void one_done(struct producing *producing) {
+    struct ms_kafka_request *request = producing->request;
+    if (atomic_fetch_sub_explicit(&producing->pending, 1, memory_order_acq_rel) == 1)
+        ms_kafka_request_hand_back(request);
+}
+
+/* The committer's thread, or inside ms_store_produce. */
+static void on_produced(void *context, const struct ms_append_result *result) {
+    struct produced *produced = context;
+    struct ms_kafka_produce_response_partition *partition = produced->answer;
+    partition->error_code = (int16_t)ms_kafka_error_of(result->code);
+    if (result->code == 0) {
+        partition->base_offset = result->parts[0].first_offset;
+        partition->log_append_time_ms = result->log_append_time_ms;
+    }
+    one_done(produced->producing);
+}
+
+static struct ms_bytes message_of(struct ms_kafka_request *request, const struct ms_error *err) {
+    char *text = ms_arena_strdup(&request->arena, ms_bytes_cstr(err->message));
+    return text != NULL ? ms_bytes_cstr(text) : (struct ms_bytes){0};
+}
+
+/* Refused before it was sequenced. */
+static void refuse(struct ms_kafka_request *request,
+                   struct ms_kafka_produce_response_partition *partition, int code, int32_t index,
+                   const struct ms_error *err) {
+    partition->error_code = (int16_t)ms_kafka_error_of(code);
+    partition->error_message = message_of(request, err);
+    if (index < 0)
+        return;
+    struct ms_kafka_produce_response_record_error *record =
+        ms_arena_zalloc(&request->arena, sizeof *record);
+    if (record == NULL)
+        return;
+    record->batch_index = index;
+    record->batch_index_error_message = partition->error_message;
+    partition->record_errors = record;
+    partition->record_errors_count = 1;
+}
+
+static void produce_partition(struct producing *producing, struct ms_topic *topic,
+                              const struct ms_kafka_produce_request_partition *from,
+                              struct ms_kafka_produce_response_partition *partition,
+                              struct produced *produced) {
+    struct ms_kafka_request *request = producing->request;
+    struct ms_store *store = request->loop->kafka->store;
+    struct ms_error err = {0};
+    struct ms_partition_state state;
+    int32_t index = -1;
+    if (topic == NULL || from->index < 0 ||
+        ms_store_partition_state(store, topic, (uint32_t)from->index, &state) != 0) {
+        partition->error_code = MS_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+        return;
+    }
+    partition->log_start_offset = state.start_offset;
+    struct ms_produce_request produce = {
+        .topic = topic,
+        .partition = (uint32_t)from->index,
+        .batch = from->records.bytes,
+        .wait = true,
+    };
+    *produced = (struct produced){producing, partition};
+    atomic_fetch_add_explicit(&producing->pending, 1, memory_order_relaxed);
+    int code = ms_store_produce(store, &produce, on_produced, produced, &index, &err);
+    if (code != 0) {
+        refuse(request, partition, code, index, &err);
+        atomic_fetch_sub_explicit(&producing->pending, 1, memory_order_relaxed);
+    }
+}
+
+static int produce_topic(struct producing *producing,
+                         const struct ms_kafka_produce_request_topic *from,
+                         struct ms_kafka_produce_response_topic *topic, int refused) {
+    struct ms_kafka_request *request = producing->request;
+    struct ms_store *store = request->loop->kafka->store;
+    size_t count = (size_t)from->partition_data_count;
+    topic->name = from->name;
+    topic->topic_id = from->topic_id;
+    topic->partition_responses =
+        ms_arena_zalloc(&request->arena, count * sizeof *topic->partition_responses);
+    struct produced *produced = ms_arena_alloc(&request->arena, count * sizeof *produced);
+    if (topic->partition_responses == NULL || produced == NULL)
+        return MS_ENOMEM;
+    topic->partition_responses_count = from->partition_data_count;
+    struct ms_topic *target = request->version >= 13 ? ms_store_topic_by_id(store, &from->topic_id)
+                                                     : ms_store_topic(store, from->name, false);
+    for (size_t i = 0; i < count; i++) {
+        struct ms_kafka_produce_response_partition *partition = &topic->partition_responses[i];
+        *partition = (struct ms_kafka_produce_response_partition){
+            .index = from->partition_data[i].index,
+            .error_code = (int16_t)refused,
+            .base_offset = -1,
+            .log_append_time_ms = -1,
+            .log_start_offset = -1,
+        };
+        if (refused == MS_KAFKA_NONE)
+            produce_partition(producing, target, &from->partition_data[i], partition, &produced[i]);
+    }
+    return 0;
+}
+
+void ms_kafka_produce(struct ms_kafka_request *request) {
+    const struct ms_kafka_produce_request *body = request->body;
+    size_t count = body->topic_data_count > 0 ? (size_t)body->topic_data_count : 0;
+    struct producing *producing = ms_arena_zalloc(&request->arena, sizeof *producing);
+    struct ms_kafka_produce_response_topic *topics =
+        ms_arena_zalloc(&request->arena, (count + 1) * sizeof *topics);
+    if (producing == NULL || topics == NULL) {
+        ms_kafka_request_close(request);
+        return;
+    }
+    producing->request = request;
+    producing->response.responses = topics;
+    producing->response.responses_count = (int32_t)count;
+    atomic_store(&producing->pending, 1);
+    request->context = producing;
+    int refused = MS_KAFKA_NONE;
+    if (body->acks < ACKS_ALL || body->acks > 1)
+        refused = MS_KAFKA_INVALID_REQUIRED_ACKS;
+    else if (body->transactional_id.data != NULL)
+        refused = MS_KAFKA_INVALID_TXN_STATE;
+    ms_kafka_request_handed_over(request, answer);
+    for (size_t t = 0; t < count && !producing->broken; t++)
+        producing->broken =
+            produce_topic(producing, &body->topic_data[t], &topics[t], refused) != 0;
+    if (producing->broken)
+        producing->response.responses_count = 0;
+    one_done(producing);
+}
