@@ -11,6 +11,7 @@ struct ms_timer {
     int64_t due_ms; /* when it is wanted */
     int64_t key_ms; /* where it stands in the heap: at most due_ms */
     size_t place;   /* in the heap, from 1; 0: it is not set */
+    uint8_t kind;   /* whose it is: the owner's to say */
 };
 
 struct ms_timers {
