@@ -219,16 +219,21 @@ static int write_offset(struct ms_turn *turn, struct ms_write *write,
 static enum ms_group_code store_offsets(struct ms_turn *turn, struct ms_group *group,
                                         struct ms_group_commit *commit, int64_t producer_id) {
     struct ms_groups *groups = turn->groups;
-    size_t good = 0;
+    size_t good = 0, added = 0;
     for (size_t i = 0; i < commit->offset_count; i++) {
-        commit->offsets[i].code = check_offset(groups, &commit->offsets[i]);
-        good += commit->offsets[i].code == MS_GROUP_OK;
+        struct ms_group_offset *asked = &commit->offsets[i];
+        asked->code = check_offset(groups, asked);
+        if (asked->code != MS_GROUP_OK)
+            continue;
+        good++;
+        added += ms_offset_find(group, asked->topic, asked->partition) == NULL;
+        added += producer_id >= 0;
     }
     if (good == 0) {
         ms_request_answer(groups, &commit->request, MS_GROUP_OK, NULL);
         return MS_GROUP_OK;
     }
-    if (groups->offset_count + good > groups->options.offsets_max)
+    if (groups->offset_count + added > groups->options.offsets_max)
         return MS_GROUP_POLICY_VIOLATION;
     struct ms_write *write = ms_write_new(group, good, good, offsets_stored);
     if (write == NULL)
