@@ -44,7 +44,7 @@ static void sessions_begin_when_loading_ends(void **state) {
 
 static void load(struct party *party, size_t index) {
     const struct fake_record *r = &party->log.records[index];
-    struct ms_group_record record = {ms_buf_bytes(&r->key), ms_buf_bytes(&r->value), r->tombstone};
+    struct ms_group_record record = {r->key, r->value, r->tombstone};
     assert_int_equal(ms_groups_load(party->groups, &record, index, r->producer_id), 0);
 }
 
