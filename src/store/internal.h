@@ -9,6 +9,7 @@
  *   encode.c       events -> batches
  *   terms.c        what the events of a batch are found by
  *   produce.c      a producer's batch -> entries
+ *   records.c      keyed records of the system's topics
  *   partition_read.c  a partition's batches, as they are stored
  *   append.c       sequencing, completing
  *   conditions.c   may it be appended, is it a resend?
@@ -196,6 +197,8 @@ struct ms_op {
     struct ms_append_part_result *results;
     struct ms_append_result result;
     struct ms_op_effect effect;
+    struct ms_index_fact *facts; /* of keyed records, folded with its only part; arena */
+    size_t fact_count;
     struct ms_error error;
 };
 
@@ -402,6 +405,13 @@ void ms_terms_distinct(struct ms_term_list *list); /* each once */
 /* Terms of all the events of a batch, each once. */
 int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct ms_arena *arena,
                    const uint64_t **ret_terms, size_t *ret_count) MS_MUST_CHECK;
+
+/* records.c */
+bool ms_records_is_topic(uint32_t number);
+/* The op's part has its position now: its facts learn theirs. */
+void ms_records_date(struct ms_op *op);
+int ms_records_fold(struct ms_store *store, const struct ms_log_entry *entry, struct ms_error *err)
+    MS_MUST_CHECK;
 
 /* conditions.c; under the log's lock */
 /* All heads known: true when the events may be put; else the outcome is set. */

@@ -128,11 +128,29 @@ static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t 
                 atomic_load_explicit(&partition->lead_ms, memory_order_relaxed));
 }
 
+/* Keyed records may be more facts than a fold has room for: they go to the index before their
+ * append does, as in replay_effect. */
+static void fold_records(struct fold *fold, struct ms_op *op) {
+    struct ms_store *store = fold->store;
+    int rc = fold_flush(fold);
+    ms_records_date(op);
+    for (int attempt = 0; attempt < APPLY_ATTEMPTS && (attempt == 0 || rc == MS_ENOMEM); attempt++)
+        if (attempt > 0 || rc == 0)
+            rc = ms_index_apply(store->index, NULL, 0, op->facts, op->fact_count,
+                                op->parts[0].position);
+    if (rc == MS_ENOMEM || rc == MS_EINVAL)
+        fold_failed(store, rc);
+    else if (rc != 0)
+        ms_counter_add(&store->metrics.index_flush_failures, 1);
+}
+
 /* The topics that an append makes, the append, and what it changes. */
-static void fold_op(struct fold *fold, const struct ms_op *op, int64_t commit_time_ms) {
+static void fold_op(struct fold *fold, struct ms_op *op, int64_t commit_time_ms) {
     for (const struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next)
         if (new->entered)
             fold_op(fold, new->creation, commit_time_ms);
+    if (op->fact_count > 0)
+        fold_records(fold, op);
     for (size_t i = 0; i < op->part_count; i++)
         if (op->parts[i].count > 0)
             fold_part(fold, &op->parts[i], commit_time_ms);
@@ -247,11 +265,13 @@ static int replay_effect(struct replay *replay, const struct ms_log_entry *entry
     struct ms_store *store = replay->store;
     uint32_t topic = entry->header.topic;
     bool rules = topic == MS_TOPIC_METADATA || (entry->header.flags & MS_ENTRY_TOMBSTONE) != 0;
-    if (!rules && topic != MS_TOPIC_TOPICS)
+    if (!rules && topic != MS_TOPIC_TOPICS && !ms_records_is_topic(topic))
         return 0;
     int rc = replay_flush(replay, err);
     if (rc != 0)
         return rc;
+    if (ms_records_is_topic(topic))
+        return ms_records_fold(store, entry, err);
     return rules ? ms_rules_fold(store, entry, err) : ms_topics_fold_entry(store, entry, err);
 }
 

@@ -29,6 +29,7 @@ static const struct {
     {MS_TOPIC_STREAMS, "$streams"},
     {MS_TOPIC_METADATA, "$metadata"},
     {MS_TOPIC_SNAPSHOTS, "$snapshots"},
+    {MS_TOPIC_CONSUMER_OFFSETS, "__consumer_offsets"},
 };
 
 /* ---- the table ---- */
@@ -247,6 +248,10 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
     memcpy(topic->id.bytes, id.bytes, 16);
     topic->settings = ms_topic_settings_default(store);
     topic->settings.partitions = number == MS_TOPIC_STREAMS ? 4 : 1;
+    if (ms_records_is_topic(number)) {
+        topic->settings.streams = false;
+        topic->settings.compact = true;
+    }
     int rc = ms_topic_reserve_partitions(topic, topic->settings.partitions);
     if (rc == 0)
         rc = table_add(&store->topics, topic);
