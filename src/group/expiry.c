@@ -142,12 +142,6 @@ static void deliver(struct ms_group_request *request) {
     deletion->done(deletion, request->code);
 }
 
-static void detach(struct ms_groups *groups, struct ms_group_request *request) {
-    (void)groups;
-    struct ms_write *write = request->owner;
-    write->request = NULL;
-}
-
 static void remove_pending_members(struct ms_turn *turn, struct ms_group *group) {
     struct ms_table_node *node;
     while ((node = ms_table_next(&group->members, NULL)) != NULL)
@@ -169,8 +163,7 @@ static enum ms_group_code delete_locked(struct ms_turn *turn, struct ms_group_de
     if (write == NULL)
         return MS_GROUP_NOT_AVAILABLE;
     remove_pending_members(turn, group);
-    write->request = &deletion->request;
-    ms_request_wait(&deletion->request, write, detach);
+    ms_write_attach(write, &deletion->request);
     return MS_GROUP_OK;
 }
 

@@ -24,9 +24,9 @@
  *            ms_groups_join (first member)
  *      EMPTY ------------------------------> PREPARING <-----------------------------.
  *        ^ ^                                  |  |                                    |
- *        | | ms_rebalance_complete:           |  | ms_rebalance_complete: all known   |
- *        | '----------------------------------'  | members joined, or their largest   |
- *        |   no member is left                   | rebalance timeout passed;          |
+ *        | | ms_rebalance_try_complete:       |  | ms_rebalance_try_complete: all who |
+ *        | '----------------------------------'  | are known joined; or _expire:      |
+ *        |   no member is left                   | their largest timeout passed;      |
  *        |                                       | generation + 1, joins answered     |
  *        |                                       v                                    |
  *        |                                     COMPLETING -- ms_rebalance_prepare ----|
@@ -52,7 +52,7 @@
  *      ms_groups_loaded
  *   6  memory is bounded by the limits below whatever clients send
  *
- * Where Kafka leaves room: a vote that is a tie goes to the protocol that the longest member
+ * Where Kafka leaves room: a vote that is a tie goes to the protocol that the oldest member
  * prefers; a static member that comes back with other topics in its subscription makes a stable
  * group rebalance (Kafka lets the client find out); a join or sync that is repeated while the
  * first still waits answers the first with MS_GROUP_REBALANCING.
@@ -165,7 +165,7 @@ int ms_groups_new(const struct ms_groups_options *options, struct ms_groups **re
     MS_MUST_CHECK;
 /* Answers all that waits with MS_GROUP_NOT_AVAILABLE, and so everything that comes. */
 void ms_groups_stop(struct ms_groups *groups);
-/* After ms_groups_stop, when every `done` was called and no call is running. Takes NULL. */
+/* After ms_groups_stop, when every `done` has returned and no call is running. Takes NULL. */
 void ms_groups_free(struct ms_groups *groups);
 
 /* One record of `__consumer_offsets` as found at start. In any order: of two records with one key

@@ -206,7 +206,7 @@ void ms_write_value_begins(struct ms_write *write);
 void ms_write_record_ends(struct ms_write *write, bool tombstone);
 /* From now on it will be appended and finished; counts on group and offsets are taken. */
 void ms_write_queue(struct ms_turn *turn, struct ms_write *write);
-/* Request `request` is answered by the write's finish. */
+/* The request waits for the write, whose finish answers it. */
 void ms_write_attach(struct ms_write *write, struct ms_group_request *request);
 /* NOT_AVAILABLE, `too_big` for MS_ETOOBIG, OK for 0. */
 enum ms_group_code ms_write_code(int code, enum ms_group_code too_big);
@@ -289,7 +289,14 @@ void ms_rebalance_answer_syncs(struct ms_turn *turn, struct ms_group *group,
 
 /* ---- join.c, sync.c ---- */
 
-void ms_join_wait(struct ms_member *member, struct ms_group_join *join);
+/* Copies bytes to *at, which moves behind them: for answers, which are one block of memory. */
+static inline struct ms_bytes ms_place(uint8_t **at, struct ms_bytes bytes) {
+    struct ms_bytes placed = ms_bytes_of(*at, bytes.len);
+    if (bytes.len > 0)
+        memcpy(*at, bytes.data, bytes.len);
+    *at += bytes.len;
+    return placed;
+}
 /* The member's waiting join is answered: `code`, or the generation at hand. */
 void ms_join_answer(struct ms_turn *turn, struct ms_member *member, enum ms_group_code code);
 void ms_sync_answer(struct ms_turn *turn, struct ms_member *member, enum ms_group_code code);

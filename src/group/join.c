@@ -30,14 +30,6 @@ static void deliver(struct ms_group_request *request) {
     join->done(join, memory != NULL ? &memory->answer : &bare);
 }
 
-static struct ms_bytes place(uint8_t **at, struct ms_bytes bytes) {
-    struct ms_bytes placed = ms_bytes_of(*at, bytes.len);
-    if (bytes.len > 0)
-        memcpy(*at, bytes.data, bytes.len);
-    *at += bytes.len;
-    return placed;
-}
-
 static size_t members_bytes(const struct ms_group *group) {
     size_t bytes = 0;
     for (struct ms_member *m = group->first; m != NULL; m = m->next)
@@ -58,17 +50,17 @@ static struct join_memory *describe(const struct ms_group *group, struct ms_byte
     uint8_t *at = (uint8_t *)&memory->members[count];
     memory->answer =
         (struct ms_group_join_answer){.generation = group->generation,
-                                      .member_id = place(&at, member_id),
-                                      .leader_id = place(&at, leader_id),
-                                      .protocol_type = place(&at, group->protocol_type),
-                                      .protocol_name = place(&at, group->protocol_name),
+                                      .member_id = ms_place(&at, member_id),
+                                      .leader_id = ms_place(&at, leader_id),
+                                      .protocol_type = ms_place(&at, group->protocol_type),
+                                      .protocol_name = ms_place(&at, group->protocol_name),
                                       .members = memory->members,
                                       .member_count = count};
     struct ms_member *m = group->first;
     for (size_t i = 0; i < count; i++, m = m->next) {
-        memory->members[i].member_id = place(&at, m->id);
-        memory->members[i].instance_id = place(&at, m->instance_id);
-        memory->members[i].metadata = place(&at, ms_member_metadata(m));
+        memory->members[i].member_id = ms_place(&at, m->id);
+        memory->members[i].instance_id = ms_place(&at, m->instance_id);
+        memory->members[i].metadata = ms_place(&at, ms_member_metadata(m));
     }
     return memory;
 }
@@ -80,7 +72,7 @@ static struct join_memory *describe_id(struct ms_bytes id) {
         return NULL;
     uint8_t *at = (uint8_t *)memory->members;
     memory->answer = (struct ms_group_join_answer){
-        .code = MS_GROUP_MEMBER_ID_REQUIRED, .generation = -1, .member_id = place(&at, id)};
+        .code = MS_GROUP_MEMBER_ID_REQUIRED, .generation = -1, .member_id = ms_place(&at, id)};
     return memory;
 }
 
@@ -138,7 +130,7 @@ static void detach(struct ms_groups *groups, struct ms_group_request *request) {
     ms_group_reap(group);
 }
 
-void ms_join_wait(struct ms_member *member, struct ms_group_join *join) {
+static void wait_for_generation(struct ms_member *member, struct ms_group_join *join) {
     MS_ASSERT(member->join == NULL);
     member->join = join;
     member->group->awaiting_join++;
@@ -196,7 +188,7 @@ static bool take_over(struct ms_turn *turn, struct ms_member *member, struct ms_
     member->session_timeout_ms = join->session_timeout_ms;
     member->rebalance_timeout_ms = join->rebalance_timeout_ms;
     ms_join_answer(turn, member, MS_GROUP_REBALANCING); /* of an earlier try */
-    ms_join_wait(member, join);
+    wait_for_generation(member, join);
     return true;
 }
 

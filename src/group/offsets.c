@@ -145,12 +145,6 @@ static void deliver_commit(struct ms_group_request *request) {
     commit->done(commit, request->code);
 }
 
-static void detach_from_write(struct ms_groups *groups, struct ms_group_request *request) {
-    (void)groups;
-    struct ms_write *write = request->owner;
-    write->request = NULL;
-}
-
 static void answer_write(struct ms_turn *turn, struct ms_write *write, enum ms_group_code code) {
     if (write->request == NULL)
         return;
@@ -248,8 +242,7 @@ static enum ms_group_code store_offsets(struct ms_turn *turn, struct ms_group *g
         abandon(write);
         return ms_write_code(rc, MS_GROUP_INVALID_COMMIT_SIZE);
     }
-    write->request = &commit->request;
-    ms_request_wait(&commit->request, write, detach_from_write);
+    ms_write_attach(write, &commit->request);
     ms_write_queue(turn, write);
     for (size_t i = 0; i < write->item_count; i++)
         if (write->items[i].pending != NULL)
@@ -477,8 +470,7 @@ static enum ms_group_code delete_locked(struct ms_turn *turn,
         ms_request_answer(turn->groups, &deletion->request, MS_GROUP_OK, NULL);
         return MS_GROUP_OK;
     }
-    write->request = &deletion->request;
-    ms_request_wait(&deletion->request, write, detach_from_write);
+    ms_write_attach(write, &deletion->request);
     ms_write_queue(turn, write);
     return MS_GROUP_OK;
 }

@@ -11,14 +11,6 @@ static void deliver(struct ms_group_request *request) {
     sync->done(sync, answer != NULL ? answer : &bare);
 }
 
-static struct ms_bytes place(uint8_t **at, struct ms_bytes bytes) {
-    struct ms_bytes placed = ms_bytes_of(*at, bytes.len);
-    if (bytes.len > 0)
-        memcpy(*at, bytes.data, bytes.len);
-    *at += bytes.len;
-    return placed;
-}
-
 static void answer_assignment(struct ms_groups *groups, const struct ms_member *member,
                               struct ms_group_sync *sync) {
     const struct ms_group *group = member->group;
@@ -28,9 +20,9 @@ static void answer_assignment(struct ms_groups *groups, const struct ms_member *
     if (answer != NULL) {
         uint8_t *at = (uint8_t *)(answer + 1);
         answer->code = MS_GROUP_OK;
-        answer->protocol_type = place(&at, group->protocol_type);
-        answer->protocol_name = place(&at, group->protocol_name);
-        answer->assignment = place(&at, member->assignment);
+        answer->protocol_type = ms_place(&at, group->protocol_type);
+        answer->protocol_name = ms_place(&at, group->protocol_name);
+        answer->assignment = ms_place(&at, member->assignment);
     }
     ms_request_answer(groups, &sync->request, answer != NULL ? MS_GROUP_OK : MS_GROUP_NOT_AVAILABLE,
                       answer);

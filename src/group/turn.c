@@ -161,8 +161,15 @@ void ms_write_record_ends(struct ms_write *write, bool tombstone) {
     write->places[write->record_count++].tombstone = tombstone;
 }
 
+static void detach_from_write(struct ms_groups *groups, struct ms_group_request *request) {
+    (void)groups;
+    struct ms_write *write = request->owner;
+    write->request = NULL;
+}
+
 void ms_write_attach(struct ms_write *write, struct ms_group_request *request) {
     write->request = request;
+    ms_request_wait(request, write, detach_from_write);
 }
 
 enum ms_group_code ms_write_code(int code, enum ms_group_code too_big) {

@@ -119,6 +119,29 @@ static void assignments_of_a_generation_that_is_over_are_dropped(void **state) {
     party_free(party);
 }
 
+static void late_assignments_do_not_end_the_next_generations_sync(void **state) {
+    (void)state;
+    struct party *party = party_new();
+    struct client a, b;
+    client_init(&a, party);
+    client_init(&b, party);
+    party->log.hold = true;
+    client_join(&a);
+    client_sync(&a);
+    client_join(&b);
+    client_join(&a);
+    assert_joined(&a, MS_GROUP_OK);
+    client_sync(&b);
+    fake_log_finish(&party->log, 0, 0); /* the first generation's */
+    assert_int_equal(b.syncs_answered, 0);
+    client_sync(&a);
+    assert_int_equal(b.syncs_answered, 0);
+    fake_log_finish(&party->log, 0, 0);
+    assert_string_equal(a.assignment, a.id);
+    assert_string_equal(b.assignment, b.id);
+    party_free(party);
+}
+
 static void syncs_are_checked(void **state) {
     (void)state;
     struct party *party = party_new();
@@ -338,6 +361,7 @@ int main(void) {
         cmocka_unit_test(assignments_that_could_not_be_stored_are_nobodys),
         cmocka_unit_test(a_group_too_large_to_store_is_an_error_of_the_server),
         cmocka_unit_test(assignments_of_a_generation_that_is_over_are_dropped),
+        cmocka_unit_test(late_assignments_do_not_end_the_next_generations_sync),
         cmocka_unit_test(syncs_are_checked),
         cmocka_unit_test(protocols_named_in_a_sync_must_be_the_groups),
         cmocka_unit_test(members_that_do_not_sync_are_removed),
