@@ -15,6 +15,7 @@
  *   errors.c      error codes
  *   api_versions.c, sasl.c                         the handlers of the connection itself
  *   produce.c fetch.c list_offsets.c leader_epoch.c metadata.c cluster.c
+ *   group_members.c group_offsets.c group_admin.c
  *
  * Threads: everything here from any thread, one call at a time per object. Callbacks come from the
  * loops' threads and must not block.
@@ -23,6 +24,7 @@
 
 #include "store/store.h"
 
+struct ms_groups;
 struct ms_kafka;
 struct ms_kafka_handler;
 
@@ -59,6 +61,8 @@ struct ms_kafka_options {
     unsigned pipeline_max;    /* requests of one connection being worked on; default 64 */
     unsigned auto_create_partitions; /* of topics made because a client named them; default 1; 0:
                                         none are made */
+
+    struct ms_groups *groups; /* the coordinator; must outlive the face. NULL: without groups */
 
     /* What is answered. NULL: ms_kafka_handlers. Tests bring their own. */
     const struct ms_kafka_handler *handlers;
