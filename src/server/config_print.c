@@ -110,6 +110,7 @@ static const char *const GROUPS[][2] = {
     {"index", "The index"},
     {"limits", "Limits of events"},
     {"http", "The HTTP face"},
+    {"kafka", "The Kafka face"},
     {"logging", "Log output"},
 };
 

@@ -42,5 +42,5 @@ enum ms_kafka_route ms_kafka_dispatch_route(const struct ms_kafka_dispatch *disp
     }
     *ret_api = api;
     *ret_handler = handler;
-    return spoken ? MS_KAFKA_ROUTE_HANDLE : MS_KAFKA_ROUTE_OLD_CLIENT;
+    return spoken ? MS_KAFKA_ROUTE_HANDLE : MS_KAFKA_ROUTE_UNSPOKEN;
 }

@@ -23,8 +23,8 @@ int ms_kafka_dispatch_init(struct ms_kafka_dispatch *dispatch,
 /* What becomes of a request whose header has been read. */
 enum ms_kafka_route {
     MS_KAFKA_ROUTE_HANDLE,
-    MS_KAFKA_ROUTE_OLD_CLIENT, /* ApiVersions in a version that isn't spoken: answered in version 0 */
-    MS_KAFKA_ROUTE_REFUSE,     /* close the connection */
+    MS_KAFKA_ROUTE_UNSPOKEN, /* ApiVersions in an unknown version: answered in version 0 */
+    MS_KAFKA_ROUTE_REFUSE,   /* close the connection */
 };
 /* *ret_api and *ret_handler (not for REFUSE): what it is. *err says why it is refused. */
 enum ms_kafka_route ms_kafka_dispatch_route(const struct ms_kafka_dispatch *dispatch,

@@ -43,8 +43,8 @@ struct ms_kafka_log_entry {
 struct ms_kafka_options {
     const struct ms_env *env; /* NULL: the system's */
     const char *listen;       /* "127.0.0.1:9092", "[::1]:9092"; port 0 picks a free one */
-    /* Where clients are told to connect to. NULL and 0: where the server listens; when that is every
-     * interface, the address at which the client reached it. */
+    /* Where clients are told to connect to. NULL and 0: where the server listens; when that is
+     * every interface, the address at which the client reached it. */
     const char *advertised_host;
     unsigned advertised_port;
     unsigned threads;         /* event loops; 0 = one per core */
@@ -102,6 +102,6 @@ int ms_kafka_reload(struct ms_kafka *kafka, const struct ms_kafka_options *optio
  * finish for at most drain_ms, closes, frees. Takes NULL. Call it before ms_store_close. */
 void ms_kafka_stop(struct ms_kafka *kafka, int64_t drain_ms);
 
-/* The face's own metrics in Prometheus text format, appended to *out. MS_ENOMEM, MS_ETOOBIG: *out is
- * as before. */
+/* The face's own metrics in Prometheus text format, appended to *out. MS_ENOMEM, MS_ETOOBIG: *out
+ * is as before. */
 int ms_kafka_metrics(struct ms_kafka *kafka, struct ms_buf *out) MS_MUST_CHECK;

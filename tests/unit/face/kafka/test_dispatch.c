@@ -53,8 +53,8 @@ static void api_versions_answers_clients_of_any_age(void **state) {
     (void)state;
     struct ms_error err = {0};
     assert_int_equal(route(18, 0, true, &err), MS_KAFKA_ROUTE_HANDLE);
-    assert_int_equal(route(18, 99, true, &err), MS_KAFKA_ROUTE_OLD_CLIENT);
-    assert_int_equal(route(18, -5, true, &err), MS_KAFKA_ROUTE_OLD_CLIENT);
+    assert_int_equal(route(18, 99, true, &err), MS_KAFKA_ROUTE_UNSPOKEN);
+    assert_int_equal(route(18, -5, true, &err), MS_KAFKA_ROUTE_UNSPOKEN);
 }
 
 static void authentication_comes_first(void **state) {
