@@ -111,6 +111,7 @@ static const char *const GROUPS[][2] = {
     {"limits", "Limits of events"},
     {"http", "The HTTP face"},
     {"kafka", "The Kafka face"},
+    {"groups", "Consumer groups"},
     {"logging", "Log output"},
 };
 

@@ -168,6 +168,9 @@
     X(SIZE,     kafka_request_bytes_max, "kafka.request_bytes_max", NULL, "100MiB", \
       MS_KIB(1), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
       "largest request; a larger one closes its connection") \
+    X(INT,      kafka_auto_create_partitions, "kafka.auto_create_partitions", NULL, "1", \
+      0, 1024, NULL, MS_SETTING_RELOAD, \
+      "partitions of a topic that is made because a client named it; 0 makes none") \
     X(DURATION, kafka_idle_timeout_ms, "kafka.idle_timeout", NULL, "10m", \
       100, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
       "a connection without a request is closed after this time") \
@@ -190,6 +193,17 @@
       MS_MIB(1), MS_GIB(64), NULL, MS_SETTING_RELOAD, \
       "requests (one half) and answers (the other) in memory, over all connections; what finds " \
       "no room waits for it") \
+    \
+    X(DURATION, groups_initial_delay_ms, "groups.initial_rebalance_delay", NULL, "3s", \
+      0, MS_HOURS(1), NULL, 0, \
+      "how long the first member of an empty group waits for others; 0 does not wait") \
+    X(DURATION, groups_offsets_retention_ms, "groups.offsets_retention", NULL, "168h", \
+      MS_HOURS(1), MS_HOURS(24 * 36500), NULL, 0, \
+      "committed offsets of a group without members are kept for this time") \
+    X(INT,      groups_max, "groups.max", NULL, "10000", 1, 1000000, NULL, 0, \
+      "consumer groups; further ones are refused") \
+    X(INT,      groups_members_max, "groups.members_max", NULL, "1000", 1, 100000, NULL, 0, \
+      "members of one group; further ones are refused") \
     \
     X(ENUM,     logging_level, "logging.level", NULL, "info", \
       0, 0, "debug,info,warn,error", MS_SETTING_RELOAD, \

@@ -111,6 +111,17 @@ static int split_advertised(const char *address, struct ms_arena *arena,
     return options->advertised_host ? 0 : MS_ENOMEM;
 }
 
+void ms_serve_groups_options(const struct ms_config *config, const struct ms_env *env,
+                             struct ms_groups_options *ret_options) {
+    *ret_options = (struct ms_groups_options){
+        .env = env,
+        .groups_max = (uint32_t)config->groups_max,
+        .members_max = (uint32_t)config->groups_members_max,
+        .initial_rebalance_delay_ms = (int32_t)config->groups_initial_delay_ms,
+        .offsets_retention_ms = config->groups_offsets_retention_ms,
+    };
+}
+
 int ms_serve_kafka_options(const struct ms_config *config, struct ms_arena *arena,
                            struct ms_kafka_options *ret_options, struct ms_error *err) {
     struct ms_kafka_options options;
@@ -125,6 +136,7 @@ int ms_serve_kafka_options(const struct ms_config *config, struct ms_arena *aren
     options.idle_timeout_ms = config->kafka_idle_timeout_ms;
     options.write_timeout_ms = config->kafka_write_timeout_ms;
     options.pipeline_max = (unsigned)config->kafka_pipeline_max;
+    options.auto_create_partitions = (unsigned)config->kafka_auto_create_partitions;
     if (*config->kafka_advertised) {
         int rc = split_advertised(config->kafka_advertised, arena, &options);
         if (rc != 0)

@@ -16,8 +16,7 @@ static struct ms_groups *groups_of(const struct ms_kafka_request *request) {
 static int describe(struct ms_kafka_request *request, struct ms_bytes id,
                     struct ms_kafka_describe_groups_response_group *to) {
     struct ms_group_info info = {0};
-    enum ms_group_code code =
-        ms_groups_describe(groups_of(request), id, &request->arena, &info);
+    enum ms_group_code code = ms_groups_describe(groups_of(request), id, &request->arena, &info);
     *to = ms_kafka_describe_groups_response_group_default;
     to->group_id = id;
     to->group_state = ms_bytes_cstr(ms_group_state_name(MS_GROUP_DEAD));

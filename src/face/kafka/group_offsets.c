@@ -52,8 +52,8 @@ static void committed(struct ms_kafka_request *request) {
         const struct ms_kafka_offset_commit_request_topic *from = &body->topics[t];
         struct ms_kafka_offset_commit_response_topic *to = &response.topics[t];
         to->name = from->name;
-        to->partitions = ms_arena_zalloc(
-            &request->arena, ((size_t)from->partitions_count + 1) * sizeof *to->partitions);
+        to->partitions = ms_arena_zalloc(&request->arena, ((size_t)from->partitions_count + 1) *
+                                                              sizeof *to->partitions);
         whole = to->partitions != NULL;
         for (int32_t p = 0; whole && p < from->partitions_count; p++, offset++) {
             to->partitions[p].partition_index = offset->partition;
@@ -145,8 +145,8 @@ static int fill_topic(struct ms_kafka_request *request, const struct ms_group_of
         partition->partition_index = offsets[i].partition;
         partition->committed_offset = known ? offsets[i].offset : -1;
         partition->committed_leader_epoch = known ? offsets[i].leader_epoch : -1;
-        partition->metadata = known && offsets[i].metadata.data != NULL ? offsets[i].metadata
-                                                                        : MS_BYTES_LITERAL("");
+        partition->metadata =
+            known && offsets[i].metadata.data != NULL ? offsets[i].metadata : MS_BYTES_LITERAL("");
         partition->error_code = (int16_t)(code != MS_GROUP_OK ? code : offsets[i].code);
     }
     return 0;
@@ -157,8 +157,8 @@ static int fetch_all(struct ms_kafka_request *request, struct ms_bytes group, bo
                      struct fetched_group *to) {
     struct ms_group_offset *offsets = NULL;
     size_t count = 0, topics = 0;
-    to->code = ms_groups_fetch_all(groups_of(request), group, stable, &request->arena, &offsets,
-                                   &count);
+    to->code =
+        ms_groups_fetch_all(groups_of(request), group, stable, &request->arena, &offsets, &count);
     count = to->code == MS_GROUP_OK ? count : 0;
     for (size_t i = 0; i < count; i++)
         topics += i == 0 || !ms_bytes_equal(offsets[i].topic, offsets[i - 1].topic);
@@ -182,8 +182,7 @@ static int fetch_some(struct ms_kafka_request *request, struct ms_bytes group, b
         count += (size_t)topics[t].partition_indexes_count;
     struct ms_group_offset *offsets =
         ms_arena_zalloc(&request->arena, (count + 1) * sizeof *offsets);
-    to->topics =
-        ms_arena_zalloc(&request->arena, ((size_t)topics_count + 1) * sizeof *to->topics);
+    to->topics = ms_arena_zalloc(&request->arena, ((size_t)topics_count + 1) * sizeof *to->topics);
     if (offsets == NULL || to->topics == NULL)
         return MS_ENOMEM;
     struct ms_group_offset *at = offsets;
@@ -192,8 +191,7 @@ static int fetch_some(struct ms_kafka_request *request, struct ms_bytes group, b
             at->topic = topics[t].name;
             at->partition = topics[t].partition_indexes[p];
         }
-    to->code =
-        ms_groups_fetch(groups_of(request), group, stable, &request->arena, offsets, count);
+    to->code = ms_groups_fetch(groups_of(request), group, stable, &request->arena, offsets, count);
     at = offsets;
     for (int32_t t = 0; t < topics_count; t++) {
         size_t partitions = (size_t)topics[t].partition_indexes_count;
@@ -209,9 +207,9 @@ static int fetch_group(struct ms_kafka_request *request, struct ms_bytes group,
                        const fetch_topic *topics, int32_t topics_count, struct fetched_group *to) {
     const struct ms_kafka_offset_fetch_request *body = request->body;
     *to = (struct fetched_group){0};
-    int code = topics_count < 0 ? fetch_all(request, group, body->require_stable, to)
-                                : fetch_some(request, group, body->require_stable, topics,
-                                             topics_count, to);
+    int code = topics_count < 0
+                   ? fetch_all(request, group, body->require_stable, to)
+                   : fetch_some(request, group, body->require_stable, topics, topics_count, to);
     ms_kafka_request_note_error(request, to->code);
     return code;
 }
@@ -291,8 +289,8 @@ static void deleted(struct ms_kafka_request *request) {
         const struct ms_kafka_offset_delete_request_topic *from = &body->topics[t];
         struct ms_kafka_offset_delete_response_topic *to = &response.topics[t];
         to->name = from->name;
-        to->partitions = ms_arena_zalloc(
-            &request->arena, ((size_t)from->partitions_count + 1) * sizeof *to->partitions);
+        to->partitions = ms_arena_zalloc(&request->arena, ((size_t)from->partitions_count + 1) *
+                                                              sizeof *to->partitions);
         whole = to->partitions != NULL;
         for (int32_t p = 0; whole && p < from->partitions_count; p++, offset++) {
             to->partitions[p].partition_index = offset->partition;
