@@ -95,7 +95,10 @@ enum mainstem_code {
     MAINSTEM_ESCAVENGED = -25,      /* removed by the scavenger */
     MAINSTEM_ECANCELED = -26,       /* canceled */
     MAINSTEM_EQUERYCONDITION = -27, /* an event that matches the query condition exists */
-    MAINSTEM_ENOSTREAMS = -28       /* the topic's records are not indexed as streams */
+    MAINSTEM_ENOSTREAMS = -28,      /* the topic's records are not indexed as streams */
+    MAINSTEM_ESEQUENCE = -29,
+    MAINSTEM_EFENCED = -30,
+    MAINSTEM_ENOTXN = -31 /* not returned */
 };
 
 /* What a stream is found to be. */

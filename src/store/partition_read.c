@@ -207,6 +207,7 @@ int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uin
     *ret_state = (struct ms_partition_state){
         .start_offset = 0,
         .end_offset = atomic_load_explicit(&p->end_offset, memory_order_acquire),
+        .stable_offset = atomic_load_explicit(&p->end_offset, memory_order_acquire),
     };
     return 0;
 }
@@ -224,7 +225,7 @@ int ms_store_read_partition(struct ms_partition_reader *reader,
         .read = read,
         .slices = slices,
         .next = read->offset,
-        .end = result.state.end_offset,
+        .end = read->stable ? result.state.stable_offset : result.state.end_offset,
     };
     size_t before = slices->count;
     reader->cursor.in_memory = read->in_memory;

@@ -10,7 +10,10 @@
 #define POSITION_LEN 8u
 #define OP_OVERHEAD_BYTES 512u
 
-static const uint32_t topic_numbers[] = {[MS_RECORDS_CONSUMER_OFFSETS] = MS_TOPIC_CONSUMER_OFFSETS};
+static const uint32_t topic_numbers[] = {
+    [MS_RECORDS_CONSUMER_OFFSETS] = MS_TOPIC_CONSUMER_OFFSETS,
+    [MS_RECORDS_TRANSACTION_STATE] = MS_TOPIC_TRANSACTION_STATE,
+};
 
 static int write_prefix(struct ms_buf *out, uint32_t number) {
     return ms_buf_printf(out, "r/%08x/", (unsigned)number);
@@ -122,7 +125,9 @@ void ms_records_date(struct ms_op *op) {
 
 /* ---- folding ---- */
 
-bool ms_records_is_topic(uint32_t number) { return number == MS_TOPIC_CONSUMER_OFFSETS; }
+bool ms_records_is_topic(uint32_t number) {
+    return number == MS_TOPIC_CONSUMER_OFFSETS || number == MS_TOPIC_TRANSACTION_STATE;
+}
 
 int ms_records_fold(struct ms_store *store, const struct ms_log_entry *entry,
                     struct ms_error *err) {

@@ -30,6 +30,7 @@ static const struct {
     {MS_TOPIC_METADATA, "$metadata"},
     {MS_TOPIC_SNAPSHOTS, "$snapshots"},
     {MS_TOPIC_CONSUMER_OFFSETS, "__consumer_offsets"},
+    {MS_TOPIC_TRANSACTION_STATE, "__transaction_state"},
 };
 
 /* ---- the table ---- */

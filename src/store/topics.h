@@ -20,11 +20,12 @@ struct ms_op;
 #define MS_TOPIC_USER_FIRST 16u /* numbers below are the system's */
 
 enum {
-    MS_TOPIC_TOPICS = 1,           /* "$topics": creations and changes of topics */
-    MS_TOPIC_STREAMS = 2,          /* "$streams": streams whose names have no topic in them */
-    MS_TOPIC_METADATA = 3,         /* "$metadata": of streams, by stream name */
-    MS_TOPIC_SNAPSHOTS = 4,        /* "$snapshots" */
-    MS_TOPIC_CONSUMER_OFFSETS = 5, /* "__consumer_offsets"; records.c */
+    MS_TOPIC_TOPICS = 1,            /* "$topics": creations and changes of topics */
+    MS_TOPIC_STREAMS = 2,           /* "$streams": streams whose names have no topic in them */
+    MS_TOPIC_METADATA = 3,          /* "$metadata": of streams, by stream name */
+    MS_TOPIC_SNAPSHOTS = 4,         /* "$snapshots" */
+    MS_TOPIC_CONSUMER_OFFSETS = 5,  /* "__consumer_offsets"; records.c */
+    MS_TOPIC_TRANSACTION_STATE = 6, /* "__transaction_state"; records.c */
 };
 
 #define MS_PARTITION_BLOCK 16u
