@@ -10,7 +10,7 @@
  *   terms.c        what the events of a batch are found by
  *   produce.c      a producer's batch -> entries
  *   records.c      keyed records of the system's topics
- *   producers.c transactions.c txn_start.c txn_visible.c  see txn.h
+ *   producers.c transactions.c txn_end.c txn_start.c txn_visible.c  see txn.h
  *   partition_read.c  a partition's batches, as they are stored
  *   append.c       sequencing, completing
  *   conditions.c   may it be appended, is it a resend?

@@ -15,7 +15,8 @@ struct ms_kafka_dispatch {
     const struct ms_kafka_handler *handlers[MS_KAFKA_APIS_MAX];
 };
 
-/* `groups`: there is a coordinator. MS_EINVAL: a handler for an API that the codec doesn't know, or two for one. */
+/* `groups`: there is a coordinator. MS_EINVAL: a handler for an API that the codec doesn't know, or
+ * two for one. */
 int ms_kafka_dispatch_init(struct ms_kafka_dispatch *dispatch,
                            const struct ms_kafka_handler *handlers, size_t count, bool groups,
                            struct ms_error *err) MS_MUST_CHECK;
