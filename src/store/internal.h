@@ -198,6 +198,7 @@ struct ms_op {
     bool stale;    /* submitting said MS_EAGAIN: what it was made from has changed, make it anew */
     bool replaces; /* its first part was made from that stream's newest event */
     bool produce;  /* no conditions: a producer's batch, an end, records */
+    bool streams;  /* a batch made for a topic with streams, or without */
     bool by_producer; /* `header` says which */
     bool begins;      /* its batch may open a place for its transaction */
     bool ends;        /* it ends a transaction */
