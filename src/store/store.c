@@ -422,6 +422,7 @@ void ms_store_info(struct ms_store *store, struct ms_store_info *ret_info) {
     uint64_t applied = ms_index_applied(store->index);
     *ret_info = (struct ms_store_info){
         .uuid = store->uuid,
+        .dir = store->dir,
         .end = log.end,
         .epoch = log.epoch,
         .segments = log.segments,
