@@ -5,6 +5,8 @@
  *   names.c        text form of streams <-> topic and key
  *   topics.c       the table of topics
  *   topic_changes.c  making, changing, deleting, listing them
+ *   starts.c       where partitions begin
+ *   settle.c       waiting for an append's outcome
  *   heads.c        what the sequencer knows of streams
  *   encode.c       events -> batches
  *   terms.c        what the events of a batch are found by
@@ -19,7 +21,8 @@
  *   publish.c      what became durable goes to the index and to the waiters
  *   decode.c       entries -> events
  *   read_stream.c read_all.c subscription.c waiters.c metadata.c snapshots.c
- *   scavenge.c scavenge_schedule.c
+ *   scavenge.c scavenge_judge.c scavenge_schedule.c
+ *   compaction.c   the newest record of each key, for the scavenger
  *   worker.c       I/O that the committer's thread must not do
  *
  * Locks, in rank order after those of src/log (docs/internals/threads.md): the log's lock guards
@@ -146,7 +149,7 @@ struct ms_op_part {
 /* What an append changes besides the events it adds. Applied when it is sequenced; `name` and
  * `value` are then folded into the index as a fact. */
 struct ms_op_effect {
-    enum { MS_EFFECT_NONE, MS_EFFECT_RULES, MS_EFFECT_TOPIC } kind;
+    enum { MS_EFFECT_NONE, MS_EFFECT_RULES, MS_EFFECT_TOPIC, MS_EFFECT_START } kind;
     size_t part; /* RULES: of which part's stream */
     struct ms_stream_rules
         rules; /* RULES: the new ones; deleted_head INT64_MAX = the head as it is then */
@@ -402,6 +405,38 @@ void ms_terms_distinct(struct ms_term_list *list); /* each once */
 /* Terms of all the events of a batch, each once. */
 int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct ms_arena *arena,
                    const uint64_t **ret_terms, size_t *ret_count) MS_MUST_CHECK;
+
+/* settle.c */
+struct ms_settling {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+    int code;
+};
+void ms_settling_init(struct ms_settling *settling);
+void ms_settling_deinit(struct ms_settling *settling);
+/* An ms_append_done_fn; the context is the settling. */
+void ms_settling_done(void *context, const struct ms_append_result *result);
+int ms_settling_wait(struct ms_settling *settling, struct ms_store *store) MS_MUST_CHECK;
+
+/* partition_read.c */
+/* Shows the entries of a partition from the one that holds `offset` on, empty ones too, until visit
+ * returns something else than 0, which is then returned; 0 at the end. Blocks for I/O. MS_EIO,
+ * MS_ECORRUPT. */
+typedef int ms_partition_visit_fn(void *context, const struct ms_log_entry *entry,
+                                  struct ms_error *err);
+int ms_partition_walk(struct ms_partition_reader *reader, struct ms_topic *topic,
+                      uint32_t partition, int64_t offset, ms_partition_visit_fn *visit,
+                      void *context, struct ms_error *err) MS_MUST_CHECK;
+
+/* starts.c */
+int64_t ms_partition_start(const struct ms_partition *partition);
+int ms_starts_load(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
+/* Replay: an entry of "$starts". */
+int ms_starts_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,
+                         struct ms_error *err) MS_MUST_CHECK;
+/* The scavenger's: partitions whose beginning expired and is removed begin behind it. */
+int ms_starts_follow(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
 
 /* conditions.c; under the log's lock */
 /* All heads known: true when the events may be put; else the outcome is set. */

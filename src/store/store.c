@@ -44,6 +44,7 @@ void ms_store_options_init(struct ms_store_options *options) {
         .topics_max = 10000,
         .topic_partitions = 4,
         .scavenge_bytes_per_second = (uint64_t)32 << 20,
+        .compaction_bytes_max = (size_t)64 << 20,
     };
 }
 

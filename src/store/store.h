@@ -43,6 +43,7 @@ struct ms_store_options {
     bool manual;                  /* no threads: tests drive the store with ms_store_run */
     int64_t scavenge_interval_ms; /* 0 (default): only when asked */
     uint64_t scavenge_bytes_per_second; /* of scheduled scavenges; default 32 MiB/s */
+    size_t compaction_bytes_max;        /* of a scavenge's memory for keys; default 64 MiB */
     /* Long work at start. */
     void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total);
     /* Something an operator should know, a sentence: less than 15% of the disk is free … */
@@ -361,7 +362,8 @@ int ms_store_create_topic(struct ms_store *store, struct ms_bytes name,
                           const struct ms_topic_settings *settings, bool validate_only,
                           struct ms_error *err) MS_MUST_CHECK;
 /* Changes a topic that is there: `change` gets its settings, and nobody else changes them
- * meanwhile. What it returns other than 0 is returned. Blocks until durable. MS_ENOTFOUND, MS_EINVAL,
+ * meanwhile. What it returns other than 0 is returned. Blocks until durable. MS_ENOTFOUND,
+ * MS_EINVAL,
  * MS_ERESERVED, MS_EUNSUPPORTED (what can't be changed), and what an append is refused with. */
 typedef int ms_topic_change_fn(void *context, struct ms_topic_settings *settings,
                                struct ms_error *err);

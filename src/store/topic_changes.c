@@ -204,40 +204,15 @@ int ms_topics_prepare(struct ms_op *op, struct ms_error *err) {
 
 /* ---- the API ---- */
 
-struct waiting_change {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool done;
-    int code;
-};
-
-static void change_done(void *context, const struct ms_append_result *result) {
-    struct waiting_change *waiting = context;
-    pthread_mutex_lock(&waiting->lock);
-    waiting->done = true;
-    waiting->code = result->code;
-    pthread_cond_signal(&waiting->cond);
-    pthread_mutex_unlock(&waiting->lock);
-}
-
 static int change_and_wait(struct ms_store *store, const struct change *change, bool *ret_sequenced,
                            struct ms_error *err) {
-    struct waiting_change waiting = {0};
-    pthread_mutex_init(&waiting.lock, NULL);
-    pthread_cond_init(&waiting.cond, NULL);
-    int rc = submit_change(store, change, change_done, &waiting, err);
+    struct ms_settling settling;
+    ms_settling_init(&settling);
+    int rc = submit_change(store, change, ms_settling_done, &settling, err);
     *ret_sequenced = rc == 0;
-    if (rc == 0) {
-        if (store->options.manual)
-            ms_store_run(store);
-        pthread_mutex_lock(&waiting.lock);
-        while (!waiting.done)
-            pthread_cond_wait(&waiting.cond, &waiting.lock);
-        pthread_mutex_unlock(&waiting.lock);
-        rc = waiting.code;
-    }
-    pthread_cond_destroy(&waiting.cond);
-    pthread_mutex_destroy(&waiting.lock);
+    if (rc == 0)
+        rc = ms_settling_wait(&settling, store);
+    ms_settling_deinit(&settling);
     return ms_error_settle(err, rc, "topic");
 }
 

@@ -29,10 +29,9 @@ static const struct {
     uint32_t number;
     const char *name;
 } system_topics[] = {
-    {MS_TOPIC_TOPICS, "$topics"},
-    {MS_TOPIC_STREAMS, "$streams"},
-    {MS_TOPIC_METADATA, "$metadata"},
-    {MS_TOPIC_SNAPSHOTS, "$snapshots"},
+    {MS_TOPIC_TOPICS, "$topics"},     {MS_TOPIC_STREAMS, "$streams"},
+    {MS_TOPIC_METADATA, "$metadata"}, {MS_TOPIC_SNAPSHOTS, "$snapshots"},
+    {MS_TOPIC_STARTS, "$starts"},
 };
 
 /* ---- the table ---- */
@@ -516,7 +515,7 @@ int ms_topics_load(struct ms_store *store, struct ms_error *err) {
     if (rc == 0)
         rc =
             ms_index_fact_list(store->index, MS_BYTES_LITERAL("o/"), from, load_offset, store, err);
-    return rc;
+    return rc == 0 ? ms_starts_load(store, err) : rc;
 }
 
 int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,

@@ -24,13 +24,16 @@ enum {
     MS_TOPIC_STREAMS = 2,   /* "$streams": streams whose names have no topic in them */
     MS_TOPIC_METADATA = 3,  /* "$metadata": of streams, by stream name */
     MS_TOPIC_SNAPSHOTS = 4, /* "$snapshots" */
+    MS_TOPIC_STARTS = 7,    /* "$starts": where partitions begin; starts.c */
 };
 
 #define MS_PARTITION_BLOCK 16u
 
 struct ms_partition {
-    int64_t next_offset;         /* of the next record; under the log's lock */
-    _Atomic(int64_t) end_offset; /* readers see offsets below it */
+    int64_t next_offset;           /* of the next record; under the log's lock */
+    _Atomic(int64_t) end_offset;   /* readers see offsets below it */
+    _Atomic(int64_t) start_offset; /* and none below this one; starts.c */
+    int64_t expired_end; /* retention wants everything below it gone; under scavenge_lock */
     /* How far a record's timestamp was ahead of its commit at most; INT64_MIN: no record yet. */
     _Atomic(int64_t) lead_ms;
 };

@@ -12,6 +12,7 @@ const struct ms_kafka_handler ms_kafka_handlers[] = {
     {18, MS_KAFKA_BEFORE_AUTHENTICATION, ms_kafka_api_versions},
     {19, 0, ms_kafka_create_topics},
     {20, 0, ms_kafka_delete_topics},
+    {21, 0, ms_kafka_delete_records},
     {23, 0, ms_kafka_offset_for_leader_epoch},
     {32, 0, ms_kafka_describe_configs},
     {33, 0, ms_kafka_alter_configs},
