@@ -18,9 +18,18 @@ const struct ms_kafka_handler ms_kafka_handlers[] = {
     {16, MS_KAFKA_GROUPS, ms_kafka_list_groups},
     {17, MS_KAFKA_BARRIER | MS_KAFKA_BEFORE_AUTHENTICATION, ms_kafka_sasl_handshake},
     {18, MS_KAFKA_BEFORE_AUTHENTICATION, ms_kafka_api_versions},
+    {19, 0, ms_kafka_create_topics},
+    {20, 0, ms_kafka_delete_topics},
+    {21, 0, ms_kafka_delete_records},
     {23, 0, ms_kafka_offset_for_leader_epoch},
+    {32, 0, ms_kafka_describe_configs},
+    {33, 0, ms_kafka_alter_configs},
+    {35, 0, ms_kafka_describe_log_dirs},
+    {37, 0, ms_kafka_create_partitions},
     {42, MS_KAFKA_GROUPS, ms_kafka_delete_groups},
+    {44, 0, ms_kafka_incremental_alter_configs},
     {47, MS_KAFKA_GROUPS, ms_kafka_offset_delete},
     {60, 0, ms_kafka_describe_cluster},
+    {75, 0, ms_kafka_describe_topic_partitions},
 };
 const size_t ms_kafka_handler_count = sizeof ms_kafka_handlers / sizeof *ms_kafka_handlers;

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 
 struct server {
     struct ms_kafka_options options;
+    struct ms_store *store; /* NULL: the handlers need none */
     struct ms_kafka *kafka;
     unsigned port;
     pthread_mutex_t mutex; /* of what the loops report */
@@ -64,7 +66,7 @@ static inline void server_init(struct server *server, const struct ms_kafka_hand
 
 static inline void server_start(struct server *server) {
     struct ms_error err = {0};
-    if (ms_kafka_start(NULL, &server->options, &server->kafka, &err) != 0)
+    if (ms_kafka_start(server->store, &server->options, &server->kafka, &err) != 0)
         fail_msg("%s", err.message);
     char address[MS_KAFKA_ADDRESS_MAX];
     ms_kafka_address(server->kafka, address);
