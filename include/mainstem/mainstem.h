@@ -95,7 +95,8 @@ enum mainstem_code {
     MAINSTEM_ESCAVENGED = -25,      /* removed by the scavenger */
     MAINSTEM_ECANCELED = -26,       /* canceled */
     MAINSTEM_EQUERYCONDITION = -27, /* an event that matches the query condition exists */
-    MAINSTEM_ENOSTREAMS = -28       /* the topic's records are not indexed as streams */
+    MAINSTEM_ENOSTREAMS = -28,      /* the topic's records are not indexed as streams */
+    MAINSTEM_ENOTEMPTY = -29        /* the consumer group has members (only of servers) */
 };
 
 /* What a stream is found to be. */
@@ -107,7 +108,6 @@ enum mainstem_stream_state {
 };
 
 #define MAINSTEM_MESSAGE_MAX 512
-
 /* Detail of a failure, in the caller's memory. The fields below `message` are set for conflicts
  * (ECONFLICT, EDELETED, ETOMBSTONED, EIDCONFLICT, EQUERYCONDITION) and 0 otherwise. */
 struct mainstem_error {

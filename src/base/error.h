@@ -60,7 +60,8 @@
     X(MS_EQUERYCONDITION, -27, 412, "query-condition-failed",                                      \
       "an event matching the query condition exists")                                              \
     X(MS_ENOSTREAMS, -28, 409, "topic-without-streams",                                            \
-      "the topic's records are not indexed as streams")
+      "the topic's records are not indexed as streams")                                            \
+    X(MS_ENOTEMPTY, -29, 409, "group-not-empty", "the group has members")
 
 enum ms_error_code {
     MS_OK = 0,

@@ -31,6 +31,8 @@ enum ms_kafka_error ms_kafka_error_of(int code) {
     case MS_EQUERYCONDITION:
     case MS_ENOSTREAMS:
         return MS_KAFKA_POLICY_VIOLATION;
+    case MS_ENOTEMPTY:
+        return MS_KAFKA_NON_EMPTY_GROUP;
     case MS_ETIMEOUT:
         return MS_KAFKA_REQUEST_TIMED_OUT;
     case MS_ESCAVENGED:
