@@ -48,11 +48,17 @@ static void walk_begin(struct walk *walk) {
     walk->rows = ms_arena_alloc(&walk->arena, MS_GROUP_METRICS_SERIES_MAX * sizeof *walk->rows);
 }
 
+/* Clients choose names of groups; one that is no text would spoil a whole scrape. */
+static bool is_label(struct ms_bytes text) {
+    return text.len > 0 && memchr(text.data, 0, text.len) == NULL && ms_utf8_valid(text);
+}
+
 /* Under the groups' lock. */
 static void take_offset(void *context, struct ms_bytes group,
                         const struct ms_group_offset *offset) {
     struct walk *walk = context;
-    if (walk->count == MS_GROUP_METRICS_SERIES_MAX || walk->rows == NULL) {
+    if (walk->count == MS_GROUP_METRICS_SERIES_MAX || walk->rows == NULL || !is_label(group) ||
+        !is_label(offset->topic)) {
         walk->left_out++;
         return;
     }
@@ -188,7 +194,7 @@ static int write_lags(struct ms_group_metrics *metrics, struct ms_buf *out) {
         code =
             ms_metrics_gauge(out, "mainstem_group_lag_left_out",
                              "Partitions of consumer groups without the two lag metrics, because "
-                             "there are too many.",
+                             "there are too many, or a name is no text.",
                              NULL, (double)walk->left_out);
     return code;
 }

@@ -189,7 +189,7 @@ static const struct ms_http_route table[] = {
      ANSWERS({200, "GroupResetDone", "Set and durable, or what would have been set."}, BAD,
              {404, "Problem", "There is no such group, topic or partition."}, NOT_EMPTY, TOO_LARGE,
              BAD_TYPE, {429, "Problem", "There are as many groups or offsets as there may be."},
-             NO_GROUPS, BUSY, DISK_FULL)},
+             NO_GROUPS, BUSY)},
     {MS_HTTP_DELETE, "/v1/groups/{group}", "deleteGroup",
      "Delete a consumer group without members, with its offsets", ms_http_delete_group_start, NULL,
      0, 0, MS_HTTP_TAKES_NONE,

@@ -1,4 +1,5 @@
 /* Consumer groups over HTTP, and their metrics, on a coordinator without Kafka clients. */
+#include "group/metrics.h"
 #include "group/service.h"
 #include "http_cmocka.h"
 #include "http_server.h"
@@ -271,25 +272,42 @@ static void on_committed(struct ms_group_commit *commit, enum ms_group_code code
     atomic_store((atomic_bool *)commit->context, true);
 }
 
-static void metrics_leave_out_what_is_too_much_and_say_so(void **state) {
-    (void)state;
-    enum { COUNT = 10007 };
-    static struct ms_group_offset offsets[COUNT];
+/* `count` partitions of topic "t", which need not be there. */
+static void commit_offsets(struct ms_bytes group, size_t count) {
+    static struct ms_group_offset offsets[MS_GROUP_METRICS_SERIES_MAX + 10];
     static atomic_bool done;
-    for (int i = 0; i < COUNT; i++)
+    assert_true(count <= sizeof offsets / sizeof *offsets);
+    atomic_store(&done, false);
+    for (size_t i = 0; i < count; i++)
         offsets[i] = (struct ms_group_offset){
-            .topic = MS_BYTES_LITERAL("t"), .partition = i, .commit_time_ms = -1};
-    struct ms_group_commit commit = {
-        .identity = {.group = MS_BYTES_LITERAL("many"), .generation = -1},
-        .offsets = offsets,
-        .offset_count = COUNT,
-        .done = on_committed,
-        .context = &done};
+            .topic = MS_BYTES_LITERAL("t"), .partition = (int32_t)i, .commit_time_ms = -1};
+    struct ms_group_commit commit = {.identity = {.group = group, .generation = -1},
+                                     .offsets = offsets,
+                                     .offset_count = count,
+                                     .done = on_committed,
+                                     .context = &done};
     ms_groups_commit(server.options.groups, &commit);
     for (int i = 0; i < WAIT_MS && !atomic_load(&done); i++)
         ms_clock_sleep_us(server.env.clock, 1000);
     assert_true(atomic_load(&done));
+}
+
+static void metrics_leave_out_what_is_too_much_and_say_so(void **state) {
+    (void)state;
+    commit_offsets(MS_BYTES_LITERAL("many"), MS_GROUP_METRICS_SERIES_MAX + 7);
     assert_has(metrics(), "mainstem_group_lag_left_out 7\n");
+}
+
+static void metrics_leave_out_groups_whose_names_are_no_text(void **state) {
+    (void)state;
+    expect(call("PUT", "/v1/topics/t", "{\"partitions\":1}"), 201, "");
+    commit_offsets(MS_BYTES_LITERAL("a\xff"), 1);
+    commit_offsets(MS_BYTES_LITERAL("a\0b"), 1);
+    commit_offsets(MS_BYTES_LITERAL("\"q\"\n"), 1);
+    const char *text = metrics();
+    assert_has(text, "mainstem_group_lag_left_out 2\n");
+    assert_has(text, "lag_events{group=\"\\\"q\\\"\\n\",topic=\"t\",partition=\"0\"} 0\n");
+    expect(get("/v1/groups"), 200, "{\"group\":\"a\\u0000b\"");
 }
 
 int main(void) {
@@ -304,6 +322,7 @@ int main(void) {
         cmocka_unit_test(without_a_coordinator_there_is_a_sentence),
         test(metrics_tell_the_lag_and_are_kept_for_a_second),
         test(metrics_leave_out_what_is_too_much_and_say_so),
+        test(metrics_leave_out_groups_whose_names_are_no_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
