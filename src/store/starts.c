@@ -3,7 +3,7 @@
  * follows retention once the scavenger has removed a beginning. It only grows.
  *
  *   "$starts"   one stream per partition, key "<topic's number>.<partition>"; events
- *               partition.trimmed, {"topic":17,"partition":3,"start_offset":4711}. The newest counts
+ *               partition.trimmed, {"topic":17,"partition":3,"start_offset":4711}. The newest is it
  *               and is all that the scavenger leaves
  *   the index   fact "s/<topic's number>/<partition>": 8 bytes, the offset, in the machine's order
  *
