@@ -59,9 +59,9 @@ int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uin
 
 /* The partition begins at `offset` from now on (-1: its end). What lies before it is not shown to
  * readers of partitions any more, and is removed by the scavenger; readers of streams and of
- * everything see it until then. *ret_start: where it begins, maybe further on. Blocks until durable.
- * MS_ENOTFOUND, MS_EINVAL (it ends before the offset), MS_ERESERVED, and what an append is refused
- * with. */
+ * everything see it until then. *ret_start: where it begins, maybe further on. Blocks until
+ * durable. MS_ENOTFOUND, MS_EINVAL (it ends before the offset), MS_ERESERVED, and what an append
+ * is refused with. */
 int ms_store_trim_partition(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
                             int64_t offset, int64_t *ret_start, struct ms_error *err) MS_MUST_CHECK;
 
