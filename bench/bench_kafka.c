@@ -142,17 +142,15 @@ static void produce(const struct options *options) {
 
 /* ---- consume ---- */
 
-static rd_kafka_t *consumer(const struct options *options, bool low_latency) {
+static rd_kafka_t *consumer(const struct options *options) {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set(conf, "fetch.wait.max.ms", "100");
-    set(conf, "queued.min.messages", low_latency ? "1" : "1000000");
-    if (low_latency)
-        set(conf, "fetch.error.backoff.ms", "1");
+    set(conf, "queued.min.messages", "1000000"); /* above it librdkafka pauses for a second */
     return client(RD_KAFKA_CONSUMER, conf, options);
 }
 
 static void consume(const struct options *options) {
-    rd_kafka_t *rk = consumer(options, false);
+    rd_kafka_t *rk = consumer(options);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, options->topic, NULL);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     for (int32_t p = 0; p < options->partitions; p++)
@@ -203,7 +201,7 @@ struct receiving {
 
 static void *receive(void *context) {
     struct receiving *r = context;
-    rd_kafka_t *rk = consumer(r->options, true);
+    rd_kafka_t *rk = consumer(r->options);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(rk, r->options->topic, NULL);
     if (rd_kafka_consume_start(topic, 0, RD_KAFKA_OFFSET_END) != 0)
         fail("consume", rd_kafka_err2str(rd_kafka_last_error()));

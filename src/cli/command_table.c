@@ -147,8 +147,8 @@ const struct ms_command ms_commands[] = {
      "standard error. SIGTERM and SIGINT stop it gracefully, a second one at once; SIGHUP reloads "
      "the settings that can change. Beyond loopback it listens only with --insecure, since there "
      "is no authentication yet.",
-     NULL, "mainstem serve --data /var/lib/mainstem --http 127.0.0.1:8080", 0, 0,
-     MS_COMMAND_SETTINGS, ms_cmd_serve},
+     NULL, "mainstem serve --data /var/lib/mainstem --http 127.0.0.1:8080 --kafka 127.0.0.1:9092",
+     0, 0, MS_COMMAND_SETTINGS, ms_cmd_serve},
     {"append", "STREAM TYPE [DATA]", "append one event to a stream",
      "DATA is JSON. Streams are named topic-key; the stream and its topic are made when they do "
      "not "

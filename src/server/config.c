@@ -106,6 +106,16 @@ bool ms_address_is_loopback(const char *address) {
     return strcmp(host, "localhost") == 0;
 }
 
+static int check_listen(const char *key, const char *address, bool insecure, struct ms_error *err) {
+    if (insecure || !*address || ms_address_is_loopback(address))
+        return 0;
+    return ms_error_set(err, MS_EINVAL,
+                        "%s is %s, which other machines can reach, and there is no "
+                        "authentication yet: listen on 127.0.0.1, or say --insecure if "
+                        "everyone on that network may read and write everything",
+                        key, address);
+}
+
 int ms_config_check(const struct ms_config *config, struct ms_error *err) {
     if (config->log_segment_bytes % 4096 != 0)
         return ms_error_set(err, MS_EINVAL,
@@ -125,11 +135,6 @@ int ms_config_check(const struct ms_config *config, struct ms_error *err) {
                             (long long)config->log_inflight_bytes_max);
     if (config->data[0] == 0)
         return ms_error_set(err, MS_EINVAL, "data is empty: name a data directory");
-    if (!config->insecure && !ms_address_is_loopback(config->http_listen))
-        return ms_error_set(err, MS_EINVAL,
-                            "http.listen is %s, which other machines can reach, and there is no "
-                            "authentication yet: listen on 127.0.0.1, or say --insecure if "
-                            "everyone on that network may read and write everything",
-                            config->http_listen);
-    return 0;
+    int rc = check_listen("http.listen", config->http_listen, config->insecure, err);
+    return rc != 0 ? rc : check_listen("kafka.listen", config->kafka_listen, config->insecure, err);
 }

@@ -11,7 +11,8 @@
  *   SIZE      4096, 64KiB, 16MiB, 1GiB (10MB is decimal)   int64_t, bytes
  *   DURATION  250ms, 30s, 5m, 1h, 7d                       int64_t, milliseconds
  *   STRING    any                                          const char *
- *   ADDRESS   host:port or [v6]:port                       const char *
+ *   ADDRESS   host:port or [v6]:port; empty where that    const char *
+ *             is the default
  *   ENUM      one of the choices                           int, its place among the choices
  *   LIST      comma separated; a sequence in YAML          const char *, comma separated
  *

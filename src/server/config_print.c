@@ -110,6 +110,8 @@ static const char *const GROUPS[][2] = {
     {"index", "The index"},
     {"limits", "Limits of events"},
     {"http", "The HTTP face"},
+    {"kafka", "The Kafka face"},
+    {"groups", "Consumer groups"},
     {"logging", "Log output"},
 };
 

@@ -155,6 +155,56 @@
       0, 0, "ORIGIN", MS_SETTING_RELOAD, \
       "origins whose web pages may call the server; empty is none, * is all") \
     \
+    X(ADDRESS,  kafka_listen, "kafka.listen", "kafka", "", 0, 0, NULL, 0, \
+      "address of the Kafka face, 127.0.0.1:9092 as a rule; port 0 picks a free one; empty " \
+      "leaves the face off") \
+    X(ADDRESS,  kafka_advertised, "kafka.advertised", NULL, "", 0, 0, NULL, MS_SETTING_RELOAD, \
+      "where Kafka clients are told to connect to; empty is where the face listens, or when that " \
+      "is every interface the address at which the client reached it") \
+    X(INT,      kafka_threads, "kafka.threads", NULL, "0", 0, 256, NULL, 0, \
+      "event loops; 0 means one per core") \
+    X(INT,      kafka_reader_threads, "kafka.reader_threads", NULL, "2", 1, 64, NULL, 0, \
+      "threads for reads that wait for the disk") \
+    X(SIZE,     kafka_request_bytes_max, "kafka.request_bytes_max", NULL, "100MiB", \
+      MS_KIB(1), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
+      "largest request; a larger one closes its connection") \
+    X(INT,      kafka_auto_create_partitions, "kafka.auto_create_partitions", NULL, "1", \
+      0, 1024, NULL, MS_SETTING_RELOAD, \
+      "partitions of a topic that is made because a client named it; 0 makes none") \
+    X(DURATION, kafka_idle_timeout_ms, "kafka.idle_timeout", NULL, "10m", \
+      100, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
+      "a connection without a request is closed after this time") \
+    X(DURATION, kafka_write_timeout_ms, "kafka.write_timeout", NULL, "60s", \
+      100, MS_HOURS(24), NULL, MS_SETTING_RELOAD, \
+      "a peer that takes none of its answer for this long is dropped") \
+    X(DURATION, kafka_drain_timeout_ms, "kafka.drain_timeout", NULL, "3s", \
+      0, MS_HOURS(1), NULL, MS_SETTING_RELOAD, \
+      "time that a graceful stop gives to requests in flight") \
+    X(INT,      kafka_connections_max, "kafka.connections_max", NULL, "10000", \
+      1, 1000000, NULL, MS_SETTING_RELOAD, \
+      "connections; further ones are closed at once") \
+    X(INT,      kafka_pipeline_max, "kafka.pipeline_max", NULL, "64", \
+      1, 10000, NULL, MS_SETTING_RELOAD, \
+      "requests of one connection that are worked on at a time") \
+    X(SIZE,     kafka_output_bytes_max, "kafka.output_bytes_max", NULL, "1MiB", \
+      MS_KIB(16), MS_GIB(1), NULL, MS_SETTING_RELOAD, \
+      "answers of one connection that wait to be sent before nothing more is read from it") \
+    X(SIZE,     kafka_inflight_bytes_max, "kafka.inflight_bytes_max", NULL, "256MiB", \
+      MS_MIB(1), MS_GIB(64), NULL, MS_SETTING_RELOAD, \
+      "requests (one half) and answers (the other) in memory, over all connections; what finds " \
+      "no room waits for it") \
+    \
+    X(DURATION, groups_initial_delay_ms, "groups.initial_rebalance_delay", NULL, "3s", \
+      0, MS_HOURS(1), NULL, 0, \
+      "how long the first member of an empty group waits for others; 0 does not wait") \
+    X(DURATION, groups_offsets_retention_ms, "groups.offsets_retention", NULL, "168h", \
+      MS_HOURS(1), MS_HOURS(24 * 36500), NULL, 0, \
+      "committed offsets of a group without members are kept for this time") \
+    X(INT,      groups_max, "groups.max", NULL, "10000", 1, 1000000, NULL, 0, \
+      "consumer groups; further ones are refused") \
+    X(INT,      groups_members_max, "groups.members_max", NULL, "1000", 1, 100000, NULL, 0, \
+      "members of one group; further ones are refused") \
+    \
     X(ENUM,     logging_level, "logging.level", NULL, "info", \
       0, 0, "debug,info,warn,error", MS_SETTING_RELOAD, \
       "least important log lines that are written") \

@@ -222,7 +222,8 @@ static int set_field(struct ms_config *config, const struct ms_setting *setting,
     case MS_SETTING_ENUM:
         return parse_choice(setting, text, field, err);
     case MS_SETTING_ADDRESS: {
-        int rc = check_address(text, err);
+        bool none = text.len == 0 && !*setting->default_text; /* where empty has a meaning */
+        int rc = none ? 0 : check_address(text, err);
         return rc != 0 ? rc : set_string(config, field, text, err);
     }
     case MS_SETTING_STRING:

@@ -9,7 +9,7 @@
 #include "server/serve_options.h"
 #include "server/serve_signals.h"
 
-#define HTTP_ARENA_MAX ((size_t)1 << 20)
+#define OPTIONS_ARENA_MAX ((size_t)1 << 20)
 #define LOG_STOPPED_DRAIN_MS 500
 #define LOG_STOPPED_DEADLINE_S 5
 #define PROGRESS_INTERVAL_US 1000000
@@ -23,6 +23,8 @@ struct server {
     struct ms_arena arena;
     struct ms_store *store;
     struct ms_http *http;
+    struct ms_group_service *groups;
+    struct ms_kafka *kafka; /* NULL: off */
     int64_t progress_at_us;
 
     pthread_mutex_t mutex; /* of failure */
@@ -81,6 +83,33 @@ static void on_request(void *context, const struct ms_http_log_entry *entry) {
     ms_log_output_slow(entry->route ? entry->route : "-", entry->duration_us, fields, count);
 }
 
+static void on_kafka_warning(void *context, const char *message) {
+    (void)context;
+    MS_LOG(WARN, "kafka", MS_FIELD_TEXT("detail", message));
+}
+
+static void on_kafka_request(void *context, const struct ms_kafka_log_entry *entry) {
+    (void)context;
+    const struct ms_log_field fields[] = {
+        MS_FIELD_TEXT("api", entry->api),
+        MS_FIELD_INT("version", entry->version),
+        MS_FIELD_INT("error", entry->error),
+        MS_FIELD_REAL("duration_ms", (double)entry->duration_us / 1000.0),
+        MS_FIELD_BYTES("client_id", entry->client_id),
+        MS_FIELD_BYTES("peer", entry->peer),
+        MS_FIELD_INT("bytes_in", entry->bytes_in),
+        MS_FIELD_INT("bytes_out", entry->bytes_out),
+    };
+    size_t count = sizeof fields / sizeof fields[0];
+    ms_log_output_write(MS_LOG_DEBUG, "kafka request", fields, count);
+    ms_log_output_slow(entry->api, entry->duration_us, fields, count);
+}
+
+static int on_metrics(void *context, struct ms_buf *out) {
+    struct server *server = context;
+    return server->kafka ? ms_kafka_metrics(server->kafka, out) : 0;
+}
+
 /* ---- starting ---- */
 
 static void raise_file_limit(void) {
@@ -124,7 +153,33 @@ static void set_http_hooks(struct server *server, struct ms_http_options *option
     options->env = server->env;
     options->on_request = on_request;
     options->on_warning = on_warning;
+    options->on_metrics = on_metrics;
     options->context = server;
+}
+
+static void set_kafka_hooks(struct server *server, struct ms_kafka_options *options) {
+    options->env = server->env;
+    options->on_request = on_kafka_request;
+    options->on_warning = on_kafka_warning;
+    options->context = server;
+}
+
+static int start_groups(struct server *server, struct ms_error *err) {
+    struct ms_groups_options options;
+    ms_serve_groups_options(server->config, server->env, &options);
+    return ms_group_service_start(server->store, &options, &server->groups, err);
+}
+
+static int start_kafka(struct server *server, struct ms_error *err) {
+    if (!*server->config->kafka_listen)
+        return 0;
+    struct ms_kafka_options options;
+    int rc = ms_serve_kafka_options(server->config, &server->arena, &options, err);
+    if (rc != 0)
+        return rc;
+    set_kafka_hooks(server, &options);
+    options.groups = ms_group_service_groups(server->groups);
+    return ms_kafka_start(server->store, &options, &server->kafka, err);
 }
 
 static int start_http(struct server *server, struct ms_error *err) {
@@ -136,12 +191,15 @@ static int start_http(struct server *server, struct ms_error *err) {
     return ms_http_start(server->store, &options, &server->http, err);
 }
 
-static int write_ready_file(struct server *server, const char *http_address, struct ms_error *err) {
+static int write_ready_file(struct server *server, const char *http_address,
+                            const char *kafka_address, struct ms_error *err) {
     if (!*server->ready_file)
         return 0;
-    char text[READY_TEXT_MAX];
-    int len = snprintf(text, sizeof text, "{\"http\":\"%s\",\"pid\":%" PRIdMAX "}\n", http_address,
-                       (intmax_t)getpid());
+    char text[READY_TEXT_MAX], kafka[MS_KAFKA_ADDRESS_MAX + 16] = "";
+    if (*kafka_address)
+        snprintf(kafka, sizeof kafka, ",\"kafka\":\"%s\"", kafka_address);
+    int len = snprintf(text, sizeof text, "{\"http\":\"%s\"%s,\"pid\":%" PRIdMAX "}\n",
+                       http_address, kafka, (intmax_t)getpid());
     MS_ASSERT(len > 0 && len < READY_TEXT_MAX);
     return ms_vfs_replace_file(server->env->vfs, server->ready_file, ms_bytes_of(text, (size_t)len),
                                err);
@@ -155,12 +213,17 @@ static int remove_ready_file(struct server *server, struct ms_error *err) {
 }
 
 static int announce(struct server *server, struct ms_error *err) {
-    char address[MS_HTTP_ADDRESS_MAX];
-    ms_http_address(server->http, address);
-    MS_LOG(INFO, "http listening", MS_FIELD_TEXT("address", address));
-    fprintf(server->options->out, "http listening on %s\n", address);
+    char http[MS_HTTP_ADDRESS_MAX], kafka[MS_KAFKA_ADDRESS_MAX] = "";
+    ms_http_address(server->http, http);
+    MS_LOG(INFO, "http listening", MS_FIELD_TEXT("address", http));
+    fprintf(server->options->out, "http listening on %s\n", http);
+    if (server->kafka) {
+        ms_kafka_address(server->kafka, kafka);
+        MS_LOG(INFO, "kafka listening", MS_FIELD_TEXT("address", kafka));
+        fprintf(server->options->out, "kafka listening on %s\n", kafka);
+    }
     fflush(server->options->out);
-    return write_ready_file(server, address, err);
+    return write_ready_file(server, http, kafka, err);
 }
 
 static int start(struct server *server, struct ms_error *err) {
@@ -171,6 +234,10 @@ static int start(struct server *server, struct ms_error *err) {
     if (rc == 0)
         rc = open_store(server, err);
     if (rc == 0)
+        rc = start_groups(server, err);
+    if (rc == 0)
+        rc = start_kafka(server, err);
+    if (rc == 0) /* after the faces whose metrics it shows */
         rc = start_http(server, err);
     return rc == 0 ? announce(server, err) : rc;
 }
@@ -185,16 +252,34 @@ static void on_changed(void *context, const struct ms_setting *setting, bool app
         MS_LOG(WARN, "a changed setting needs a restart", MS_FIELD_TEXT("setting", setting->key));
 }
 
+static int reload_http(struct server *server, struct ms_arena *arena, struct ms_error *err) {
+    struct ms_http_options options;
+    int rc = ms_serve_http_options(server->config, arena, &options, err);
+    if (rc != 0)
+        return rc;
+    set_http_hooks(server, &options);
+    return ms_http_reload(server->http, &options, err);
+}
+
+static int reload_kafka(struct server *server, struct ms_arena *arena, struct ms_error *err) {
+    if (!server->kafka)
+        return 0;
+    struct ms_kafka_options options;
+    int rc = ms_serve_kafka_options(server->config, arena, &options, err);
+    if (rc != 0)
+        return rc;
+    set_kafka_hooks(server, &options);
+    options.groups = ms_group_service_groups(server->groups);
+    return ms_kafka_reload(server->kafka, &options, err);
+}
+
 static int apply_reload(struct server *server, struct ms_error *err) {
     ms_serve_apply_logging(server->config);
     struct ms_arena arena;
-    ms_arena_init(&arena, HTTP_ARENA_MAX);
-    struct ms_http_options options;
-    int rc = ms_serve_http_options(server->config, &arena, &options, err);
-    if (rc == 0) {
-        set_http_hooks(server, &options);
-        rc = ms_http_reload(server->http, &options, err);
-    }
+    ms_arena_init(&arena, OPTIONS_ARENA_MAX);
+    int rc = reload_http(server, &arena, err);
+    if (rc == 0)
+        rc = reload_kafka(server, &arena, err);
     ms_arena_deinit(&arena);
     return rc;
 }
@@ -239,8 +324,12 @@ static int stop(struct server *server, bool log_stopped, struct ms_error *err) {
     MS_LOG(INFO, "stopping");
     if (server->ready_file && remove_ready_file(server, NULL) != 0)
         MS_LOG(WARN, "the ready file could not be removed");
+    ms_group_service_stop(server->groups); /* answers what waits for a group */
     ms_http_stop(server->http,
                  log_stopped ? LOG_STOPPED_DRAIN_MS : server->config->http_drain_timeout_ms);
+    ms_kafka_stop(server->kafka,
+                  log_stopped ? LOG_STOPPED_DRAIN_MS : server->config->kafka_drain_timeout_ms);
+    ms_group_service_free(server->groups);
     int rc = ms_store_close(server->store, err);
     int64_t took_us = ms_clock_monotonic_us(server->env->clock) - began_us;
     MS_LOG(INFO, "stopped", MS_FIELD_REAL("duration_ms", (double)took_us / 1000.0));
@@ -252,7 +341,10 @@ static int run(struct server *server, bool *ret_log_stopped, struct ms_error *er
     if (rc != 0) {
         MS_LOG(ERROR, "the server can't start", MS_FIELD_TEXT("error", ms_error_type(rc)),
                MS_FIELD_TEXT("detail", err->message));
+        ms_group_service_stop(server->groups);
         ms_http_stop(server->http, 0);
+        ms_kafka_stop(server->kafka, 0);
+        ms_group_service_free(server->groups);
         ms_store_close(server->store, NULL);
         return rc;
     }
@@ -271,7 +363,7 @@ int ms_serve(const struct ms_serve_options *options, bool *ret_log_stopped, stru
     struct ms_error local = {0};
     struct server server = {.options = options, .env = options->env, .config = options->config};
     *ret_log_stopped = false;
-    ms_arena_init(&server.arena, HTTP_ARENA_MAX);
+    ms_arena_init(&server.arena, OPTIONS_ARENA_MAX);
     pthread_mutex_init(&server.mutex, NULL);
     ms_serve_signals_block();
     ms_serve_apply_logging(options->config);

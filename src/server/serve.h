@@ -4,10 +4,11 @@
  *   start    raise the limit of open files, open the store (with progress in the log), start the
  *            faces, write one line per face to `out`, write the ready file
  *   running  wait for signals: reload, stop, or the log has stopped
- *   stop     no more connections, requests in flight finish (http.drain_timeout), store closed
- *            cleanly; a second signal ends the process at once
+ *   stop     no more connections, requests in flight finish (http.drain_timeout, then
+ *            kafka.drain_timeout), store closed cleanly; a second signal ends the process at once
  *
- * The ready file is JSON: {"http":"127.0.0.1:8080","pid":4711}. It is written atomically after
+ * The ready file is JSON: {"http":"127.0.0.1:8080","kafka":"127.0.0.1:9092","pid":4711}, where a
+ * face that is off is missing. It is written atomically after
  * everything serves, and removed by a graceful stop; one that is there at the start is removed
  * first, so that it never speaks of another process.
  *

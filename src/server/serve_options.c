@@ -97,6 +97,55 @@ int ms_serve_http_options(const struct ms_config *config, struct ms_arena *arena
     return 0;
 }
 
+/* "host:port" or "[v6]:port", checked when it was set. */
+static int split_advertised(const char *address, struct ms_arena *arena,
+                            struct ms_kafka_options *options) {
+    const char *colon = strrchr(address, ':');
+    uint64_t port = 0;
+    if (!colon || ms_parse_u64(ms_bytes_cstr(colon + 1), &port) != 0)
+        return MS_EINVAL;
+    bool brackets = address[0] == '[';
+    size_t len = (size_t)(colon - address) - (brackets ? 2 : 0);
+    options->advertised_host = ms_arena_strdup(arena, ms_bytes_of(address + brackets, len));
+    options->advertised_port = (unsigned)port;
+    return options->advertised_host ? 0 : MS_ENOMEM;
+}
+
+void ms_serve_groups_options(const struct ms_config *config, const struct ms_env *env,
+                             struct ms_groups_options *ret_options) {
+    *ret_options = (struct ms_groups_options){
+        .env = env,
+        .groups_max = (uint32_t)config->groups_max,
+        .members_max = (uint32_t)config->groups_members_max,
+        .initial_rebalance_delay_ms = (int32_t)config->groups_initial_delay_ms,
+        .offsets_retention_ms = config->groups_offsets_retention_ms,
+    };
+}
+
+int ms_serve_kafka_options(const struct ms_config *config, struct ms_arena *arena,
+                           struct ms_kafka_options *ret_options, struct ms_error *err) {
+    struct ms_kafka_options options;
+    ms_kafka_options_init(&options);
+    options.listen = config->kafka_listen;
+    options.threads = (unsigned)config->kafka_threads;
+    options.reader_threads = (unsigned)config->kafka_reader_threads;
+    options.connections_max = (unsigned)config->kafka_connections_max;
+    options.request_bytes_max = (size_t)config->kafka_request_bytes_max;
+    options.output_bytes_max = (size_t)config->kafka_output_bytes_max;
+    options.inflight_bytes_max = (size_t)config->kafka_inflight_bytes_max;
+    options.idle_timeout_ms = config->kafka_idle_timeout_ms;
+    options.write_timeout_ms = config->kafka_write_timeout_ms;
+    options.pipeline_max = (unsigned)config->kafka_pipeline_max;
+    options.auto_create_partitions = (unsigned)config->kafka_auto_create_partitions;
+    if (*config->kafka_advertised) {
+        int rc = split_advertised(config->kafka_advertised, arena, &options);
+        if (rc != 0)
+            return ms_error_set(err, rc, "kafka.advertised: %s", ms_error_text(rc));
+    }
+    *ret_options = options;
+    return 0;
+}
+
 void ms_serve_apply_logging(const struct ms_config *config) {
     ms_log_output_set_level((enum ms_log_level)config->logging_level);
     ms_log_output_set_format((enum ms_log_format)config->logging_format);

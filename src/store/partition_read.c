@@ -117,7 +117,7 @@ static struct ms_blob *memory_of(const struct ms_log_cursor *cursor, struct ms_b
 static bool is_wanted(const struct ms_partition_read *read, const struct ms_log_entry *entry,
                       int64_t next) {
     return entry->header.topic == read->topic->number &&
-           entry->header.partition == read->partition &&
+           entry->header.partition == read->partition && !(entry->header.flags & MS_ENTRY_COMMIT) &&
            entry->first_offset + (int64_t)entry->record_count > next;
 }
 
@@ -238,9 +238,13 @@ int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uin
     if (atomic_load(&topic->deleted) || partition >= ms_topics_settings(store, topic).partitions)
         return MS_ENOTFOUND;
     struct ms_partition *p = ms_topic_partition(topic, partition);
+    /* The end first: a transaction that opens meanwhile begins at or behind it. */
+    int64_t end = atomic_load_explicit(&p->end_offset, memory_order_acquire);
+    int64_t open = atomic_load_explicit(&p->open_offset, memory_order_acquire);
     *ret_state = (struct ms_partition_state){
         .start_offset = ms_partition_start(p),
-        .end_offset = atomic_load_explicit(&p->end_offset, memory_order_acquire),
+        .end_offset = end,
+        .stable_offset = open < end ? open : end,
     };
     return 0;
 }
@@ -258,7 +262,7 @@ int ms_store_read_partition(struct ms_partition_reader *reader,
         .read = read,
         .slices = slices,
         .next = read->offset,
-        .end = result.state.end_offset,
+        .end = read->stable ? result.state.stable_offset : result.state.end_offset,
     };
     size_t before = slices->count;
     reader->cursor.in_memory = read->in_memory;

@@ -8,15 +8,14 @@
  *   · it is older than $maxAge or the topic's retention · it is beyond $maxCount, or beyond what
  *   each partition of the topic keeps: retention_bytes of what is still stored, the newest
  *   retention_count of the offsets ever given · it lies before its partition's start · it is not
- *   the newest of its stream in a compacted topic, in "$metadata", "$snapshots" or "$starts" · it
- *   is not the newest of its key in a compacted topic without streams (compaction.h)
+ *   the newest of its stream in a compacted topic, "$metadata", "$snapshots" or "$starts" · it is
+ *   not the newest of its key in a compacted topic without streams (compaction.h)
  *
  * Afterwards partitions whose beginning expired begin behind it (starts.c).
  *
  * The last word on a stream and on a partition stays, without its records if it is dead: an empty
  * batch that spans the same offsets, so that an index folded anew knows the same heads.
- * scavenge_judge.c decides, src/log/rewrite.c does the writing. Scavenger's thread, or the
- * caller's.
+ * scavenge_judge.c decides, src/log/rewrite.c writes. Scavenger's thread, or the caller's.
  */
 #include "base/alloc.h"
 #include "log/rewrite.h"

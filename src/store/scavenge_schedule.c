@@ -33,7 +33,8 @@ bool ms_scavenge_topics_act(struct ms_store *store) {
         const struct ms_topic *topic = store->topics.by_number[i];
         any = topic != NULL && !atomic_load(&topic->deleted) &&
               (topic->settings.retention_ms >= 0 || topic->settings.retention_bytes >= 0 ||
-               topic->settings.retention_count >= 0 || topic->settings.compact);
+               topic->settings.retention_count >= 0 ||
+               (topic->settings.compact && atomic_load(&topic->events) > 0));
     }
     pthread_rwlock_unlock(&store->topics.lock);
     return any;

@@ -29,8 +29,12 @@ static const struct {
     uint32_t number;
     const char *name;
 } system_topics[] = {
-    {MS_TOPIC_TOPICS, "$topics"},     {MS_TOPIC_STREAMS, "$streams"},
-    {MS_TOPIC_METADATA, "$metadata"}, {MS_TOPIC_SNAPSHOTS, "$snapshots"},
+    {MS_TOPIC_TOPICS, "$topics"},
+    {MS_TOPIC_STREAMS, "$streams"},
+    {MS_TOPIC_METADATA, "$metadata"},
+    {MS_TOPIC_SNAPSHOTS, "$snapshots"},
+    {MS_TOPIC_CONSUMER_OFFSETS, "__consumer_offsets"},
+    {MS_TOPIC_TRANSACTION_STATE, "__transaction_state"},
     {MS_TOPIC_STARTS, "$starts"},
 };
 
@@ -189,8 +193,12 @@ static struct ms_topic *topic_new(uint32_t number, struct ms_bytes name) {
 void ms_topics_free(struct ms_topic *topic) {
     if (topic == NULL)
         return;
-    for (size_t i = 0; i < MS_TOPIC_PARTITIONS_MAX / MS_PARTITION_BLOCK; i++)
-        ms_free(atomic_load(&topic->partitions[i]));
+    for (size_t i = 0; i < MS_TOPIC_PARTITIONS_MAX / MS_PARTITION_BLOCK; i++) {
+        struct ms_partition *block = atomic_load(&topic->partitions[i]);
+        for (size_t p = 0; block != NULL && p < MS_PARTITION_BLOCK; p++)
+            ms_partition_txns_deinit(&block[p]);
+        ms_free(block);
+    }
     ms_free(topic);
 }
 
@@ -201,8 +209,10 @@ int ms_topic_reserve_partitions(struct ms_topic *topic, uint32_t count) {
         struct ms_partition *block = ms_calloc(MS_PARTITION_BLOCK, sizeof *block);
         if (block == NULL)
             return MS_ENOMEM;
-        for (uint32_t p = 0; p < MS_PARTITION_BLOCK; p++)
+        for (uint32_t p = 0; p < MS_PARTITION_BLOCK; p++) {
             atomic_store(&block[p].lead_ms, INT64_MIN);
+            atomic_store(&block[p].open_offset, INT64_MAX);
+        }
         atomic_store_explicit(&topic->partitions[i], block, memory_order_release);
     }
     return 0;
@@ -231,6 +241,7 @@ int ms_topics_new(struct ms_store *store, struct ms_bytes name, struct ms_topic 
         return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
     topic->system = false; /* its number will be a user's */
     topic->settings = ms_topic_settings_default(store);
+    topic->streams = topic->settings.streams;
     if (ms_topic_reserve_partitions(topic, topic->settings.partitions) != 0) {
         ms_topics_free(topic);
         return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
@@ -251,6 +262,10 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
     memcpy(topic->id.bytes, id.bytes, 16);
     topic->settings = ms_topic_settings_default(store);
     topic->settings.partitions = number == MS_TOPIC_STREAMS ? 4 : 1;
+    if (ms_records_is_topic(number)) {
+        topic->settings.streams = false;
+        topic->settings.compact = true;
+    }
     int rc = ms_topic_reserve_partitions(topic, topic->settings.partitions);
     if (rc == 0)
         rc = table_add(&store->topics, topic);
@@ -455,6 +470,7 @@ static int adopt(struct ms_store *store, const struct description *d) {
     if (rc == 0) {
         topic->id = d->id;
         topic->settings = d->settings;
+        topic->streams = d->settings.streams;
         topic->created_at_ms = d->created_at_ms;
         atomic_store(&topic->deleted, d->deleted);
         rc = table_add(topics, topic);

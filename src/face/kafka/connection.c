@@ -1,4 +1,4 @@
-/* Connections: socket, order of answers, output; see connection.h. The receiving side is intake.c. */
+/* Connections: socket, order of answers, output; see connection.h. What is received: intake.c. */
 #include "face/kafka/connection.h"
 
 #include <errno.h>

@@ -1,15 +1,15 @@
 /*
  * A connection: a socket, the request being received, its requests in order, their answers.
  *
- *   socket -> loop->input -> requests (FIFO) -> answers from the head on -> gathered write -> socket
+ *   socket -> loop->input -> requests (FIFO) -> answers from the head on -> gathered write
  *       |          |
  *       |          +-> pending (whole requests that can't be begun now, the first bytes of a size)
  *       +-> frame (the rest of a large request, straight into memory of its own)
  *
- * Nothing more is begun while pipeline_max requests are there, while a barrier is being worked on or
- * waits for its turn, while output_bytes_max of answers wait for the peer or for earlier answers,
- * and while the server's memory for requests is used up; reading stops when `pending` is full then.
- * Everything resumes from ms_kafka_connection_pump.
+ * Nothing more is begun while pipeline_max requests are there, while a barrier is being worked on
+ * or waits for its turn, while output_bytes_max of answers wait for the peer or for earlier
+ * answers, and while the server's memory for requests is used up; reading stops when `pending` is
+ * full then. Everything resumes from ms_kafka_connection_pump.
  *
  * Threads: its loop's.
  */
@@ -54,14 +54,13 @@ struct ms_kafka_connection {
     int64_t active_us;   /* last time something was received or sent completely */
     int64_t progress_us; /* last time the peer took output */
     char peer[MS_NET_ADDRESS_MAX];
-    char local
-        [MS_NET_ADDRESS_MAX]; /* where the peer reached us: host by numbers, when it was asked */
+    char local[MS_NET_ADDRESS_MAX]; /* where the peer reached us, once asked */
 };
 
 /* Takes the accepted socket over, also when it fails (it is closed then). */
 void ms_kafka_connection_open(struct ms_kafka_loop *loop, int fd, const char *peer);
-/* Does all that can be done now: writes answers, begins what was held, takes what was left. May free
- * it. */
+/* Does all that can be done now: writes answers, begins what was held, takes what was left. May
+ * free it. */
 void ms_kafka_connection_pump(struct ms_kafka_connection *connection);
 /* Several times a second: timeouts. May free it. */
 void ms_kafka_connection_tick(struct ms_kafka_connection *connection);
@@ -82,7 +81,7 @@ const char *ms_kafka_connection_local(struct ms_kafka_connection *connection);
 void ms_kafka_intake_receive(struct ms_kafka_connection *connection);
 /* Begins what was held and takes what was left; true when something was. */
 bool ms_kafka_intake_resume(struct ms_kafka_connection *connection);
-/* The favour of going beyond the requests' memory is given back by a peer that makes no use of it. */
+/* A peer that makes no use of the favour of going beyond the requests' memory gives it back. */
 void ms_kafka_intake_tick(struct ms_kafka_connection *connection);
 /* Frees what is being received. */
 void ms_kafka_intake_release(struct ms_kafka_connection *connection);

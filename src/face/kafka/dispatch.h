@@ -15,16 +15,17 @@ struct ms_kafka_dispatch {
     const struct ms_kafka_handler *handlers[MS_KAFKA_APIS_MAX];
 };
 
-/* MS_EINVAL: a handler for an API that the codec doesn't know, or two for one. */
+/* `groups`: there is a coordinator. MS_EINVAL: a handler for an API that the codec doesn't know, or
+ * two for one. */
 int ms_kafka_dispatch_init(struct ms_kafka_dispatch *dispatch,
-                           const struct ms_kafka_handler *handlers, size_t count,
+                           const struct ms_kafka_handler *handlers, size_t count, bool groups,
                            struct ms_error *err) MS_MUST_CHECK;
 
 /* What becomes of a request whose header has been read. */
 enum ms_kafka_route {
     MS_KAFKA_ROUTE_HANDLE,
-    MS_KAFKA_ROUTE_OLD_CLIENT, /* ApiVersions in a version that isn't spoken: answered in version 0 */
-    MS_KAFKA_ROUTE_REFUSE,     /* close the connection */
+    MS_KAFKA_ROUTE_UNSPOKEN, /* ApiVersions in an unknown version: answered in version 0 */
+    MS_KAFKA_ROUTE_REFUSE,   /* close the connection */
 };
 /* *ret_api and *ret_handler (not for REFUSE): what it is. *err says why it is refused. */
 enum ms_kafka_route ms_kafka_dispatch_route(const struct ms_kafka_dispatch *dispatch,

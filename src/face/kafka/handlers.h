@@ -24,6 +24,8 @@ enum {
     MS_KAFKA_LARGE_ANSWER = 2,
     /* May come before authentication. */
     MS_KAFKA_BEFORE_AUTHENTICATION = 4,
+    /* Needs the group coordinator: without one the API is not offered. */
+    MS_KAFKA_GROUPS = 8,
 };
 
 struct ms_kafka_handler {
@@ -45,6 +47,19 @@ void ms_kafka_list_offsets(struct ms_kafka_request *request);   /* list_offsets.
 void ms_kafka_metadata(struct ms_kafka_request *request);       /* metadata.c */
 /* leader_epoch.c */
 void ms_kafka_offset_for_leader_epoch(struct ms_kafka_request *request);
+/* group_members.c */
+void ms_kafka_join_group(struct ms_kafka_request *request);
+void ms_kafka_sync_group(struct ms_kafka_request *request);
+void ms_kafka_heartbeat(struct ms_kafka_request *request);
+void ms_kafka_leave_group(struct ms_kafka_request *request);
+/* group_offsets.c */
+void ms_kafka_offset_commit(struct ms_kafka_request *request);
+void ms_kafka_offset_fetch(struct ms_kafka_request *request);
+void ms_kafka_offset_delete(struct ms_kafka_request *request);
+/* group_admin.c */
+void ms_kafka_describe_groups(struct ms_kafka_request *request);
+void ms_kafka_list_groups(struct ms_kafka_request *request);
+void ms_kafka_delete_groups(struct ms_kafka_request *request);
 /* cluster.c */
 void ms_kafka_find_coordinator(struct ms_kafka_request *request);
 void ms_kafka_describe_cluster(struct ms_kafka_request *request);

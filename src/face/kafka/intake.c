@@ -5,8 +5,9 @@
  *
  * Memory for requests is one half of inflight_bytes_max. A request that finds it used up waits,
  * unread, and is tried again some milliseconds later. Many large ones could each hold a part and
- * wait for each other for ever; so one request at a time has the favour of going beyond: it gets on,
- * is answered and gives back what it holds. A peer that sends nothing for some seconds loses it.
+ * wait for each other for ever; so one request at a time has the favour of going beyond: it gets
+ * on, is answered and gives back what it holds. A peer that sends nothing for some seconds loses
+ * it.
  *
  * What is no valid request closes the connection, once the answers before it have left.
  */
@@ -172,7 +173,7 @@ static void take(struct ms_kafka_request *request) {
     case MS_KAFKA_ROUTE_REFUSE:
         refuse(request, err.message);
         return;
-    case MS_KAFKA_ROUTE_OLD_CLIENT:
+    case MS_KAFKA_ROUTE_UNSPOKEN:
         request->version = 0;
         request->rest = (struct ms_bytes){0};
         break;

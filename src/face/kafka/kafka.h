@@ -15,6 +15,7 @@
  *   errors.c      error codes
  *   api_versions.c, sasl.c                         the handlers of the connection itself
  *   produce.c fetch.c list_offsets.c leader_epoch.c metadata.c cluster.c
+ *   group_members.c group_offsets.c group_admin.c
  *   create_topics.c delete_topics.c create_partitions.c delete_records.c
  *   describe_configs.c alter_configs.c
  *   describe_topic_partitions.c log_dirs.c
@@ -28,6 +29,7 @@
 
 #include "store/store.h"
 
+struct ms_groups;
 struct ms_kafka;
 struct ms_kafka_handler;
 
@@ -46,8 +48,8 @@ struct ms_kafka_log_entry {
 struct ms_kafka_options {
     const struct ms_env *env; /* NULL: the system's */
     const char *listen;       /* "127.0.0.1:9092", "[::1]:9092"; port 0 picks a free one */
-    /* Where clients are told to connect to. NULL and 0: where the server listens; when that is every
-     * interface, the address at which the client reached it. */
+    /* Where clients are told to connect to. NULL and 0: where the server listens; when that is
+     * every interface, the address at which the client reached it. */
     const char *advertised_host;
     unsigned advertised_port;
     unsigned threads;         /* event loops; 0 = one per core */
@@ -64,6 +66,8 @@ struct ms_kafka_options {
     unsigned pipeline_max;    /* requests of one connection being worked on; default 64 */
     unsigned auto_create_partitions; /* of topics made because a client named them; default 1; 0:
                                         none are made */
+
+    struct ms_groups *groups; /* the coordinator; must outlive the face. NULL: without groups */
 
     /* What is answered. NULL: ms_kafka_handlers. Tests bring their own. */
     const struct ms_kafka_handler *handlers;
@@ -103,6 +107,6 @@ int ms_kafka_reload(struct ms_kafka *kafka, const struct ms_kafka_options *optio
  * finish for at most drain_ms, closes, frees. Takes NULL. Call it before ms_store_close. */
 void ms_kafka_stop(struct ms_kafka *kafka, int64_t drain_ms);
 
-/* The face's own metrics in Prometheus text format, appended to *out. MS_ENOMEM, MS_ETOOBIG: *out is
- * as before. */
+/* The face's own metrics in Prometheus text format, appended to *out. MS_ENOMEM, MS_ETOOBIG: *out
+ * is as before. */
 int ms_kafka_metrics(struct ms_kafka *kafka, struct ms_buf *out) MS_MUST_CHECK;

@@ -62,7 +62,8 @@ struct ms_kafka_loop {
     struct ms_kafka_loop_metrics metrics;
 };
 
-/* Makes the loop without starting its thread; takes listen_fd over on success. MS_ENOMEM, MS_EIO. */
+/* Makes the loop without starting its thread; takes listen_fd over on success. MS_ENOMEM,
+ * MS_EIO. */
 int ms_kafka_loop_init(struct ms_kafka_loop *loop, struct ms_kafka *kafka,
                        struct ms_kafka_config *config, int listen_fd, struct ms_error *err)
     MS_MUST_CHECK;

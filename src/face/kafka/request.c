@@ -183,7 +183,7 @@ static void complete(struct ms_kafka_request *request) {
     request->state = MS_KAFKA_ANSWERED;
     size_t bytes = ms_kafka_output_bytes(&request->output);
     ms_net_share_set(&loop->kafka->answers, &request->answer_charged, bytes);
-    int64_t duration_us = loop->now_us - request->started_us;
+    int64_t duration_us = ms_clock_monotonic_us(loop->kafka->env->clock) - request->started_us;
     ms_counter_add(&loop->metrics.requests[request->api->index], 1);
     if (request->error_code)
         ms_counter_add(&loop->metrics.errors[request->api->index], 1);

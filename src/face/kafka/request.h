@@ -15,7 +15,8 @@
  *
  * When the connection goes, `forget` is called once, if it is set, for a request that has no answer
  * yet: on the loop's thread, also while the request is WORKING. It unhooks the request from
- * whatever could wake it later. An OPEN request is freed right after that, a WORKING one by its mail.
+ * whatever could wake it later. An OPEN request is freed right after that, a WORKING one by its
+ * mail.
  *
  * Memory: everything of a request, the answer included, lives in its arena, which begins with some
  * KiB of the request itself. What a handler makes for the answer stays untouched until the request

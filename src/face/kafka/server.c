@@ -84,8 +84,9 @@ int ms_kafka_start(struct ms_store *store, const struct ms_kafka_options *option
     }
     kafka->env = config->options.env;
     kafka->store = store;
+    kafka->groups = options->groups;
     code = ms_kafka_dispatch_init(&kafka->dispatch, config->options.handlers,
-                                  config->options.handler_count, err);
+                                  config->options.handler_count, options->groups != NULL, err);
     if (code == 0)
         code = listen_on(kafka, config, err);
     if (code == 0)

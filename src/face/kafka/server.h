@@ -14,6 +14,7 @@ struct ms_kafka_request;
 struct ms_kafka {
     const struct ms_env *env;
     struct ms_store *store; /* NULL only in tests */
+    struct ms_groups *groups;
     struct ms_kafka_loop *loops;
     unsigned loop_count;
     struct ms_net_readers readers;

@@ -218,6 +218,30 @@ static void it_says_where_it_listens_and_stops_cleanly(void **state) {
     wait_for_text(err_file, "\"message\":\"stopped\"");
 }
 
+/* A line of output and a word in the ready file for each face that is on. */
+static void it_serves_kafka_when_told(void **state) {
+    (void)state;
+    SERVE("--kafka", "127.0.0.1:0", );
+    char text[4096], lines[128], wanted[256];
+    wait_for_text(ready, "}\n");
+    read_text(ready, text);
+    unsigned http, kafka;
+    assert_int_equal(
+        sscanf(text, "{\"http\":\"127.0.0.1:%u\",\"kafka\":\"127.0.0.1:%u\"", &http, &kafka), 2);
+    snprintf(wanted, sizeof wanted,
+             "{\"http\":\"127.0.0.1:%u\",\"kafka\":\"127.0.0.1:%u\",\"pid\":%d}\n", http, kafka,
+             (int)server);
+    assert_string_equal(text, wanted);
+    snprintf(lines, sizeof lines,
+             "http listening on 127.0.0.1:%u\nkafka listening on 127.0.0.1:%u\n", http, kafka);
+    read_text(out_file, text);
+    assert_string_equal(text, lines);
+    assert_int_equal(kill(server, SIGHUP), 0);
+    wait_for_text(err_file, "configuration reloaded");
+    assert_int_equal(kill(server, SIGTERM), 0);
+    assert_int_equal(wait_for_exit(), 0);
+}
+
 static void a_hangup_reloads_what_can_change(void **state) {
     (void)state;
     char config[128], address[64];
@@ -283,6 +307,7 @@ int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(it_says_where_it_listens_and_stops_cleanly),
+        TEST(it_serves_kafka_when_told),
         TEST(a_hangup_reloads_what_can_change),
         TEST(a_log_that_stops_ends_the_process_with_70),
         TEST(an_address_in_use_is_unavailable),

@@ -189,6 +189,15 @@ static void addresses_are_host_and_port(void **state) {
         expect_refused("http.listen", bad[i], "is not an address");
 }
 
+static void an_address_is_empty_where_that_is_the_default(void **state) {
+    (void)state;
+    expect_set("kafka.listen", "127.0.0.1:9092");
+    expect_set("kafka.listen", "");
+    assert_string_equal(config.kafka_listen, "");
+    expect_refused("kafka.listen", "9092", "is not an address");
+    expect_refused("kafka.advertised", ":9092", "is not an address");
+}
+
 static void strings_hold_no_nul(void **state) {
     (void)state;
     struct ms_error err;
@@ -271,6 +280,7 @@ int main(void) {
         TEST(durations_have_units_and_limits),
         TEST(choices_are_named_when_one_is_wrong),
         TEST(addresses_are_host_and_port),
+        TEST(an_address_is_empty_where_that_is_the_default),
         TEST(strings_hold_no_nul),
         TEST(segments_are_whole_pages),
         TEST(sizes_that_contradict_are_refused),

@@ -114,6 +114,10 @@ static void what_was_loaded_is_checked_as_a_whole(void **state) {
     struct ms_config_sources sources = {.flags = flags, .flag_count = 1};
     assert_int_equal(ms_config_load(&sources, &config, &err), MS_EINVAL);
     assert_non_null(strstr(err.message, "--insecure"));
+    const struct ms_config_flag kafka[] = {flag("kafka", "0.0.0.0:9092")};
+    sources.flags = kafka;
+    assert_int_equal(ms_config_load(&sources, &config, &err), MS_EINVAL);
+    assert_non_null(strstr(err.message, "kafka.listen is 0.0.0.0:9092"));
 }
 
 /* ---- reload ---- */

@@ -1,4 +1,4 @@
-/* From settings to the options of store and HTTP face. */
+/* From settings to the options of the store and the faces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -72,6 +72,29 @@ static void default_settings_are_the_http_faces_defaults(void **state) {
     assert_int_equal(options.cors_origin_count, 0);
 }
 
+static void default_settings_are_the_kafka_faces_defaults(void **state) {
+    (void)state;
+    struct ms_kafka_options defaults, options;
+    ms_kafka_options_init(&defaults);
+    assert_int_equal(ms_serve_kafka_options(&config, &arena, &options, NULL), 0);
+    assert_string_equal(options.listen, ""); /* off */
+    options.listen = defaults.listen;
+    assert_memory_equal(&options, &defaults, sizeof defaults);
+}
+
+static void the_advertised_address_is_split(void **state) {
+    (void)state;
+    struct ms_kafka_options options;
+    set("kafka.advertised: '[::1]:9093'\n");
+    assert_int_equal(ms_serve_kafka_options(&config, &arena, &options, NULL), 0);
+    assert_string_equal(options.advertised_host, "::1");
+    assert_int_equal(options.advertised_port, 9093);
+    set("kafka.advertised: 'log.example:80'\n");
+    assert_int_equal(ms_serve_kafka_options(&config, &arena, &options, NULL), 0);
+    assert_string_equal(options.advertised_host, "log.example");
+    assert_int_equal(options.advertised_port, 80);
+}
+
 static void settings_arrive(void **state) {
     (void)state;
     set("durability: os\nlog: {write: buffered, segment_bytes: 1MiB}\ndata: d\n"
@@ -113,6 +136,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(default_settings_are_the_stores_defaults),
         TEST(default_settings_are_the_http_faces_defaults),
+        TEST(default_settings_are_the_kafka_faces_defaults),
+        TEST(the_advertised_address_is_split),
         TEST(settings_arrive),
         TEST(lists_are_split_and_trimmed),
         TEST(lists_need_memory),

@@ -35,13 +35,17 @@ static void stop(struct server *server, int fd) {
 }
 
 static void assert_offered(const struct ms_kafka_api_versions_response *response) {
-    assert_int_equal(response->api_keys_count, ms_kafka_handler_count);
-    for (int32_t i = 0; i < response->api_keys_count; i++) {
+    int32_t i = 0;
+    for (size_t h = 0; h < ms_kafka_handler_count; h++) {
+        if (ms_kafka_handlers[h].flags & MS_KAFKA_GROUPS)
+            continue; /* this server has no coordinator */
         const struct ms_kafka_api *api = ms_kafka_api_find(response->api_keys[i].api_key);
-        assert_int_equal(response->api_keys[i].api_key, ms_kafka_handlers[i].key);
+        assert_int_equal(response->api_keys[i].api_key, ms_kafka_handlers[h].key);
         assert_int_equal(response->api_keys[i].min_version, api->min);
         assert_int_equal(response->api_keys[i].max_version, api->max);
+        i++;
     }
+    assert_int_equal(response->api_keys_count, i);
 }
 
 static void every_version_lists_what_has_a_handler(void **state) {

@@ -13,7 +13,7 @@ static const struct ms_kafka_handler handlers[] = {
 static enum ms_kafka_route route(int16_t key, int16_t version, bool authenticated,
                                  struct ms_error *err) {
     struct ms_kafka_dispatch dispatch;
-    assert_int_equal(ms_kafka_dispatch_init(&dispatch, handlers, 3, NULL), 0);
+    assert_int_equal(ms_kafka_dispatch_init(&dispatch, handlers, 3, true, NULL), 0);
     struct ms_kafka_request_header header = {.key = key, .version = version};
     const struct ms_kafka_api *api = NULL;
     const struct ms_kafka_handler *handler = NULL;
@@ -53,8 +53,8 @@ static void api_versions_answers_clients_of_any_age(void **state) {
     (void)state;
     struct ms_error err = {0};
     assert_int_equal(route(18, 0, true, &err), MS_KAFKA_ROUTE_HANDLE);
-    assert_int_equal(route(18, 99, true, &err), MS_KAFKA_ROUTE_OLD_CLIENT);
-    assert_int_equal(route(18, -5, true, &err), MS_KAFKA_ROUTE_OLD_CLIENT);
+    assert_int_equal(route(18, 99, true, &err), MS_KAFKA_ROUTE_UNSPOKEN);
+    assert_int_equal(route(18, -5, true, &err), MS_KAFKA_ROUTE_UNSPOKEN);
 }
 
 static void authentication_comes_first(void **state) {
@@ -70,10 +70,11 @@ static void a_table_that_contradicts_itself_is_refused(void **state) {
     const struct ms_kafka_handler twice[] = {{12, 0, handle}, {12, 0, handle}};
     const struct ms_kafka_handler unknown[] = {{999, 0, handle}};
     struct ms_kafka_dispatch dispatch;
-    assert_int_equal(ms_kafka_dispatch_init(&dispatch, twice, 2, NULL), MS_EINVAL);
-    assert_int_equal(ms_kafka_dispatch_init(&dispatch, unknown, 1, NULL), MS_EINVAL);
+    assert_int_equal(ms_kafka_dispatch_init(&dispatch, twice, 2, true, NULL), MS_EINVAL);
+    assert_int_equal(ms_kafka_dispatch_init(&dispatch, unknown, 1, true, NULL), MS_EINVAL);
     assert_int_equal(
-        ms_kafka_dispatch_init(&dispatch, ms_kafka_handlers, ms_kafka_handler_count, NULL), 0);
+        ms_kafka_dispatch_init(&dispatch, ms_kafka_handlers, ms_kafka_handler_count, true, NULL),
+        0);
 }
 
 int main(void) {

@@ -261,7 +261,6 @@ static void configs_change_one_by_one(void **state) {
     assert_int_equal(alter_one(k, "t", 9, "retention.ms", "1"), 42);
     assert_int_equal(alter_one(k, "none", SET, "retention.ms", "1"), 3);
     assert_int_equal(alter_one(k, "t", SET, "mainstem.streams", "false"), 0);
-    assert_int_equal(alter_one(k, "t", SET, "mainstem.streams", "true"), 40);
 }
 
 static void lists_gain_and_lose_items(void **state) {

@@ -1,0 +1,24 @@
+/*
+ * The server's group coordinator: the groups (group.h), what lasts of them in the store's
+ * `__consumer_offsets`, and a thread for what is due. Faces get it from the server and call
+ * group.h's functions on `groups`.
+ *
+ * Threads: start and stop by one; the rest as group.h says.
+ */
+#pragma once
+
+#include "group/group.h"
+#include "store/store.h"
+
+struct ms_group_service;
+
+/* `options`' env, store and wake are set here. Loads what there is. The store must outlive it.
+ * MS_ENOMEM, MS_EIO, MS_ECORRUPT, MS_EINVAL. */
+int ms_group_service_start(struct ms_store *store, const struct ms_groups_options *options,
+                           struct ms_group_service **ret_service, struct ms_error *err)
+    MS_MUST_CHECK;
+struct ms_groups *ms_group_service_groups(struct ms_group_service *service);
+/* What waits is answered, and whatever comes: stop it before the faces. */
+void ms_group_service_stop(struct ms_group_service *service);
+/* After the faces have stopped. Waits for appends in flight. Takes NULL. */
+void ms_group_service_free(struct ms_group_service *service);
