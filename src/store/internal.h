@@ -10,6 +10,7 @@
  *   terms.c        what the events of a batch are found by
  *   produce.c      a producer's batch -> entries
  *   records.c      keyed records of the system's topics
+ *   producers.c transactions.c txn_start.c txn_visible.c  see txn.h
  *   partition_read.c  a partition's batches, as they are stored
  *   append.c       sequencing, completing
  *   conditions.c   may it be appended, is it a resend?
@@ -115,12 +116,20 @@ enum ms_op_outcome {
     MS_OP_REPEAT, /* maybe a resend: the worker compares with what is stored */
 };
 
+enum ms_part_kind {
+    MS_PART_EVENTS,
+    MS_PART_PENDING, /* a batch of an open transaction */
+    MS_PART_MARKER,  /* its end, in one partition */
+    MS_PART_COMMIT,  /* of a pending batch: first_offset says of which */
+};
+
 struct ms_op_part {
     struct ms_stream_ref ref;
     struct ms_bytes stream; /* canonical name */
     struct ms_condition condition;
     uint32_t count;
     size_t batch_at, batch_len; /* in op->batches */
+    size_t fact_count;          /* of keyed records */
     const uint64_t *terms;
     size_t term_count;
     uint64_t *id_hashes; /* one per event */
@@ -131,10 +140,17 @@ struct ms_op_part {
     int64_t first_version, version;
     uint64_t position;
     int64_t first_offset;
-    int64_t newest_ms;     /* timestamp of its newest record */
+    int64_t newest_ms; /* timestamp of its newest record */
+    enum ms_part_kind kind;
     bool of_stream;        /* else it is a partition's only, and has no head */
     struct ms_bytes batch; /* the producer's own bytes; absent: in op->batches */
-    bool repeat;           /* candidate; the stored events begin at: */
+    /* Of producers' batches and of ends: */
+    bool pending_stream;            /* its commit will be of the stream `ref.id` */
+    struct ms_txn_pending *pending; /* until it is the transaction's */
+    struct ms_txn_place *place;     /* PENDING; MARKER: until it is shown */
+    struct ms_aborted *aborted;     /* MARKER: until it is shown */
+    struct ms_producer *producer;   /* what the partition knows of it after this; arena */
+    bool repeat;                    /* candidate; the stored events begin at: */
     int64_t repeat_version;
     bool by_window;        /* the window knows where; else the condition says it */
     struct ms_head judged; /* the head as it was then, for a refusal */
@@ -181,7 +197,11 @@ struct ms_op {
     bool wait;
     bool stale;    /* submitting said MS_EAGAIN: what it was made from has changed, make it anew */
     bool replaces; /* its first part was made from that stream's newest event */
-    bool produce;  /* its parts are a producer's batch: nothing is judged but tombstones */
+    bool produce;  /* no conditions: a producer's batch, an end, records */
+    bool by_producer; /* `header` says which */
+    bool begins;      /* its batch may open a place for its transaction */
+    bool ends;        /* it ends a transaction */
+    bool sequenced;
     struct ms_op_topic *new_topics;
     uint64_t budget;
     uint64_t started_us;
@@ -197,8 +217,13 @@ struct ms_op {
     struct ms_append_part_result *results;
     struct ms_append_result result;
     struct ms_op_effect effect;
-    struct ms_index_fact *facts; /* of keyed records, folded with its only part; arena */
+    struct ms_index_fact *facts; /* of keyed records, in the order of the parts; arena */
     size_t fact_count;
+    struct ms_batch_header header; /* of the producer's batch; of an end: producer and epoch */
+    struct ms_txn_place *place, *spare_place;
+    int64_t repeat_offset;
+    struct ms_txn_place *unwritten_places;
+    struct ms_txn_pending *ended_pending; /* their terms are the commits' */
     struct ms_error error;
 };
 
@@ -314,6 +339,8 @@ struct ms_store {
     _Atomic(bool) closing;
     struct ms_index_append *publish_appends; /* reused by the committer's thread */
     size_t publish_capacity;
+    struct ms_txns txns;
+    pthread_mutex_t aborted_lock;   /* partitions' lists of aborted transactions */
     pthread_mutex_t scavenge_lock;  /* one scavenge at a time */
     _Atomic(uint64_t) rule_changes; /* since the start */
     struct ms_scavenger scavenger;
@@ -410,6 +437,9 @@ int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct m
 bool ms_records_is_topic(uint32_t number);
 /* The op's part has its position now: its facts learn theirs. */
 void ms_records_date(struct ms_op *op);
+/* One part for each set, behind those that are there already; room for them is the caller's. */
+int ms_records_add(struct ms_op *op, const struct ms_keyed_records *sets, size_t set_count)
+    MS_MUST_CHECK;
 int ms_records_fold(struct ms_store *store, const struct ms_log_entry *entry, struct ms_error *err)
     MS_MUST_CHECK;
 
@@ -417,7 +447,7 @@ int ms_records_fold(struct ms_store *store, const struct ms_log_entry *entry, st
 /* All heads known: true when the events may be put; else the outcome is set. */
 bool ms_op_judge(struct ms_op *op);
 
-/* produce.c; under the log's lock: a batch is refused only for tombstoned streams. */
+/* produce.c; under the log's lock: tombstoned streams, sequences, transactions. */
 bool ms_op_judge_produce(struct ms_op *op);
 
 /* append.c */
@@ -481,6 +511,7 @@ int ms_rules_fold(struct ms_store *store, const struct ms_log_entry *entry, stru
 struct ms_entry_reader {
     struct ms_store *store;
     struct ms_log_entry entry;
+    struct ms_log_cursor pending; /* on the batch that a commit names */
     struct ms_topic *topic;
     struct ms_batch_reader batch;
     struct ms_arena arena;

@@ -116,7 +116,7 @@ static struct ms_blob *memory_of(const struct ms_log_cursor *cursor, struct ms_b
 static bool is_wanted(const struct ms_partition_read *read, const struct ms_log_entry *entry,
                       int64_t next) {
     return entry->header.topic == read->topic->number &&
-           entry->header.partition == read->partition &&
+           entry->header.partition == read->partition && !(entry->header.flags & MS_ENTRY_COMMIT) &&
            entry->first_offset + (int64_t)entry->record_count > next;
 }
 
@@ -204,10 +204,13 @@ int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uin
     if (atomic_load(&topic->deleted) || partition >= ms_topics_settings(store, topic).partitions)
         return MS_ENOTFOUND;
     struct ms_partition *p = ms_topic_partition(topic, partition);
+    /* The end first: a transaction that opens meanwhile begins at or behind it. */
+    int64_t end = atomic_load_explicit(&p->end_offset, memory_order_acquire);
+    int64_t open = atomic_load_explicit(&p->open_offset, memory_order_acquire);
     *ret_state = (struct ms_partition_state){
         .start_offset = 0,
-        .end_offset = atomic_load_explicit(&p->end_offset, memory_order_acquire),
-        .stable_offset = atomic_load_explicit(&p->end_offset, memory_order_acquire),
+        .end_offset = end,
+        .stable_offset = open < end ? open : end,
     };
     return 0;
 }

@@ -83,8 +83,12 @@ static int begin_run(struct producing *p, const struct ms_record *record) {
         return rc;
     struct ms_op_part *run = p->run;
     run->batch_at = p->op->batches.len;
-    run->of_stream = p->run_keyed = !record->key_is_null;
-    if (run->of_stream) {
+    p->run_keyed = !record->key_is_null;
+    if (p->header.attributes & MS_BATCH_TRANSACTIONAL)
+        run->pending_stream = p->run_keyed; /* its commit will be of the stream */
+    else
+        run->of_stream = p->run_keyed;
+    if (p->run_keyed) {
         char *key = ms_arena_strdup(&p->op->arena, record->key);
         if (key == NULL)
             return MS_ENOMEM;
@@ -124,6 +128,10 @@ static int add_to_run(struct producing *p, const struct ms_record *record) {
                           record->value_is_null ? NULL : &record->value, headers, count);
     p->run->count += rc == 0;
     return rc;
+}
+
+static bool is_transactional(const struct producing *p) {
+    return (p->header.attributes & MS_BATCH_TRANSACTIONAL) != 0;
 }
 
 static bool continues_run(const struct producing *p, const struct ms_record *record) {
@@ -208,6 +216,33 @@ static int keep_batch(struct producing *p) {
     return 0;
 }
 
+/* ---- producers and transactions ---- */
+
+/* Memory that is needed once the batch is sequenced, where nothing may fail. */
+static int prepare_producer(struct producing *p) {
+    struct ms_op *op = p->op;
+    op->header = p->header;
+    op->by_producer = p->header.producer_id >= 0;
+    op->begins = p->request->begins;
+    if (!op->by_producer)
+        return 0;
+    struct ms_op_part *last = &op->parts[op->part_count - 1];
+    last->producer = ms_arena_zalloc(&op->arena, sizeof *last->producer);
+    if (last->producer == NULL)
+        return MS_ENOMEM;
+    if (!is_transactional(p))
+        return 0;
+    for (size_t i = 0; i < op->part_count; i++) {
+        op->parts[i].kind = MS_PART_PENDING;
+        op->parts[i].pending = ms_txn_pending_new(&op->parts[i]);
+        if (op->parts[i].pending == NULL)
+            return MS_ENOMEM;
+    }
+    if (op->begins)
+        op->spare_place = ms_txn_place_new(p->topic, p->request->partition, p->header.producer_id);
+    return op->begins && op->spare_place == NULL ? MS_ENOMEM : 0;
+}
+
 /* ---- the whole ---- */
 
 static int check_request(const struct producing *p, struct ms_error *err) {
@@ -240,6 +275,8 @@ static int encode(struct producing *p, int32_t *ret_index, struct ms_error *err)
                                     visit_record, p, &p->header, ret_index, err);
     if (rc == 0) {
         rc = p->settings.streams ? end_run(p) : keep_batch(p);
+        if (rc == 0)
+            rc = prepare_producer(p);
         if (rc == 0) {
             op->results = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->results);
             rc = op->results != NULL ? 0 : MS_ENOMEM;
@@ -280,6 +317,8 @@ static int make_op(struct ms_store *store, const struct ms_produce_request *requ
 }
 
 bool ms_op_judge_produce(struct ms_op *op) {
+    if (op->ends)
+        return true;
     for (size_t i = 0; i < op->part_count; i++) {
         const struct ms_head *head = op->parts[i].head;
         if (head != NULL && head->rules.tombstoned) {
@@ -287,7 +326,7 @@ bool ms_op_judge_produce(struct ms_op *op) {
             return false;
         }
     }
-    return true;
+    return ms_txn_judge(op);
 }
 
 int ms_store_produce(struct ms_store *store, const struct ms_produce_request *request,

@@ -188,8 +188,12 @@ static struct ms_topic *topic_new(uint32_t number, struct ms_bytes name) {
 void ms_topics_free(struct ms_topic *topic) {
     if (topic == NULL)
         return;
-    for (size_t i = 0; i < MS_TOPIC_PARTITIONS_MAX / MS_PARTITION_BLOCK; i++)
-        ms_free(atomic_load(&topic->partitions[i]));
+    for (size_t i = 0; i < MS_TOPIC_PARTITIONS_MAX / MS_PARTITION_BLOCK; i++) {
+        struct ms_partition *block = atomic_load(&topic->partitions[i]);
+        for (size_t p = 0; block != NULL && p < MS_PARTITION_BLOCK; p++)
+            ms_partition_txns_deinit(&block[p]);
+        ms_free(block);
+    }
     ms_free(topic);
 }
 
@@ -200,8 +204,10 @@ int ms_topic_reserve_partitions(struct ms_topic *topic, uint32_t count) {
         struct ms_partition *block = ms_calloc(MS_PARTITION_BLOCK, sizeof *block);
         if (block == NULL)
             return MS_ENOMEM;
-        for (uint32_t p = 0; p < MS_PARTITION_BLOCK; p++)
+        for (uint32_t p = 0; p < MS_PARTITION_BLOCK; p++) {
             atomic_store(&block[p].lead_ms, INT64_MIN);
+            atomic_store(&block[p].open_offset, INT64_MAX);
+        }
         atomic_store_explicit(&topic->partitions[i], block, memory_order_release);
     }
     return 0;

@@ -11,7 +11,7 @@
 
 #include "index/index.h"
 #include "store/partitions.h"
-#include "store/store.h"
+#include "store/txn.h"
 
 struct ms_log_entry;
 struct ms_op;
@@ -35,6 +35,10 @@ struct ms_partition {
     _Atomic(int64_t) end_offset; /* readers see offsets below it */
     /* How far a record's timestamp was ahead of its commit at most; INT64_MIN: no record yet. */
     _Atomic(int64_t) lead_ms;
+    _Atomic(int64_t) open_offset;       /* of the earliest open transaction; INT64_MAX none */
+    struct ms_producer_table producers; /* under the log's lock */
+    struct ms_txn_place *open;          /* the committer's */
+    struct ms_aborted *aborted;         /* the newest first; under aborted_lock */
 };
 
 struct ms_topic {
