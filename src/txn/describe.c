@@ -17,8 +17,8 @@ const char *ms_txn_state_name(enum ms_txn_state state) {
     return "Unknown";
 }
 
-static bool fill_in(const struct ms_txn *txn, struct ms_arena *arena, struct ms_txn_info *info) {
-    char *id = ms_arena_strdup(arena, ms_txn_id(txn));
+static bool fill_in(const struct ms_txnid *txn, struct ms_arena *arena, struct ms_txn_info *info) {
+    char *id = ms_arena_strdup(arena, ms_txnid_name(txn));
     *info = (struct ms_txn_info){.id = ms_bytes_of(id, txn->id_len),
                                  .state = txn->facts.state,
                                  .producer = txn->facts.producer,
@@ -34,7 +34,7 @@ static int by_topic_and_partition(const void *a, const void *b) {
                       : (one->partition > two->partition) - (one->partition < two->partition);
 }
 
-static bool fill_members(const struct ms_txn *txn, struct ms_arena *arena,
+static bool fill_members(const struct ms_txnid *txn, struct ms_arena *arena,
                          struct ms_txn_info *info) {
     size_t count = txn->members.count + txn->has_offsets, i = 0;
     struct ms_txn_partition_name *names = ms_arena_alloc(arena, (count + 1) * sizeof *names);
@@ -58,7 +58,7 @@ static bool fill_members(const struct ms_txn *txn, struct ms_arena *arena,
 }
 
 /* An id whose first record isn't durable is none. */
-static bool is_there(const struct ms_txn *txn) { return txn->placed; }
+static bool is_there(const struct ms_txnid *txn) { return txn->placed; }
 
 enum ms_txn_code ms_txns_describe(struct ms_txns *txns, struct ms_bytes id, struct ms_arena *arena,
                                   struct ms_txn_info *ret_info) {
@@ -66,7 +66,7 @@ enum ms_txn_code ms_txns_describe(struct ms_txns *txns, struct ms_bytes id, stru
     struct ms_txn_info info;
     ms_txn_turn_begin(&turn, txns);
     enum ms_txn_code code = ms_txn_turn_check(&turn, id);
-    const struct ms_txn *txn = code == MS_TXN_OK ? ms_txn_find(txns, id) : NULL;
+    const struct ms_txnid *txn = code == MS_TXN_OK ? ms_txnid_find(txns, id) : NULL;
     if (code == MS_TXN_OK && (txn == NULL || !is_there(txn)))
         code = MS_TXN_NOT_FOUND;
     else if (code == MS_TXN_OK && (!fill_in(txn, arena, &info) || !fill_members(txn, arena, &info)))
@@ -77,7 +77,7 @@ enum ms_txn_code ms_txns_describe(struct ms_txns *txns, struct ms_bytes id, stru
     return code;
 }
 
-static bool passes(const struct ms_txn_turn *turn, const struct ms_txn *txn,
+static bool passes(const struct ms_txn_turn *turn, const struct ms_txnid *txn,
                    const struct ms_txn_filter *filter) {
     bool producer = filter->producer_count == 0;
     for (size_t i = 0; i < filter->producer_count && !producer; i++)
@@ -106,7 +106,7 @@ enum ms_txn_code ms_txns_list(struct ms_txns *txns, const struct ms_txn_filter *
         code = MS_TXN_NOT_AVAILABLE;
     struct ms_table_node *node = NULL;
     while (code == MS_TXN_OK && (node = ms_table_next(&txns->ids, node)) != NULL) {
-        const struct ms_txn *txn = MS_CONTAINER(node, struct ms_txn, node);
+        const struct ms_txnid *txn = MS_CONTAINER(node, struct ms_txnid, node);
         if (passes(&turn, txn, filter) && !fill_in(txn, arena, &infos[count++]))
             code = MS_TXN_NOT_AVAILABLE;
     }

@@ -6,13 +6,13 @@
 
 #define RETRY_MS 1000 /* what the log has refused */
 
-static void arm_later(const struct ms_txn_turn *turn, struct ms_txn *txn) {
-    ms_txn_arm(turn, txn);
+static void arm_later(const struct ms_txn_turn *turn, struct ms_txnid *txn) {
+    ms_txnid_arm(turn, txn);
     if (txn->timer.due_ms < turn->now_ms + RETRY_MS)
         ms_timer_set(&txn->txns->timers, &txn->timer, turn->now_ms + RETRY_MS);
 }
 
-int16_t ms_txn_fence(const struct ms_txn *txn) {
+int16_t ms_txnid_fence(const struct ms_txnid *txn) {
     int16_t epoch = txn->facts.producer.epoch;
     return epoch < INT16_MAX ? (int16_t)(epoch + 1) : epoch;
 }
@@ -20,23 +20,23 @@ int16_t ms_txn_fence(const struct ms_txn *txn) {
 /* ---- steps ---- */
 
 static void stepped(struct ms_txn_turn *turn, struct ms_txn_write *write, int code) {
-    struct ms_txn *txn = write->txn;
+    struct ms_txnid *txn = write->txn;
     enum ms_txn_code answer = ms_txn_write_code(code);
     if (code == 0) {
         struct ms_txn_producer told = {write->end.producer_id, write->end.epoch};
-        ms_txn_become(txn, &write->facts);
-        ms_txn_arm(turn, txn);
+        ms_txnid_become(txn, &write->facts);
+        ms_txnid_arm(turn, txn);
         if (write->ends && ms_txn_producer_equal(told, txn->facts.producer))
             txn->epoch_told = true; /* with the end */
-        answer = ms_txn_tell_epoch(txn);
+        answer = ms_txnid_tell_epoch(txn);
     } else {
         arm_later(turn, txn);
     }
     ms_txn_request_answer(turn->txns, write->request, answer, write->facts.producer);
 }
 
-enum ms_txn_code ms_txn_step(struct ms_txn_turn *turn, struct ms_txn *txn,
-                             const struct ms_txn_facts *facts, struct ms_txn_request *request) {
+enum ms_txn_code ms_txnid_step(struct ms_txn_turn *turn, struct ms_txnid *txn,
+                               const struct ms_txn_facts *facts, struct ms_txn_request *request) {
     (void)turn;
     struct ms_txn_write *write = ms_txn_write_of(txn, facts, NULL, false, stepped);
     if (write == NULL)
@@ -46,15 +46,15 @@ enum ms_txn_code ms_txn_step(struct ms_txn_turn *turn, struct ms_txn *txn,
     return MS_TXN_OK;
 }
 
-enum ms_txn_code ms_txn_finish_open(struct ms_txn_turn *turn, struct ms_txn *txn, bool commit,
-                                    int16_t marker_epoch, const struct ms_txn_facts *facts,
-                                    struct ms_txn_request *request) {
+enum ms_txn_code ms_txnid_finish(struct ms_txn_turn *turn, struct ms_txnid *txn, bool commit,
+                                 int16_t marker_epoch, const struct ms_txn_facts *facts,
+                                 struct ms_txn_request *request) {
     (void)turn;
     MS_ASSERT(txn->facts.state == MS_TXN_ONGOING && !txn->busy);
     struct ms_txn_write *write = ms_txn_write_of(txn, facts, NULL, false, stepped);
     if (write == NULL)
         return MS_TXN_NOT_AVAILABLE;
-    int rc = ms_txn_pendings_write(write, txn, commit);
+    int rc = ms_txn_offsets_write(write, txn, commit);
     if (rc != 0) {
         ms_txn_write_drop(write);
         return ms_txn_write_code(rc);
@@ -74,28 +74,28 @@ static enum ms_txn_state state_of(bool commit) {
     return commit ? MS_TXN_COMPLETE_COMMIT : MS_TXN_COMPLETE_ABORT;
 }
 
-static bool has_ended(const struct ms_txn *txn) {
+static bool has_ended(const struct ms_txnid *txn) {
     return txn->facts.state == MS_TXN_COMPLETE_COMMIT || txn->facts.state == MS_TXN_COMPLETE_ABORT;
 }
 
 /* The end that brought the id where it is, asked for again: its answer was lost. */
-static bool is_retry(const struct ms_txn *txn, struct ms_txn_producer producer) {
+static bool is_retry(const struct ms_txnid *txn, struct ms_txn_producer producer) {
     return has_ended(txn) && ms_txn_producer_equal(producer, txn->facts.previous) &&
            txn->facts.producer.epoch <= MS_TXN_EPOCH_MAX;
 }
 
-static enum ms_txn_code answer_again(struct ms_txn *txn, bool commit,
+static enum ms_txn_code answer_again(struct ms_txnid *txn, bool commit,
                                      struct ms_txn_request *request) {
     if (txn->facts.state != state_of(commit))
         return MS_TXN_INVALID_STATE;
-    enum ms_txn_code code = ms_txn_tell_epoch(txn);
+    enum ms_txn_code code = ms_txnid_tell_epoch(txn);
     if (code == MS_TXN_OK)
         ms_txn_request_answer(txn->txns, request, MS_TXN_OK, txn->facts.producer);
     return code;
 }
 
-static bool has_offsets_in_flight(const struct ms_txn *txn) {
-    for (const struct ms_txn_pending *p = txn->pendings; p != NULL; p = p->next)
+static bool has_offsets_in_flight(const struct ms_txnid *txn) {
+    for (const struct ms_txn_offset *p = txn->pendings; p != NULL; p = p->next)
         if (p->write != NULL)
             return true;
     return false;
@@ -103,7 +103,7 @@ static bool has_offsets_in_flight(const struct ms_txn *txn) {
 
 /* The client goes on with the same epoch, so that its retry can't be told from an empty
  * transaction's end. */
-static enum ms_txn_code end_same_epoch(struct ms_txn_turn *turn, struct ms_txn *txn, bool commit,
+static enum ms_txn_code end_same_epoch(struct ms_txn_turn *turn, struct ms_txnid *txn, bool commit,
                                        struct ms_txn_request *request) {
     struct ms_txn_facts facts = txn->facts;
     if (has_ended(txn))
@@ -113,10 +113,10 @@ static enum ms_txn_code end_same_epoch(struct ms_txn_turn *turn, struct ms_txn *
     facts.state = state_of(commit);
     facts.changed_ms = turn->wall_ms;
     facts.started_ms = -1;
-    return ms_txn_finish_open(turn, txn, commit, facts.producer.epoch, &facts, request);
+    return ms_txnid_finish(turn, txn, commit, facts.producer.epoch, &facts, request);
 }
 
-static enum ms_txn_code end_and_bump(struct ms_txn_turn *turn, struct ms_txn *txn, bool commit,
+static enum ms_txn_code end_and_bump(struct ms_txn_turn *turn, struct ms_txnid *txn, bool commit,
                                      struct ms_txn_request *request) {
     struct ms_txn_facts facts = txn->facts;
     bool open = facts.state == MS_TXN_ONGOING;
@@ -131,8 +131,8 @@ static enum ms_txn_code end_and_bump(struct ms_txn_turn *turn, struct ms_txn *tx
     facts.changed_ms = turn->wall_ms;
     facts.started_ms = -1;
     if (!open) /* a client that doesn't know whether it has begun one */
-        return ms_txn_step(turn, txn, &facts, request);
-    return ms_txn_finish_open(turn, txn, commit, ms_txn_fence(txn), &facts, request);
+        return ms_txnid_step(turn, txn, &facts, request);
+    return ms_txnid_finish(turn, txn, commit, ms_txnid_fence(txn), &facts, request);
 }
 
 static enum ms_txn_code end_locked(struct ms_txn_turn *turn, const struct ms_txn_identity *who,
@@ -140,7 +140,7 @@ static enum ms_txn_code end_locked(struct ms_txn_turn *turn, const struct ms_txn
     enum ms_txn_code code = ms_txn_turn_check(turn, who->id);
     if (code != MS_TXN_OK)
         return code;
-    struct ms_txn *txn = ms_txn_find(turn->txns, who->id);
+    struct ms_txnid *txn = ms_txnid_find(turn->txns, who->id);
     if (txn != NULL && bumps && is_retry(txn, who->producer))
         return txn->busy ? MS_TXN_CONCURRENT : answer_again(txn, commit, request);
     code = ms_txn_check(turn, who, &txn);
@@ -183,14 +183,14 @@ int ms_txn_abort_stray(struct ms_txns *txns, struct ms_txn_producer producer) {
 /* ---- time ---- */
 
 /* The producer may ask how it ended, and go on. */
-static void time_out(struct ms_txn_turn *turn, struct ms_txn *txn) {
+static void time_out(struct ms_txn_turn *turn, struct ms_txnid *txn) {
     struct ms_txn_facts facts = txn->facts;
     facts.state = MS_TXN_COMPLETE_ABORT;
     facts.previous = facts.producer;
-    facts.producer.epoch = ms_txn_fence(txn);
+    facts.producer.epoch = ms_txnid_fence(txn);
     facts.changed_ms = turn->wall_ms;
     facts.started_ms = -1;
-    if (ms_txn_finish_open(turn, txn, false, facts.producer.epoch, &facts, NULL) == MS_TXN_OK)
+    if (ms_txnid_finish(turn, txn, false, facts.producer.epoch, &facts, NULL) == MS_TXN_OK)
         turn->txns->timeouts++;
     else
         arm_later(turn, txn);
@@ -203,17 +203,17 @@ static void forgotten(struct ms_txn_turn *turn, struct ms_txn_write *write, int 
         return;
     }
     store->forget(store->context, write->txn->facts.producer.id);
-    ms_txn_free(write->txn);
+    ms_txnid_free(write->txn);
 }
 
-static void forget(struct ms_txn_turn *turn, struct ms_txn *txn) {
+static void forget(struct ms_txn_turn *turn, struct ms_txnid *txn) {
     struct ms_txn_write *write = ms_txn_write_new(turn->txns, 1, 0, forgotten);
     int rc = write != NULL ? 0 : MS_ENOMEM;
     if (rc == 0) {
         write->txn = txn;
         write->exclusive = true;
         ms_txn_write_key_begins(write, MS_RECORDS_TRANSACTION_STATE);
-        rc = ms_txn_id_key_write(&write->bytes, ms_txn_id(txn));
+        rc = ms_txn_id_key_write(&write->bytes, ms_txnid_name(txn));
     }
     if (rc != 0) {
         ms_txn_write_drop(write);
@@ -225,7 +225,7 @@ static void forget(struct ms_txn_turn *turn, struct ms_txn *txn) {
     ms_txn_write_queue(write);
 }
 
-void ms_txn_timer_fired(struct ms_txn_turn *turn, struct ms_txn *txn) {
+void ms_txn_timer_fired(struct ms_txn_turn *turn, struct ms_txnid *txn) {
     bool open = txn->facts.state == MS_TXN_ONGOING;
     if (txn->busy || (!open && txn->writes > 0))
         arm_later(turn, txn);

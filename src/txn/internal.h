@@ -38,8 +38,8 @@ struct ms_txn_member {
     char topic[];
 };
 
-struct ms_txn_pending {
-    struct ms_txn_pending *next;
+struct ms_txn_offset {
+    struct ms_txn_offset *next;
     struct ms_txn_write *write; /* on its way; NULL: durable */
     int64_t producer_id;        /* while loading */
     uint64_t position;          /* where it was loaded from */
@@ -55,7 +55,7 @@ struct ms_txn_facts {
     int64_t changed_ms, started_ms; /* wall time; started -1: none is open */
 };
 
-struct ms_txn {
+struct ms_txnid {
     struct ms_table_node node;        /* by transactional id */
     struct ms_table_node by_producer; /* by facts.producer.id, while `placed` */
     struct ms_txns *txns;
@@ -67,7 +67,7 @@ struct ms_txn {
     bool epoch_told; /* the store knows the producer's epoch */
     bool has_offsets;
     struct ms_table members;
-    struct ms_txn_pending *pendings, **pendings_end;
+    struct ms_txn_offset *pendings, **pendings_end;
     size_t id_len;
     char id[];
 };
@@ -97,8 +97,8 @@ struct ms_txns {
     int64_t next_id, ids_end; /* producer ids that may be handed out */
     bool reserving;
     struct ms_txn_wait *waits, **waits_end;
-    struct ms_txn_pending *orphans; /* while loading */
-    struct ms_table strays;         /* while loading: producers that belong to nobody */
+    struct ms_txn_offset *orphans; /* while loading */
+    struct ms_table strays;        /* while loading: producers that belong to nobody */
     size_t bytes;
     uint64_t open, pending_offsets, timeouts, failed_writes, writes_in_flight;
     struct ms_txn_request *answers, *answers_last;
@@ -127,12 +127,12 @@ void ms_txn_request_wait(struct ms_txn_request *request, struct ms_txn_request *
 void ms_txn_request_answer(struct ms_txns *txns, struct ms_txn_request *request,
                            enum ms_txn_code code, struct ms_txn_producer producer);
 
-struct ms_txn_place { /* of a record in write->bytes */
+struct ms_txn_span { /* of a record in write->bytes */
     size_t key_at, value_at, end;
     bool tombstone;
 };
-struct ms_txn_places {
-    struct ms_txn_place *items;
+struct ms_txn_spans {
+    struct ms_txn_span *items;
     struct ms_keyed_record *records; /* made when no more bytes come */
     size_t count, capacity;
 };
@@ -140,7 +140,7 @@ struct ms_txn_places {
 struct ms_txn_write {
     struct ms_txn_write *next;
     struct ms_txns *txns;
-    struct ms_txn *txn; /* NULL: of none */
+    struct ms_txnid *txn; /* NULL: of none */
     /* Locked. The outcome is known; the txn is not busy any more. */
     void (*finish)(struct ms_txn_turn *turn, struct ms_txn_write *write, int code);
     struct ms_txn_request *request; /* waits for it; NULL none, or forgotten */
@@ -155,7 +155,7 @@ struct ms_txn_write {
     void (*told)(void *context, int code); /* who waits for pending offsets */
     void *told_context;
     struct ms_buf bytes;
-    struct ms_txn_places places[2]; /* by enum ms_records_topic */
+    struct ms_txn_spans places[2]; /* by enum ms_records_topic */
     struct ms_keyed_records sets[2];
 };
 
@@ -182,24 +182,24 @@ enum ms_txn_code ms_txn_write_code(int code);
 /* Memory that counts towards bytes_max; NULL past it. Locked. */
 void *ms_txn_alloc(struct ms_txns *txns, size_t size);
 void ms_txn_release(struct ms_txns *txns, void *memory);
-static inline struct ms_bytes ms_txn_id(const struct ms_txn *txn) {
+static inline struct ms_bytes ms_txnid_name(const struct ms_txnid *txn) {
     return ms_bytes_of(txn->id, txn->id_len);
 }
-struct ms_txn *ms_txn_find(const struct ms_txns *txns, struct ms_bytes id);
-struct ms_txn *ms_txn_find_producer(const struct ms_txns *txns, int64_t producer_id);
+struct ms_txnid *ms_txnid_find(const struct ms_txns *txns, struct ms_bytes id);
+struct ms_txnid *ms_txnid_find_producer(const struct ms_txns *txns, int64_t producer_id);
 /* One without a producer. OK, POLICY_VIOLATION, NOT_AVAILABLE. */
-enum ms_txn_code ms_txn_make(struct ms_txns *txns, struct ms_bytes id, struct ms_txn **ret_txn);
-void ms_txn_free(struct ms_txn *txn);
+enum ms_txn_code ms_txnid_make(struct ms_txns *txns, struct ms_bytes id, struct ms_txnid **ret_txn);
+void ms_txnid_free(struct ms_txnid *txn);
 /* It becomes what `facts` says: tables, counts. Members and offsets go with an open transaction. */
-void ms_txn_become(struct ms_txn *txn, const struct ms_txn_facts *facts);
+void ms_txnid_become(struct ms_txnid *txn, const struct ms_txn_facts *facts);
 /* Its timer is set for its state. */
-void ms_txn_arm(const struct ms_txn_turn *turn, struct ms_txn *txn);
+void ms_txnid_arm(const struct ms_txn_turn *turn, struct ms_txnid *txn);
 /* The store knows the epoch afterwards. NOT_AVAILABLE. */
-enum ms_txn_code ms_txn_tell_epoch(struct ms_txn *txn);
+enum ms_txn_code ms_txnid_tell_epoch(struct ms_txnid *txn);
 /* A write that makes the txn busy and, if it succeeds, what `facts` says: with the txn's record as
  * `facts`, the present members (if it is ongoing then) and `added` say, and room for further
  * records. NULL: memory, or larger than may be. Takes over `added`. */
-struct ms_txn_write *ms_txn_write_of(struct ms_txn *txn, const struct ms_txn_facts *facts,
+struct ms_txn_write *ms_txn_write_of(struct ms_txnid *txn, const struct ms_txn_facts *facts,
                                      struct ms_txn_member *added, bool adds_offsets,
                                      void (*finish)(struct ms_txn_turn *, struct ms_txn_write *,
                                                     int));
@@ -222,38 +222,38 @@ void ms_txn_answer_waits(struct ms_txns *txns, enum ms_txn_code code);
 /* Of the id's current producer, and nothing is on its way: OK and *ret_txn; LOADING, NOT_AVAILABLE,
  * INVALID_REQUEST, INVALID_PRODUCER_ID_MAPPING, FENCED, CONCURRENT. */
 enum ms_txn_code ms_txn_check(const struct ms_txn_turn *turn, const struct ms_txn_identity *who,
-                              struct ms_txn **ret_txn);
-struct ms_txn_member *ms_txn_member_find(const struct ms_txn *txn, struct ms_bytes topic,
+                              struct ms_txnid **ret_txn);
+struct ms_txn_member *ms_txn_member_find(const struct ms_txnid *txn, struct ms_bytes topic,
                                          int32_t partition);
 /* NULL: memory. */
 struct ms_txn_member *ms_txn_member_new(struct ms_txns *txns, struct ms_bytes topic,
                                         int32_t partition);
-void ms_txn_member_put(struct ms_txn *txn, struct ms_txn_member *member);
-void ms_txn_members_clear(struct ms_txn *txn);
+void ms_txn_member_put(struct ms_txnid *txn, struct ms_txn_member *member);
+void ms_txn_members_clear(struct ms_txnid *txn);
 /* The txn's transaction is open since `wall_ms`, if it wasn't. In memory. */
-void ms_txn_open(const struct ms_txn_turn *turn, struct ms_txn *txn);
+void ms_txnid_open(const struct ms_txn_turn *turn, struct ms_txnid *txn);
 
 /* ---- end.c ---- */
 
 /* Ends the open transaction; its id becomes what `facts` says. OK: on its way, `request` (may be
  * NULL) will be answered with facts->producer. NOT_AVAILABLE. */
-enum ms_txn_code ms_txn_finish_open(struct ms_txn_turn *turn, struct ms_txn *txn, bool commit,
-                                    int16_t marker_epoch, const struct ms_txn_facts *facts,
-                                    struct ms_txn_request *request);
+enum ms_txn_code ms_txnid_finish(struct ms_txn_turn *turn, struct ms_txnid *txn, bool commit,
+                                 int16_t marker_epoch, const struct ms_txn_facts *facts,
+                                 struct ms_txn_request *request);
 /* The id's facts after a step that needs no end. As above. */
-enum ms_txn_code ms_txn_step(struct ms_txn_turn *turn, struct ms_txn *txn,
-                             const struct ms_txn_facts *facts, struct ms_txn_request *request);
+enum ms_txn_code ms_txnid_step(struct ms_txn_turn *turn, struct ms_txnid *txn,
+                               const struct ms_txn_facts *facts, struct ms_txn_request *request);
 /* The epoch that fences the txn's producer. */
-int16_t ms_txn_fence(const struct ms_txn *txn);
+int16_t ms_txnid_fence(const struct ms_txnid *txn);
 /* A transaction that belongs to no transactional id is aborted. MS_ENOMEM. */
 int ms_txn_abort_stray(struct ms_txns *txns, struct ms_txn_producer producer) MS_MUST_CHECK;
-void ms_txn_timer_fired(struct ms_txn_turn *turn, struct ms_txn *txn);
+void ms_txn_timer_fired(struct ms_txn_turn *turn, struct ms_txnid *txn);
 
 /* ---- pending.c ---- */
 
-struct ms_txn_pending *ms_txn_pending_new(struct ms_txns *txns, struct ms_bytes key,
-                                          const struct ms_txn_pending_value *value);
-void ms_txn_pendings_clear(struct ms_txn *txn);
+struct ms_txn_offset *ms_txn_offset_new(struct ms_txns *txns, struct ms_bytes key,
+                                        const struct ms_txn_pending_value *value);
+void ms_txn_offsets_clear(struct ms_txnid *txn);
 /* Their tombstones, and when committing their records, join the write. MS_ENOMEM, MS_ETOOBIG. */
-int ms_txn_pendings_write(struct ms_txn_write *write, const struct ms_txn *txn, bool commit);
-int ms_txn_pending_remove(struct ms_txn_write *write, int64_t producer_id, struct ms_bytes key);
+int ms_txn_offsets_write(struct ms_txn_write *write, const struct ms_txnid *txn, bool commit);
+int ms_txn_offset_remove(struct ms_txn_write *write, int64_t producer_id, struct ms_bytes key);

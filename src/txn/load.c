@@ -6,7 +6,7 @@
 
 /* ---- records ---- */
 
-static int load_members(struct ms_txn *txn, struct ms_txn_value *value) {
+static int load_members(struct ms_txnid *txn, struct ms_txn_value *value) {
     struct ms_txn_topic_value topic;
     while (ms_txn_topic_next(value, &topic)) {
         if (ms_bytes_equal(topic.topic, MS_TXN_OFFSETS_TOPIC)) {
@@ -28,16 +28,16 @@ static int load_members(struct ms_txn *txn, struct ms_txn_value *value) {
 
 static int load_id(struct ms_txns *txns, struct ms_bytes id, const struct ms_keyed_record *record) {
     struct ms_txn_value value;
-    struct ms_txn *txn = ms_txn_find(txns, id);
+    struct ms_txnid *txn = ms_txnid_find(txns, id);
     int rc = record->tombstone ? 0 : ms_txn_value_read(record->value, &value);
     if (rc != 0)
         return rc;
     if (record->tombstone) {
         if (txn != NULL)
-            ms_txn_free(txn);
+            ms_txnid_free(txn);
         return 0;
     }
-    if (txn == NULL && ms_txn_make(txns, id, &txn) != MS_TXN_OK)
+    if (txn == NULL && ms_txnid_make(txns, id, &txn) != MS_TXN_OK)
         return MS_ENOMEM;
     struct ms_txn_facts facts = {
         .state = (enum ms_txn_state)value.state,
@@ -47,7 +47,7 @@ static int load_id(struct ms_txns *txns, struct ms_bytes id, const struct ms_key
         .changed_ms = value.changed_ms,
         .started_ms = value.state == MS_TXN_ONGOING ? value.started_ms : -1,
     };
-    ms_txn_become(txn, &facts);
+    ms_txnid_become(txn, &facts);
     return facts.state == MS_TXN_ONGOING ? load_members(txn, &value) : 0;
 }
 
@@ -67,7 +67,7 @@ static int load_pending(struct ms_txns *txns, const struct ms_txn_key *key,
     int rc = ms_txn_pending_value_read(record->value, &value);
     if (rc != 0)
         return rc;
-    struct ms_txn_pending *pending = ms_txn_pending_new(txns, key->offset_key, &value);
+    struct ms_txn_offset *pending = ms_txn_offset_new(txns, key->offset_key, &value);
     if (pending == NULL)
         return MS_ENOMEM;
     pending->producer_id = key->producer_id;
@@ -124,13 +124,13 @@ static int load_stray(struct ms_txns *txns, struct ms_txn_producer producer) {
 }
 
 /* It has written something, or committed an offset, since that time. */
-static void open_at(struct ms_txn *txn, int64_t started_ms) {
+static void open_at(struct ms_txnid *txn, int64_t started_ms) {
     struct ms_txn_facts facts = txn->facts;
     if (facts.state == MS_TXN_ONGOING)
         return;
     facts.state = MS_TXN_ONGOING;
     facts.started_ms = facts.changed_ms = started_ms;
-    ms_txn_become(txn, &facts);
+    ms_txnid_become(txn, &facts);
 }
 
 int ms_txns_load_open(struct ms_txns *txns, struct ms_txn_producer producer, struct ms_bytes topic,
@@ -138,7 +138,7 @@ int ms_txns_load_open(struct ms_txns *txns, struct ms_txn_producer producer, str
     struct ms_txn_turn turn;
     int rc = 0;
     ms_txn_turn_begin(&turn, txns);
-    struct ms_txn *txn = ms_txn_find_producer(txns, producer.id);
+    struct ms_txnid *txn = ms_txnid_find_producer(txns, producer.id);
     if (txn == NULL) {
         rc = load_stray(txns, producer);
     } else {
@@ -164,12 +164,12 @@ static void nothing(struct ms_txn_turn *turn, struct ms_txn_write *write, int co
 
 /* Pending offsets find their transaction; those that have none are removed from the log. */
 static int place_pendings(struct ms_txns *txns) {
-    struct ms_txn_pending *left = NULL;
+    struct ms_txn_offset *left = NULL;
     size_t left_count = 0;
     while (txns->orphans != NULL) {
-        struct ms_txn_pending *pending = txns->orphans;
+        struct ms_txn_offset *pending = txns->orphans;
         txns->orphans = pending->next;
-        struct ms_txn *txn = ms_txn_find_producer(txns, pending->producer_id);
+        struct ms_txnid *txn = ms_txnid_find_producer(txns, pending->producer_id);
         if (txn != NULL && txn->facts.producer.epoch == pending->value.epoch) {
             open_at(txn, pending->value.started_ms);
             txn->has_offsets = true;
@@ -188,7 +188,7 @@ static int place_pendings(struct ms_txns *txns) {
     struct ms_txn_write *write = ms_txn_write_new(txns, left_count, 0, nothing);
     int rc = write != NULL ? 0 : MS_ENOMEM;
     for (; rc == 0 && left != NULL; left = left->next)
-        rc = ms_txn_pending_remove(write, left->producer_id, left->key);
+        rc = ms_txn_offset_remove(write, left->producer_id, left->key);
     if (rc != 0)
         ms_txn_write_drop(write);
     else
@@ -215,12 +215,12 @@ static int abort_strays(struct ms_txns *txns) {
 }
 
 /* The store hears of an id what it is to know. A partition whose topic is gone is none any more. */
-static int tell_store(struct ms_txn *txn) {
+static int tell_store(struct ms_txnid *txn) {
     const struct ms_txn_store *store = &txn->txns->options.store;
     struct ms_txn_producer producer = txn->facts.producer;
     if (producer.id >= txn->txns->ids_end) /* written by somebody else */
         txn->txns->next_id = txn->txns->ids_end = producer.id + 1;
-    if (ms_txn_tell_epoch(txn) != MS_TXN_OK)
+    if (ms_txnid_tell_epoch(txn) != MS_TXN_OK)
         return MS_ENOMEM;
     struct ms_table_node *node = NULL, *next;
     for (node = ms_table_next(&txn->members, NULL); node != NULL; node = next) {
@@ -246,9 +246,9 @@ int ms_txns_loaded(struct ms_txns *txns) {
     if (rc == 0)
         rc = abort_strays(txns);
     while (rc == 0 && (node = ms_table_next(&txns->ids, node)) != NULL) {
-        struct ms_txn *txn = MS_CONTAINER(node, struct ms_txn, node);
+        struct ms_txnid *txn = MS_CONTAINER(node, struct ms_txnid, node);
         rc = tell_store(txn);
-        ms_txn_arm(&turn, txn);
+        ms_txnid_arm(&turn, txn);
     }
     txns->loaded = rc == 0;
     ms_txn_turn_end(&turn);

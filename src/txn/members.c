@@ -7,11 +7,11 @@
 #include "txn/internal.h"
 
 enum ms_txn_code ms_txn_check(const struct ms_txn_turn *turn, const struct ms_txn_identity *who,
-                              struct ms_txn **ret_txn) {
+                              struct ms_txnid **ret_txn) {
     enum ms_txn_code code = ms_txn_turn_check(turn, who->id);
     if (code != MS_TXN_OK)
         return code;
-    struct ms_txn *txn = ms_txn_find(turn->txns, who->id);
+    struct ms_txnid *txn = ms_txnid_find(turn->txns, who->id);
     if (txn == NULL || txn->facts.producer.id != who->producer.id)
         return MS_TXN_INVALID_PRODUCER_ID_MAPPING;
     if (txn->facts.producer.epoch != who->producer.epoch)
@@ -34,7 +34,7 @@ static bool is_member(const struct ms_txn_member *member, struct ms_bytes topic,
            ms_bytes_equal(ms_bytes_of(member->topic, member->topic_len), topic);
 }
 
-struct ms_txn_member *ms_txn_member_find(const struct ms_txn *txn, struct ms_bytes topic,
+struct ms_txn_member *ms_txn_member_find(const struct ms_txnid *txn, struct ms_bytes topic,
                                          int32_t partition) {
     uint64_t hash = hash_of(topic, partition);
     struct ms_table_node *node = ms_table_find(&txn->members, hash);
@@ -57,23 +57,23 @@ struct ms_txn_member *ms_txn_member_new(struct ms_txns *txns, struct ms_bytes to
     return member;
 }
 
-void ms_txn_member_put(struct ms_txn *txn, struct ms_txn_member *member) {
+void ms_txn_member_put(struct ms_txnid *txn, struct ms_txn_member *member) {
     struct ms_bytes topic = ms_bytes_of(member->topic, member->topic_len);
     ms_table_put(&txn->members, &member->node, hash_of(topic, member->partition));
 }
 
-static void remove_member(struct ms_txn *txn, struct ms_txn_member *member) {
+static void remove_member(struct ms_txnid *txn, struct ms_txn_member *member) {
     ms_table_take(&txn->members, &member->node);
     ms_txn_release(txn->txns, member);
 }
 
-void ms_txn_members_clear(struct ms_txn *txn) {
+void ms_txn_members_clear(struct ms_txnid *txn) {
     struct ms_table_node *node;
     while ((node = ms_table_next(&txn->members, NULL)) != NULL)
         remove_member(txn, MS_CONTAINER(node, struct ms_txn_member, node));
 }
 
-static enum ms_txn_code tell_member(const struct ms_txn *txn, struct ms_bytes topic,
+static enum ms_txn_code tell_member(const struct ms_txnid *txn, struct ms_bytes topic,
                                     int32_t partition) {
     const struct ms_txn_store *store = &txn->txns->options.store;
     struct ms_txn_producer producer = txn->facts.producer;
@@ -83,26 +83,26 @@ static enum ms_txn_code tell_member(const struct ms_txn *txn, struct ms_bytes to
     return rc == MS_ENOTFOUND ? MS_TXN_UNKNOWN_PARTITION : MS_TXN_NOT_AVAILABLE;
 }
 
-void ms_txn_open(const struct ms_txn_turn *turn, struct ms_txn *txn) {
+void ms_txnid_open(const struct ms_txn_turn *turn, struct ms_txnid *txn) {
     if (txn->facts.state == MS_TXN_ONGOING)
         return;
     struct ms_txn_facts facts = txn->facts;
     facts.state = MS_TXN_ONGOING;
     facts.started_ms = facts.changed_ms = turn->wall_ms;
-    ms_txn_become(txn, &facts);
-    ms_txn_arm(turn, txn);
+    ms_txnid_become(txn, &facts);
+    ms_txnid_arm(turn, txn);
 }
 
 /* ---- AddPartitionsToTxn, AddOffsetsToTxn ---- */
 
 static void added(struct ms_txn_turn *turn, struct ms_txn_write *write, int code) {
-    struct ms_txn *txn = write->txn;
+    struct ms_txnid *txn = write->txn;
     enum ms_txn_code answer = ms_txn_write_code(code);
     if (code == 0) {
-        ms_txn_become(txn, &write->facts);
-        ms_txn_arm(turn, txn);
+        ms_txnid_become(txn, &write->facts);
+        ms_txnid_arm(turn, txn);
         txn->has_offsets = txn->has_offsets || write->adds_offsets;
-        answer = ms_txn_tell_epoch(txn);
+        answer = ms_txnid_tell_epoch(txn);
         while (answer == MS_TXN_OK && write->added != NULL) {
             struct ms_txn_member *member = write->added;
             answer =
@@ -116,7 +116,7 @@ static void added(struct ms_txn_turn *turn, struct ms_txn_write *write, int code
     ms_txn_request_answer(turn->txns, write->request, answer, MS_TXN_NO_PRODUCER);
 }
 
-static enum ms_txn_code store_added(struct ms_txn_turn *turn, struct ms_txn *txn,
+static enum ms_txn_code store_added(struct ms_txn_turn *turn, struct ms_txnid *txn,
                                     struct ms_txn_member *members, bool offsets,
                                     struct ms_txn_request *request) {
     struct ms_txn_facts facts = txn->facts;
@@ -148,8 +148,9 @@ static void free_list(struct ms_txns *txns, struct ms_txn_member *list) {
 }
 
 /* Those of `names` that are not in the transaction. */
-static enum ms_txn_code make_members(struct ms_txn *txn, const struct ms_txn_partition_name *names,
-                                     size_t count, struct ms_txn_member **ret_members) {
+static enum ms_txn_code make_members(struct ms_txnid *txn,
+                                     const struct ms_txn_partition_name *names, size_t count,
+                                     struct ms_txn_member **ret_members) {
     struct ms_txns *txns = txn->txns;
     struct ms_txn_member *list = NULL;
     size_t total = txn->members.count;
@@ -180,7 +181,7 @@ static enum ms_txn_code make_members(struct ms_txn *txn, const struct ms_txn_par
 static enum ms_txn_code add_partitions(struct ms_txn_turn *turn, const struct ms_txn_identity *who,
                                        const struct ms_txn_partition_name *names, size_t count,
                                        struct ms_txn_request *request) {
-    struct ms_txn *txn;
+    struct ms_txnid *txn;
     struct ms_txn_member *members = NULL;
     enum ms_txn_code code = ms_txn_check(turn, who, &txn);
     if (code == MS_TXN_OK && count > turn->txns->options.partitions_max)
@@ -208,7 +209,7 @@ void ms_txns_add_partitions(struct ms_txns *txns, const struct ms_txn_identity *
 void ms_txns_add_offsets(struct ms_txns *txns, const struct ms_txn_identity *who,
                          struct ms_txn_request *request) {
     struct ms_txn_turn turn;
-    struct ms_txn *txn;
+    struct ms_txnid *txn;
     ms_txn_turn_begin(&turn, txns);
     enum ms_txn_code code = ms_txn_check(&turn, who, &txn);
     if (code == MS_TXN_OK && txn->has_offsets)
@@ -222,13 +223,13 @@ void ms_txns_add_offsets(struct ms_txns *txns, const struct ms_txn_identity *who
 
 /* ---- what begins by itself ---- */
 
-static enum ms_txn_code begin_locked(const struct ms_txn_turn *turn, struct ms_txn *txn,
+static enum ms_txn_code begin_locked(const struct ms_txn_turn *turn, struct ms_txnid *txn,
                                      struct ms_bytes topic, int32_t partition) {
     if (ms_txn_member_find(txn, topic, partition) != NULL)
         return MS_TXN_OK;
     if (txn->members.count >= turn->txns->options.partitions_max)
         return MS_TXN_POLICY_VIOLATION;
-    enum ms_txn_code code = ms_txn_tell_epoch(txn);
+    enum ms_txn_code code = ms_txnid_tell_epoch(txn);
     if (code != MS_TXN_OK)
         return code;
     struct ms_txn_member *member = ms_txn_member_new(turn->txns, topic, partition);
@@ -239,7 +240,7 @@ static enum ms_txn_code begin_locked(const struct ms_txn_turn *turn, struct ms_t
         ms_txn_release(turn->txns, member);
         return code;
     }
-    ms_txn_open(turn, txn);
+    ms_txnid_open(turn, txn);
     ms_txn_member_put(txn, member);
     return MS_TXN_OK;
 }
@@ -247,7 +248,7 @@ static enum ms_txn_code begin_locked(const struct ms_txn_turn *turn, struct ms_t
 enum ms_txn_code ms_txns_begin(struct ms_txns *txns, const struct ms_txn_identity *who,
                                struct ms_bytes topic, int32_t partition) {
     struct ms_txn_turn turn;
-    struct ms_txn *txn;
+    struct ms_txnid *txn;
     ms_txn_turn_begin(&turn, txns);
     enum ms_txn_code code = ms_txn_check(&turn, who, &txn);
     if (code == MS_TXN_OK && (topic.len == 0 || topic.len > MS_GROUP_TOPIC_BYTES_MAX))
@@ -261,11 +262,11 @@ enum ms_txn_code ms_txns_begin(struct ms_txns *txns, const struct ms_txn_identit
 enum ms_txn_code ms_txns_begin_offsets(struct ms_txns *txns, const struct ms_txn_identity *who,
                                        bool implied) {
     struct ms_txn_turn turn;
-    struct ms_txn *txn;
+    struct ms_txnid *txn;
     ms_txn_turn_begin(&turn, txns);
     enum ms_txn_code code = ms_txn_check(&turn, who, &txn);
     if (code == MS_TXN_OK && implied) {
-        ms_txn_open(&turn, txn);
+        ms_txnid_open(&turn, txn);
         txn->has_offsets = true;
     } else if (code == MS_TXN_OK && !txn->has_offsets) {
         code = MS_TXN_INVALID_STATE;

@@ -5,14 +5,14 @@
  */
 #include "txn/internal.h"
 
-struct ms_txn_pending *ms_txn_pending_new(struct ms_txns *txns, struct ms_bytes key,
-                                          const struct ms_txn_pending_value *value) {
+struct ms_txn_offset *ms_txn_offset_new(struct ms_txns *txns, struct ms_bytes key,
+                                        const struct ms_txn_pending_value *value) {
     size_t value_len = value->offset_value.len;
-    struct ms_txn_pending *pending = ms_txn_alloc(txns, sizeof *pending + key.len + value_len);
+    struct ms_txn_offset *pending = ms_txn_alloc(txns, sizeof *pending + key.len + value_len);
     if (pending == NULL)
         return NULL;
     uint8_t *bytes = (uint8_t *)(pending + 1);
-    *pending = (struct ms_txn_pending){.value = *value, .key = ms_bytes_of(bytes, key.len)};
+    *pending = (struct ms_txn_offset){.value = *value, .key = ms_bytes_of(bytes, key.len)};
     pending->value.offset_value = ms_bytes_of(bytes + key.len, value_len);
     memcpy(bytes, key.data, key.len);
     if (value_len > 0)
@@ -21,14 +21,14 @@ struct ms_txn_pending *ms_txn_pending_new(struct ms_txns *txns, struct ms_bytes 
     return pending;
 }
 
-static void free_pending(struct ms_txns *txns, struct ms_txn_pending *pending) {
+static void free_pending(struct ms_txns *txns, struct ms_txn_offset *pending) {
     txns->pending_offsets--;
     ms_txn_release(txns, pending);
 }
 
-void ms_txn_pendings_clear(struct ms_txn *txn) {
+void ms_txn_offsets_clear(struct ms_txnid *txn) {
     while (txn->pendings != NULL) {
-        struct ms_txn_pending *pending = txn->pendings;
+        struct ms_txn_offset *pending = txn->pendings;
         txn->pendings = pending->next;
         free_pending(txn->txns, pending);
     }
@@ -37,7 +37,7 @@ void ms_txn_pendings_clear(struct ms_txn *txn) {
 
 /* ---- the end's records ---- */
 
-int ms_txn_pending_remove(struct ms_txn_write *write, int64_t producer_id, struct ms_bytes key) {
+int ms_txn_offset_remove(struct ms_txn_write *write, int64_t producer_id, struct ms_bytes key) {
     ms_txn_write_key_begins(write, MS_RECORDS_TRANSACTION_STATE);
     int rc = ms_txn_pending_key_write(&write->bytes, producer_id, key);
     ms_txn_write_value_begins(write, MS_RECORDS_TRANSACTION_STATE);
@@ -45,7 +45,7 @@ int ms_txn_pending_remove(struct ms_txn_write *write, int64_t producer_id, struc
     return rc;
 }
 
-static int write_offset(struct ms_txn_write *write, const struct ms_txn_pending *pending) {
+static int write_offset(struct ms_txn_write *write, const struct ms_txn_offset *pending) {
     ms_txn_write_key_begins(write, MS_RECORDS_CONSUMER_OFFSETS);
     int rc = ms_buf_append_bytes(&write->bytes, pending->key);
     ms_txn_write_value_begins(write, MS_RECORDS_CONSUMER_OFFSETS);
@@ -55,10 +55,10 @@ static int write_offset(struct ms_txn_write *write, const struct ms_txn_pending 
     return rc;
 }
 
-int ms_txn_pendings_write(struct ms_txn_write *write, const struct ms_txn *txn, bool commit) {
+int ms_txn_offsets_write(struct ms_txn_write *write, const struct ms_txnid *txn, bool commit) {
     int rc = 0;
-    for (const struct ms_txn_pending *p = txn->pendings; rc == 0 && p != NULL; p = p->next) {
-        rc = ms_txn_pending_remove(write, txn->facts.producer.id, p->key);
+    for (const struct ms_txn_offset *p = txn->pendings; rc == 0 && p != NULL; p = p->next) {
+        rc = ms_txn_offset_remove(write, txn->facts.producer.id, p->key);
         if (rc == 0 && commit)
             rc = write_offset(write, p);
     }
@@ -69,10 +69,10 @@ int ms_txn_pendings_write(struct ms_txn_write *write, const struct ms_txn *txn, 
 
 /* What of the write is still pending becomes durable, or goes. */
 static void stored(struct ms_txn_turn *turn, struct ms_txn_write *write, int code) {
-    struct ms_txn *txn = write->txn;
-    struct ms_txn_pending **place = &txn->pendings;
+    struct ms_txnid *txn = write->txn;
+    struct ms_txn_offset **place = &txn->pendings;
     while (*place != NULL) {
-        struct ms_txn_pending *pending = *place;
+        struct ms_txn_offset *pending = *place;
         bool drop = code != 0 && pending->write == write;
         if (pending->write == write)
             pending->write = NULL;
@@ -86,7 +86,7 @@ static void stored(struct ms_txn_turn *turn, struct ms_txn_write *write, int cod
     txn->pendings_end = place;
 }
 
-static int write_pending(struct ms_txn_write *write, struct ms_txn_pending *pending) {
+static int write_pending(struct ms_txn_write *write, struct ms_txn_offset *pending) {
     ms_txn_write_key_begins(write, MS_RECORDS_TRANSACTION_STATE);
     int rc = ms_txn_pending_key_write(&write->bytes, write->txn->facts.producer.id, pending->key);
     ms_txn_write_value_begins(write, MS_RECORDS_TRANSACTION_STATE);
@@ -96,15 +96,15 @@ static int write_pending(struct ms_txn_write *write, struct ms_txn_pending *pend
     return rc;
 }
 
-static int append_locked(struct ms_txn *txn, const struct ms_group_record *records, size_t count,
+static int append_locked(struct ms_txnid *txn, const struct ms_group_record *records, size_t count,
                          struct ms_txn_write *write) {
     struct ms_txn_pending_value value = {.epoch = txn->facts.producer.epoch,
                                          .started_ms = txn->facts.started_ms};
-    struct ms_txn_pending *list = NULL, **end = &list;
+    struct ms_txn_offset *list = NULL, **end = &list;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         value.offset_value = records[i].value;
-        struct ms_txn_pending *pending = ms_txn_pending_new(txn->txns, records[i].key, &value);
+        struct ms_txn_offset *pending = ms_txn_offset_new(txn->txns, records[i].key, &value);
         if (pending == NULL) {
             rc = MS_ENOMEM;
             break;
@@ -120,7 +120,7 @@ static int append_locked(struct ms_txn *txn, const struct ms_group_record *recor
         return 0;
     }
     while (list != NULL) {
-        struct ms_txn_pending *next = list->next;
+        struct ms_txn_offset *next = list->next;
         free_pending(txn->txns, list);
         list = next;
     }
@@ -129,10 +129,10 @@ static int append_locked(struct ms_txn *txn, const struct ms_group_record *recor
 
 /* Its transaction is open and not ending. */
 static int find_open(const struct ms_txns *txns, struct ms_txn_producer producer,
-                     struct ms_txn **ret_txn) {
+                     struct ms_txnid **ret_txn) {
     if (txns->stopped || !txns->loaded)
         return MS_ECLOSED;
-    struct ms_txn *txn = ms_txn_find_producer(txns, producer.id);
+    struct ms_txnid *txn = ms_txnid_find_producer(txns, producer.id);
     if (txn == NULL || !ms_txn_producer_equal(txn->facts.producer, producer) ||
         txn->facts.state != MS_TXN_ONGOING || !txn->has_offsets)
         return MS_EFENCED;
@@ -146,7 +146,7 @@ void ms_txns_append_offsets(struct ms_txns *txns, struct ms_txn_producer produce
                             const struct ms_group_record *records, size_t count,
                             void (*done)(void *done_context, int code), void *done_context) {
     struct ms_txn_turn turn;
-    struct ms_txn *txn = NULL;
+    struct ms_txnid *txn = NULL;
     struct ms_txn_write *write = NULL;
     ms_txn_turn_begin(&turn, txns);
     int rc = find_open(txns, producer, &txn);
@@ -170,12 +170,12 @@ void ms_txns_append_offsets(struct ms_txns *txns, struct ms_txn_producer produce
         done(done_context, rc);
 }
 
-static int visit_one(const struct ms_txn *txn,
+static int visit_one(const struct ms_txnid *txn,
                      int (*visit)(void *context, int64_t producer_id,
                                   const struct ms_group_record *record, uint64_t position),
                      void *context) {
     int rc = 0;
-    for (const struct ms_txn_pending *p = txn->pendings; rc == 0 && p != NULL; p = p->next) {
+    for (const struct ms_txn_offset *p = txn->pendings; rc == 0 && p != NULL; p = p->next) {
         struct ms_group_record record = {p->key, p->value.offset_value, false};
         rc = visit(context, txn->facts.producer.id, &record, p->position);
     }
@@ -191,7 +191,7 @@ int ms_txns_visit_offsets(struct ms_txns *txns,
     int rc = 0;
     ms_txn_turn_begin(&turn, txns);
     while (rc == 0 && (node = ms_table_next(&txns->ids, node)) != NULL)
-        rc = visit_one(MS_CONTAINER(node, struct ms_txn, node), visit, context);
+        rc = visit_one(MS_CONTAINER(node, struct ms_txnid, node), visit, context);
     ms_txn_turn_end(&turn);
     return rc;
 }

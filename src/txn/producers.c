@@ -112,7 +112,7 @@ static void init_idempotent(struct ms_txn_turn *turn, const struct ms_txn_init *
                             struct ms_txn_request *request) {
     struct ms_txns *txns = turn->txns;
     struct ms_txn_producer now = init->expected, next;
-    if (now.id >= txns->next_id || ms_txn_find_producer(txns, now.id) != NULL)
+    if (now.id >= txns->next_id || ms_txnid_find_producer(txns, now.id) != NULL)
         now = MS_TXN_NO_PRODUCER;
     if (ms_txn_next_producer(txns, now, &next))
         ms_txn_request_answer(txns, request, MS_TXN_OK, next);
@@ -123,14 +123,14 @@ static void init_idempotent(struct ms_txn_turn *turn, const struct ms_txn_init *
 /* ---- and with one ---- */
 
 static void first_stored(struct ms_txn_turn *turn, struct ms_txn_write *write, int code) {
-    struct ms_txn *txn = write->txn;
+    struct ms_txnid *txn = write->txn;
     enum ms_txn_code answer = ms_txn_write_code(code);
     if (code == 0) {
-        ms_txn_become(txn, &write->facts);
-        ms_txn_arm(turn, txn);
-        answer = ms_txn_tell_epoch(txn);
+        ms_txnid_become(txn, &write->facts);
+        ms_txnid_arm(turn, txn);
+        answer = ms_txnid_tell_epoch(txn);
     } else {
-        ms_txn_free(txn);
+        ms_txnid_free(txn);
     }
     ms_txn_request_answer(turn->txns, write->request, answer, write->facts.producer);
 }
@@ -138,7 +138,7 @@ static void first_stored(struct ms_txn_turn *turn, struct ms_txn_write *write, i
 /* The id is new. */
 static enum ms_txn_code init_first(struct ms_txn_turn *turn, const struct ms_txn_init *init,
                                    struct ms_txn_request *request) {
-    struct ms_txn *txn;
+    struct ms_txnid *txn;
     struct ms_txn_facts facts = {.state = MS_TXN_EMPTY,
                                  .previous = MS_TXN_NO_PRODUCER,
                                  .timeout_ms = init->timeout_ms,
@@ -148,12 +148,12 @@ static enum ms_txn_code init_first(struct ms_txn_turn *turn, const struct ms_txn
         ms_txn_wait_for_ids(turn, init, request);
         return MS_TXN_OK;
     }
-    enum ms_txn_code code = ms_txn_make(turn->txns, init->id, &txn);
+    enum ms_txn_code code = ms_txnid_make(turn->txns, init->id, &txn);
     if (code != MS_TXN_OK)
         return code;
     struct ms_txn_write *write = ms_txn_write_of(txn, &facts, NULL, false, first_stored);
     if (write == NULL) {
-        ms_txn_free(txn);
+        ms_txnid_free(txn);
         return MS_TXN_NOT_AVAILABLE;
     }
     ms_txn_request_wait(request, &write->request);
@@ -162,19 +162,19 @@ static enum ms_txn_code init_first(struct ms_txn_turn *turn, const struct ms_txn
 }
 
 /* The producer that did the last step asks again: the answer was lost. */
-static bool is_retry(const struct ms_txn *txn, const struct ms_txn_init *init) {
+static bool is_retry(const struct ms_txnid *txn, const struct ms_txn_init *init) {
     return init->expected.id >= 0 && ms_txn_producer_equal(init->expected, txn->facts.previous) &&
            txn->facts.state != MS_TXN_ONGOING && txn->facts.producer.epoch <= MS_TXN_EPOCH_MAX;
 }
 
-static enum ms_txn_code init_again(struct ms_txn_turn *turn, struct ms_txn *txn,
+static enum ms_txn_code init_again(struct ms_txn_turn *turn, struct ms_txnid *txn,
                                    const struct ms_txn_init *init, struct ms_txn_request *request) {
     const struct ms_txn_facts *now = &txn->facts;
     bool expects = init->expected.id >= 0;
     if (txn->busy)
         return MS_TXN_CONCURRENT;
     if (is_retry(txn, init)) {
-        enum ms_txn_code code = ms_txn_tell_epoch(txn);
+        enum ms_txn_code code = ms_txnid_tell_epoch(txn);
         if (code == MS_TXN_OK)
             ms_txn_request_answer(turn->txns, request, MS_TXN_OK, now->producer);
         return code;
@@ -194,8 +194,8 @@ static enum ms_txn_code init_again(struct ms_txn_turn *turn, struct ms_txn *txn,
         return MS_TXN_OK;
     }
     if (now->state == MS_TXN_ONGOING)
-        return ms_txn_finish_open(turn, txn, false, ms_txn_fence(txn), &facts, request);
-    return ms_txn_step(turn, txn, &facts, request);
+        return ms_txnid_finish(turn, txn, false, ms_txnid_fence(txn), &facts, request);
+    return ms_txnid_step(turn, txn, &facts, request);
 }
 
 static enum ms_txn_code check_init(const struct ms_txn_turn *turn, const struct ms_txn_init *init) {
@@ -215,7 +215,7 @@ static void init_locked(struct ms_txn_turn *turn, const struct ms_txn_init *init
     if (code == MS_TXN_OK && !init->transactional) {
         init_idempotent(turn, init, request);
     } else if (code == MS_TXN_OK) {
-        struct ms_txn *txn = ms_txn_find(turn->txns, init->id);
+        struct ms_txnid *txn = ms_txnid_find(turn->txns, init->id);
         code = txn == NULL ? init_first(turn, init, request) : init_again(turn, txn, init, request);
     }
     if (code != MS_TXN_OK)

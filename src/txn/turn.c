@@ -111,7 +111,7 @@ void ms_txns_forget(struct ms_txns *txns, struct ms_txn_request *request) {
 
 /* ---- writes ---- */
 
-static int places_init(struct ms_txn_places *places, size_t capacity) {
+static int places_init(struct ms_txn_spans *places, size_t capacity) {
     places->capacity = capacity;
     places->items = ms_calloc(capacity + 1, sizeof *places->items);
     places->records = ms_calloc(capacity + 1, sizeof *places->records);
@@ -151,19 +151,19 @@ void ms_txn_write_drop(struct ms_txn_write *write) {
 }
 
 void ms_txn_write_key_begins(struct ms_txn_write *write, enum ms_records_topic topic) {
-    struct ms_txn_places *places = &write->places[topic];
+    struct ms_txn_spans *places = &write->places[topic];
     MS_ASSERT(places->count < places->capacity);
     places->items[places->count].key_at = write->bytes.len;
 }
 
 void ms_txn_write_value_begins(struct ms_txn_write *write, enum ms_records_topic topic) {
-    struct ms_txn_places *places = &write->places[topic];
+    struct ms_txn_spans *places = &write->places[topic];
     places->items[places->count].value_at = write->bytes.len;
 }
 
 void ms_txn_write_record_ends(struct ms_txn_write *write, enum ms_records_topic topic,
                               bool tombstone) {
-    struct ms_txn_places *places = &write->places[topic];
+    struct ms_txn_spans *places = &write->places[topic];
     places->items[places->count].end = write->bytes.len;
     places->items[places->count++].tombstone = tombstone;
 }
@@ -177,9 +177,9 @@ enum ms_txn_code ms_txn_write_code(int code) {
 static size_t make_sets(struct ms_txn_write *write) {
     size_t count = 0;
     for (size_t topic = 0; topic < 2; topic++) {
-        struct ms_txn_places *places = &write->places[topic];
+        struct ms_txn_spans *places = &write->places[topic];
         for (size_t i = 0; i < places->count; i++) {
-            const struct ms_txn_place *place = &places->items[i];
+            const struct ms_txn_span *place = &places->items[i];
             const uint8_t *bytes = write->bytes.data;
             places->records[i] = (struct ms_keyed_record){
                 .key = {bytes + place->key_at, place->value_at - place->key_at},

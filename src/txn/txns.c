@@ -42,39 +42,40 @@ static uint64_t producer_hash(int64_t producer_id) {
     return ms_hash64(&producer_id, sizeof producer_id, 0);
 }
 
-struct ms_txn *ms_txn_find(const struct ms_txns *txns, struct ms_bytes id) {
+struct ms_txnid *ms_txnid_find(const struct ms_txns *txns, struct ms_bytes id) {
     uint64_t hash = hash_of(id);
     struct ms_table_node *node = ms_table_find(&txns->ids, hash);
     for (; node != NULL; node = ms_table_chain(node, hash)) {
-        struct ms_txn *txn = MS_CONTAINER(node, struct ms_txn, node);
-        if (ms_bytes_equal(ms_txn_id(txn), id))
+        struct ms_txnid *txn = MS_CONTAINER(node, struct ms_txnid, node);
+        if (ms_bytes_equal(ms_txnid_name(txn), id))
             return txn;
     }
     return NULL;
 }
 
-struct ms_txn *ms_txn_find_producer(const struct ms_txns *txns, int64_t producer_id) {
+struct ms_txnid *ms_txnid_find_producer(const struct ms_txns *txns, int64_t producer_id) {
     uint64_t hash = producer_hash(producer_id);
     struct ms_table_node *node = ms_table_find(&txns->producers, hash);
     for (; node != NULL; node = ms_table_chain(node, hash)) {
-        struct ms_txn *txn = MS_CONTAINER(node, struct ms_txn, by_producer);
+        struct ms_txnid *txn = MS_CONTAINER(node, struct ms_txnid, by_producer);
         if (txn->facts.producer.id == producer_id)
             return txn;
     }
     return NULL;
 }
 
-enum ms_txn_code ms_txn_make(struct ms_txns *txns, struct ms_bytes id, struct ms_txn **ret_txn) {
+enum ms_txn_code ms_txnid_make(struct ms_txns *txns, struct ms_bytes id,
+                               struct ms_txnid **ret_txn) {
     if (txns->ids.count >= txns->options.ids_max)
         return MS_TXN_POLICY_VIOLATION;
-    struct ms_txn *txn = ms_txn_alloc(txns, sizeof *txn + id.len);
+    struct ms_txnid *txn = ms_txn_alloc(txns, sizeof *txn + id.len);
     if (txn == NULL)
         return MS_TXN_NOT_AVAILABLE;
     if (ms_timers_reserve(&txns->timers) != 0) {
         ms_txn_release(txns, txn);
         return MS_TXN_NOT_AVAILABLE;
     }
-    *txn = (struct ms_txn){.txns = txns, .id_len = id.len};
+    *txn = (struct ms_txnid){.txns = txns, .id_len = id.len};
     txn->facts.producer = txn->facts.previous = MS_TXN_NO_PRODUCER;
     txn->facts.started_ms = -1;
     txn->pendings_end = &txn->pendings;
@@ -84,19 +85,19 @@ enum ms_txn_code ms_txn_make(struct ms_txns *txns, struct ms_bytes id, struct ms
     return MS_TXN_OK;
 }
 
-static void close_open(struct ms_txn *txn) {
+static void close_open(struct ms_txnid *txn) {
     ms_txn_members_clear(txn);
-    ms_txn_pendings_clear(txn);
+    ms_txn_offsets_clear(txn);
     txn->has_offsets = false;
 }
 
-static void unplace(struct ms_txn *txn) {
+static void unplace(struct ms_txnid *txn) {
     if (txn->placed)
         ms_table_take(&txn->txns->producers, &txn->by_producer);
     txn->placed = false;
 }
 
-void ms_txn_free(struct ms_txn *txn) {
+void ms_txnid_free(struct ms_txnid *txn) {
     struct ms_txns *txns = txn->txns;
     MS_ASSERT(txn->writes == 0);
     txns->open -= txn->facts.state == MS_TXN_ONGOING;
@@ -110,7 +111,7 @@ void ms_txn_free(struct ms_txn *txn) {
 
 /* ---- what an id becomes ---- */
 
-void ms_txn_become(struct ms_txn *txn, const struct ms_txn_facts *facts) {
+void ms_txnid_become(struct ms_txnid *txn, const struct ms_txn_facts *facts) {
     struct ms_txns *txns = txn->txns;
     txns->open -= txn->facts.state == MS_TXN_ONGOING;
     txns->open += facts->state == MS_TXN_ONGOING;
@@ -126,7 +127,7 @@ void ms_txn_become(struct ms_txn *txn, const struct ms_txn_facts *facts) {
     txn->placed = true;
 }
 
-void ms_txn_arm(const struct ms_txn_turn *turn, struct ms_txn *txn) {
+void ms_txnid_arm(const struct ms_txn_turn *turn, struct ms_txnid *txn) {
     const struct ms_txn_facts *facts = &txn->facts;
     bool open = facts->state == MS_TXN_ONGOING;
     int64_t lasts_ms = open ? facts->timeout_ms : turn->txns->options.id_retention_ms;
@@ -138,7 +139,7 @@ void ms_txn_arm(const struct ms_txn_turn *turn, struct ms_txn *txn) {
     ms_timer_set(&txn->txns->timers, &txn->timer, turn->now_ms + lasts_ms - passed_ms);
 }
 
-enum ms_txn_code ms_txn_tell_epoch(struct ms_txn *txn) {
+enum ms_txn_code ms_txnid_tell_epoch(struct ms_txnid *txn) {
     const struct ms_txn_store *store = &txn->txns->options.store;
     struct ms_txn_producer producer = txn->facts.producer;
     if (!txn->epoch_told)
@@ -161,7 +162,7 @@ static struct ms_txn_partition_name name_of(const struct ms_txn_member *member) 
 }
 
 /* NULL: memory. */
-static struct ms_txn_partition_name *list_members(const struct ms_txn *txn,
+static struct ms_txn_partition_name *list_members(const struct ms_txnid *txn,
                                                   const struct ms_txn_member *added, bool offsets,
                                                   size_t *ret_count) {
     size_t count = txn->members.count + offsets;
@@ -217,7 +218,7 @@ static int write_value(struct ms_buf *out, const struct ms_txn_facts *facts,
 }
 
 static int write_record(struct ms_txn_write *write) {
-    const struct ms_txn *txn = write->txn;
+    const struct ms_txnid *txn = write->txn;
     size_t count = 0;
     struct ms_txn_partition_name *names = NULL;
     if (write->facts.state == MS_TXN_ONGOING) {
@@ -226,7 +227,7 @@ static int write_record(struct ms_txn_write *write) {
             return MS_ENOMEM;
     }
     ms_txn_write_key_begins(write, MS_RECORDS_TRANSACTION_STATE);
-    int rc = ms_txn_id_key_write(&write->bytes, ms_txn_id(txn));
+    int rc = ms_txn_id_key_write(&write->bytes, ms_txnid_name(txn));
     ms_txn_write_value_begins(write, MS_RECORDS_TRANSACTION_STATE);
     if (rc == 0)
         rc = write_value(&write->bytes, &write->facts, names, count);
@@ -243,12 +244,12 @@ static void drop_members(struct ms_txns *txns, struct ms_txn_member *members) {
     }
 }
 
-struct ms_txn_write *ms_txn_write_of(struct ms_txn *txn, const struct ms_txn_facts *facts,
+struct ms_txn_write *ms_txn_write_of(struct ms_txnid *txn, const struct ms_txn_facts *facts,
                                      struct ms_txn_member *added, bool adds_offsets,
                                      void (*finish)(struct ms_txn_turn *, struct ms_txn_write *,
                                                     int)) {
     size_t pendings = 0;
-    for (const struct ms_txn_pending *p = txn->pendings; p != NULL; p = p->next)
+    for (const struct ms_txn_offset *p = txn->pendings; p != NULL; p = p->next)
         pendings++;
     struct ms_txn_write *write = ms_txn_write_new(txn->txns, 1 + pendings, pendings, finish);
     if (write == NULL) {
@@ -324,13 +325,13 @@ void ms_txns_free(struct ms_txns *txns) {
     MS_ASSERT(txns->answers == NULL && txns->writes_in_flight == 0 && txns->deliveries == NULL);
     struct ms_table_node *node;
     while ((node = ms_table_next(&txns->ids, NULL)) != NULL)
-        ms_txn_free(MS_CONTAINER(node, struct ms_txn, node));
+        ms_txnid_free(MS_CONTAINER(node, struct ms_txnid, node));
     while ((node = ms_table_next(&txns->strays, NULL)) != NULL) {
         ms_table_take(&txns->strays, node);
         ms_txn_release(txns, node);
     }
     while (txns->orphans != NULL) {
-        struct ms_txn_pending *pending = txns->orphans;
+        struct ms_txn_offset *pending = txns->orphans;
         txns->orphans = pending->next;
         ms_txn_release(txns, pending);
         txns->pending_offsets--;
@@ -355,7 +356,7 @@ int64_t ms_txns_tick(struct ms_txns *txns) {
     if (txns->loaded && !txns->stopped) {
         struct ms_timer *timer;
         while ((timer = ms_timers_pop(&txns->timers, turn.now_ms)) != NULL)
-            ms_txn_timer_fired(&turn, MS_CONTAINER(timer, struct ms_txn, timer));
+            ms_txn_timer_fired(&turn, MS_CONTAINER(timer, struct ms_txnid, timer));
     }
     int64_t next_ms = ms_timers_next_ms(&txns->timers);
     int64_t idle_ms = turn.now_ms + IDLE_TICK_MS;
