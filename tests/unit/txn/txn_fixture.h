@@ -269,7 +269,7 @@ static inline void party_advance(struct party *party, int64_t ms) {
     (void)ms_txns_tick(party->txns);
 }
 
-/* What is durable, in an instance of its own; what the store knows but for what was written goes. */
+/* What is durable, in an instance of its own; of what the store knows what was written is left. */
 static inline void party_reload(struct party *party) {
     struct fake_log *log = &party->log;
     party_open(party);
