@@ -44,6 +44,7 @@ struct fake_write {
     size_t count;
     bool ends;
     struct fake_end end;
+    uint32_t written; /* what the producer had written before */
 };
 
 struct fake_producer {            /* what the store knows */
@@ -64,7 +65,9 @@ struct fake_log {
     size_t held_count;
     struct fake_producer producers[FAKE_PRODUCERS];
     unsigned told, told_commit;
-    size_t appended; /* writes that became durable */
+    size_t appended;                                           /* writes that became durable */
+    void (*on_end)(void *context, const struct fake_end *end); /* one did */
+    void *end_context;
 };
 
 static inline struct ms_bytes fake_copy(struct ms_bytes bytes) {
@@ -108,6 +111,8 @@ static inline void fake_apply(struct fake_log *log, struct fake_write *write) {
     if (write->ends) {
         assert_true(log->end_count < FAKE_ENDS);
         log->ends[log->end_count++] = write->end;
+        if (log->on_end != NULL)
+            log->on_end(log->end_context, &write->end);
     }
     free(write->records);
 }
@@ -125,6 +130,26 @@ static inline void fake_finish(struct fake_log *log, size_t index, int code) {
         free(write.records);
     }
     write.done(write.context, code);
+}
+
+/* The process is killed: the first `durable` held writes are in the log, but nobody hears of it. */
+static inline void fake_crash(struct fake_log *log, size_t durable) {
+    while (log->held_count > 0) {
+        struct fake_write write = log->held[0];
+        bool lasts = durable > 0;
+        durable -= lasts;
+        memmove(&log->held[0], &log->held[1], --log->held_count * sizeof log->held[0]);
+        if (lasts) {
+            fake_apply(log, &write);
+        } else {
+            if (write.ends)
+                log->producers[write.end.producer_id].written = write.written;
+            for (size_t i = 0; i < write.count; i++)
+                fake_drop(&write.records[i]);
+            free(write.records);
+        }
+        write.done(write.context, MS_EUNKNOWN);
+    }
 }
 
 static inline void fake_finish_all(struct fake_log *log, int code) {
@@ -150,9 +175,12 @@ static inline void fake_take(struct fake_log *log, const struct ms_keyed_records
     if (end != NULL) {
         write.ends = true;
         write.end = (struct fake_end){end->producer_id, end->epoch, end->commit};
+        write.written = log->producers[end->producer_id].written;
     }
     assert_true(log->held_count < FAKE_WRITES);
     log->held[log->held_count++] = write;
+    if (end != NULL && log->failure == 0)
+        log->producers[end->producer_id].written = 0;
     if (log->failure != 0 || !log->hold)
         fake_finish(log, log->held_count - 1, log->failure);
 }
@@ -169,7 +197,7 @@ static inline void fake_end(void *context, const struct ms_txn_end *end, void (*
     struct fake_producer *producer = &log->producers[end->producer_id];
     if (log->failure == 0) {
         producer->epoch = end->epoch;
-        producer->partitions = producer->written = 0;
+        producer->partitions = 0;
     }
     fake_take(log, end->sets, end->set_count, end, done, done_context);
 }
