@@ -306,11 +306,7 @@ static void free_txn(struct ms_op *op) {
     if (!op->sequenced) /* they are the transaction's still */
         return;
     ms_txn_pending_free(op->ended_pending);
-    for (struct ms_txn_place *place = op->unwritten_places; place != NULL;) {
-        struct ms_txn_place *next = place->next;
-        ms_free(place);
-        place = next;
-    }
+    ms_txn_places_free(op->unwritten_places);
 }
 
 void ms_op_free(struct ms_op *op) {

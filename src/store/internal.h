@@ -10,7 +10,7 @@
  *   terms.c        what the events of a batch are found by
  *   produce.c      a producer's batch -> entries
  *   records.c      keyed records of the system's topics
- *   producers.c transactions.c txn_start.c txn_visible.c  see txn.h
+ *   producers.c transactions.c txn_end.c txn_start.c txn_visible.c  see txn.h
  *   partition_read.c  a partition's batches, as they are stored
  *   append.c       sequencing, completing
  *   conditions.c   may it be appended, is it a resend?
@@ -198,6 +198,7 @@ struct ms_op {
     bool stale;    /* submitting said MS_EAGAIN: what it was made from has changed, make it anew */
     bool replaces; /* its first part was made from that stream's newest event */
     bool produce;  /* no conditions: a producer's batch, an end, records */
+    bool streams;  /* a batch made for a topic with streams, or without */
     bool by_producer; /* `header` says which */
     bool begins;      /* its batch may open a place for its transaction */
     bool ends;        /* it ends a transaction */

@@ -303,6 +303,7 @@ static int make_op(struct ms_store *store, const struct ms_produce_request *requ
         return ms_error_set(err, MS_ENOMEM, "no memory for an append");
     p.op->store = store;
     p.op->produce = true;
+    p.op->streams = p.settings.streams;
     p.op->wait = request->wait;
     ms_arena_init(&p.scratch, (size_t)1 << 26);
     rc = encode(&p, ret_index, err);
@@ -319,6 +320,13 @@ static int make_op(struct ms_store *store, const struct ms_produce_request *requ
 bool ms_op_judge_produce(struct ms_op *op) {
     if (op->ends)
         return true;
+    if (!ms_records_is_topic(op->parts[0].ref.topic->number) &&
+        op->parts[0].ref.topic->streams != op->streams) {
+        op->outcome = MS_OP_REFUSED; /* and is tried again by the client */
+        op->result.code = ms_error_set(&op->error, MS_EAGAIN, "topic '%s' is being changed",
+                                       op->parts[0].ref.topic->name);
+        return false;
+    }
     for (size_t i = 0; i < op->part_count; i++) {
         const struct ms_head *head = op->parts[i].head;
         if (head != NULL && head->rules.tombstoned) {

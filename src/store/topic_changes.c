@@ -229,10 +229,6 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
     if ((unsigned)settings->compression > MS_CODEC_ZSTD)
         return ms_error_set(err, MS_EINVAL, "there is no compression %d",
                             (int)settings->compression);
-    if (topic != NULL && settings->streams != topic->settings.streams)
-        return ms_error_set(err, MS_EUNSUPPORTED,
-                            "topic '%s' %s streams, which can't be changed yet", topic->name,
-                            topic->settings.streams ? "has" : "is without");
     if (topic != NULL && settings->partitions < topic->settings.partitions)
         return ms_error_set(err, MS_EINVAL,
                             "topic '%s' has %u partitions; they can only become more", topic->name,
@@ -243,6 +239,25 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
     return 0;
 }
 
+/* Only while it is empty: the records that are there are versions of no stream, or are some. From
+ * then on batches that were made for the other way are made anew. */
+static int switch_streams(struct ms_store *store, struct ms_topic *topic, bool streams,
+                          struct ms_error *err) {
+    bool empty = true;
+    ms_log_lock(store->log);
+    for (uint32_t p = 0; p < topic->settings.partitions; p++)
+        empty = empty && ms_topic_partition(topic, p)->next_offset == 0;
+    if (empty)
+        topic->streams = streams;
+    ms_log_unlock(store->log);
+    if (empty)
+        return 0;
+    return ms_error_set(err, MS_EUNSUPPORTED,
+                        "topic '%s' has records, and %s streams: that can be changed only while a "
+                        "topic is empty",
+                        topic->name, topic->settings.streams ? "has" : "is without");
+}
+
 static int create_topic(struct ms_store *store, struct ms_bytes name,
                         const struct ms_topic_settings *settings, struct ms_error *err) {
     struct change change = {.settings = *settings, .created = true};
@@ -251,6 +266,7 @@ static int create_topic(struct ms_store *store, struct ms_bytes name,
     if (rc != 0)
         return rc;
     change.topic->settings = *settings;
+    change.topic->streams = settings->streams;
     rc = ms_topic_reserve_partitions(change.topic, settings->partitions);
     if (rc != 0)
         rc = ms_error_set(err, rc, "no memory for a topic");
@@ -276,11 +292,16 @@ int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
     if (settings->message_bytes_max == 0)
         change.settings.message_bytes_max = MS_MESSAGE_BYTES_MAX;
     rc = check_settings(settings, topic, err);
+    bool switches = rc == 0 && topic != NULL && settings->streams != topic->settings.streams;
+    if (switches)
+        rc = switch_streams(store, topic, settings->streams, err);
     if (rc == 0 && topic != NULL && ms_topic_reserve_partitions(topic, settings->partitions) != 0)
         rc = ms_error_set(err, MS_ENOMEM, "no memory for partitions");
     if (rc == 0)
         rc = topic != NULL ? change_and_wait(store, &change, &sequenced, err)
                            : create_topic(store, name, &change.settings, err);
+    if (switches && rc != 0)
+        ms_ignore(switch_streams(store, topic, !settings->streams, NULL));
     pthread_mutex_unlock(&store->creation_lock);
     if (rc == 0)
         *ret_created = topic == NULL;

@@ -235,6 +235,7 @@ int ms_topics_new(struct ms_store *store, struct ms_bytes name, struct ms_topic 
         return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
     topic->system = false; /* its number will be a user's */
     topic->settings = ms_topic_settings_default(store);
+    topic->streams = topic->settings.streams;
     if (ms_topic_reserve_partitions(topic, topic->settings.partitions) != 0) {
         ms_topics_free(topic);
         return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
@@ -441,6 +442,7 @@ static int adopt(struct ms_store *store, const struct description *d) {
     if (rc == 0) {
         topic->id = d->id;
         topic->settings = d->settings;
+        topic->streams = d->settings.streams;
         topic->created_at_ms = d->created_at_ms;
         atomic_store(&topic->deleted, d->deleted);
         rc = table_add(topics, topic);

@@ -46,7 +46,8 @@ struct ms_topic {
     struct ms_uuid id;
     struct ms_topic_settings settings; /* under topics->lock */
     _Atomic(bool) deleted;
-    bool closed; /* its deletion is sequenced, nothing follows; under the log's lock */
+    bool closed;  /* its deletion is sequenced, nothing follows; under the log's lock */
+    bool streams; /* as settings.streams, for batches; under the log's lock */
     bool system;
     int64_t created_at_ms;
     _Atomic(uint64_t) events;

@@ -1,15 +1,15 @@
 /*
- * Transactions of Kafka's producers, as the store knows them. Who may have one, and for how long, is
- * the transaction coordinator's business (src/txn).
+ * Transactions of Kafka's producers, as the store knows them. Who may have one, and for how long,
+ * is the transaction coordinator's business (src/txn).
  *
  *   ms_store_txn_set_epoch   the coordinator says which epoch of a producer is the current one
  *   ms_store_txn_add         … and where its transaction may write
  *   ms_store_produce         of a batch with the transactional bit: it gets offsets at once, and is
  *                            seen by Kafka readers that read uncommitted; nobody else sees it
  *   ms_store_txn_end         in one append: a marker in every partition the transaction wrote to;
- *                            when it commits also the positions and versions of its records, in the
- *                            order in which they were produced; and whatever records the coordinator
- *                            wants to stand or fall with it
+ *                            when it commits also the positions and versions of its records, in
+ *                            the order in which they were produced; and whatever records the
+ *                            coordinator wants to stand or fall with it
  *
  * What stands in the log (docs/decisions/0012):
  *
@@ -27,8 +27,8 @@
 #include "store/records.h"
 
 /* Batches of the producer with another epoch are refused from now on (MS_EFENCED), and its open
- * transaction, if it has one, goes on under this one until it is ended. Memory only: the coordinator
- * says it again after a start, before anything is produced. MS_ENOMEM. */
+ * transaction, if it has one, goes on under this one until it is ended. Memory only: the
+ * coordinator says it again after a start, before anything is produced. MS_ENOMEM. */
 int ms_store_txn_set_epoch(struct ms_store *store, int64_t producer_id, int16_t epoch)
     MS_MUST_CHECK;
 /* The producer is forgotten: it has no transaction open. */
@@ -60,10 +60,10 @@ struct ms_txn_end {
     size_t set_count;
 };
 /* Ends the producer's transaction; one that has written nothing gets no markers. Waits for the
- * in-flight budget. `done` as for ms_store_append. Batches of the producer that come after this call
- * belong to the next transaction, and need ms_store_txn_add again. A record of a tombstoned stream
- * (tombstoned since it was produced) gets a version all the same. MS_ETOOBIG, MS_ENOSPC, MS_ECLOSED,
- * MS_ENOMEM: nothing was ended, and the call may be made again. */
+ * in-flight budget. `done` as for ms_store_append. Batches of the producer that come after this
+ * call belong to the next transaction, and need ms_store_txn_add again. A record of a tombstoned
+ * stream (tombstoned since it was produced) gets a version all the same. MS_ETOOBIG, MS_ENOSPC,
+ * MS_ECLOSED, MS_ENOMEM: nothing was ended, and the call may be made again. */
 int ms_store_txn_end(struct ms_store *store, const struct ms_txn_end *end, ms_append_done_fn *done,
                      void *context, struct ms_error *err) MS_MUST_CHECK;
 

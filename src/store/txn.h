@@ -2,7 +2,8 @@
  * Producers and their transactions inside the store. Not for anyone outside this directory.
  *
  *   producers.c     what a partition remembers of its producers: epoch, last batches
- *   transactions.c  open transactions: where they write, what they have written; ending them
+ *   transactions.c  open transactions: where they write, what they have written
+ *   txn_end.c       ending them
  *   txn_start.c     both at start: from facts, and from the log as it is replayed
  *   txn_visible.c   what readers see of transactions: stable offsets, aborted ones
  *
@@ -59,8 +60,8 @@ enum ms_sequence_verdict {
 };
 /* NULL: not known. */
 struct ms_producer *ms_producer_find(const struct ms_producer_table *table, int64_t id);
-/* The same, made when it isn't known; forgets those idle since before `now_ms` - MS_PRODUCER_IDLE_MS
- * when the table is full. MS_ENOMEM. */
+/* The same, made when it isn't known; when the table is full those that were idle for
+ * MS_PRODUCER_IDLE_MS are forgotten. MS_ENOMEM. */
 int ms_producer_get(struct ms_producer_table *table, int64_t id, int64_t now_ms,
                     struct ms_producer **ret_producer) MS_MUST_CHECK;
 enum ms_sequence_verdict ms_producer_judge(const struct ms_producer *producer,
@@ -131,6 +132,7 @@ struct ms_txn_place *ms_txn_place_new(struct ms_topic *topic, uint32_t partition
 /* For a part that will be pending; NULL: no memory. */
 struct ms_txn_pending *ms_txn_pending_new(const struct ms_op_part *part);
 void ms_txn_pending_free(struct ms_txn_pending *first);
+void ms_txn_places_free(struct ms_txn_place *first);
 void ms_txn_add_place(struct ms_txn *txn, struct ms_txn_place *place);
 void ms_txn_add_pending(struct ms_txn *txn, struct ms_txn_pending *pending);
 /* In the order of their places in the log. MS_ENOMEM. */

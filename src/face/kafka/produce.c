@@ -178,7 +178,7 @@ static int produce_topic(struct producing *producing,
         return MS_ENOMEM;
     topic->partition_responses_count = from->partition_data_count;
     struct ms_topic *target = request->version >= 13 ? ms_store_topic_by_id(store, &from->topic_id)
-                                                     : ms_store_topic(store, from->name, false);
+                                                     : ms_store_topic(store, from->name, true);
     for (size_t i = 0; i < count; i++) {
         struct ms_kafka_produce_response_partition *partition = &topic->partition_responses[i];
         *partition = (struct ms_kafka_produce_response_partition){

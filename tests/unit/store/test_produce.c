@@ -176,6 +176,23 @@ static void topic_without_streams_has_none(void **state) {
     assert_non_null(strstr(w->error.message, "PUT /v1/topics/order"));
 }
 
+static void empty_topic_may_get_streams(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    struct ms_topic_settings settings = ms_topic_settings_default(w->store);
+    settings.partitions = 1;
+    assert_ptr_equal(make_topic(w, "order", settings), topic);
+    assert_int_equal(produce(w, topic, 0, "7=a").code, 0);
+    assert_int_equal(store_stream(w, "order-7").head, 0);
+    settings.streams = false;
+    bool created;
+    assert_int_equal(
+        ms_store_put_topic(w->store, MS_BYTES_LITERAL("order"), &settings, &created, &w->error),
+        MS_EUNSUPPORTED);
+    assert_int_equal(produce(w, topic, 0, "7=b").code, 0);
+    assert_int_equal(store_stream(w, "order-7").head, 1);
+}
+
 static void streams_get_versions_from_producers(void **state) {
     struct store_world *w = *state;
     struct ms_topic_settings settings = ms_topic_settings_default(w->store);
@@ -398,6 +415,7 @@ int main(void) {
         test(refused_batch_leaves_nothing),
         test(produced_record_is_an_event),
         test(topic_without_streams_has_none),
+        test(empty_topic_may_get_streams),
         test(streams_get_versions_from_producers),
         test(stream_stays_on_the_partition_of_its_last_event),
         test(producer_fields_go_on_in_the_runs_of_a_batch),
