@@ -1,7 +1,7 @@
 /*
- * The server's transaction coordinator: the transactions (txn.h), what lasts of them in the store's
- * `__transaction_state`, and a thread for what is due. Faces get it from the server and call txn.h's
- * functions on `txns`.
+ * The server's transaction coordinator: the transactions (txn.h), what lasts of them in the
+ * store's `__transaction_state`, and a thread for what is due. Faces get it from the server and
+ * call txn.h's functions on `txns`.
  *
  *   ms_txn_service_new -> ms_group_service_start, with its ms_group_txns -> ms_txn_service_start
  *   … faces …

@@ -35,8 +35,8 @@
  * Each arrow is one append: the markers, what the transaction has done to groups' offsets and the
  * record of the id stand or fall together (ms_store_txn_end), so there is no state in between.
  * While it is on its way the id is busy: other requests about it are answered CONCURRENT, and are
- * made again by clients. Only what begins by itself (ms_txns_begin, ms_txns_begin_offsets) is in memory
- * alone: what was written then shows it after a start.
+ * made again by clients. Only what begins by itself (ms_txns_begin, ms_txns_begin_offsets) is in
+ * memory alone: what was written then shows it after a start.
  *
  * Epochs. A producer is (producer id, epoch); one with another epoch than the id's is fenced. The
  * epoch before the last step, `previous`, is remembered where that step was one of the producer's

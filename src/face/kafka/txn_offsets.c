@@ -1,6 +1,6 @@
 /*
- * TxnOffsetCommit: what a group has read, as part of a transaction. The transaction coordinator says
- * whether the producer may, the group coordinator whether the member may; the offsets are then
+ * TxnOffsetCommit: what a group has read, as part of a transaction. The transaction coordinator
+ * says whether the producer may, the group coordinator whether the member may; the offsets are then
  * pending until the transaction ends.
  */
 #include "face/kafka/handlers.h"
