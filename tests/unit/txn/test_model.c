@@ -1,7 +1,8 @@
 /*
  * Producers that share transactional ids, over a log whose writes complete late or are refused,
  * with answers that are lost, timeouts, clients that sleep and wake as zombies, and the process
- * killed now and then. Old clients (their epoch lasts) and new ones (it changes with each transaction).
+ * killed now and then. Old clients (their epoch lasts) and new ones (it changes with each
+ * transaction).
  * Checked:
  *
  *   one open       transaction of a transactional id at most
