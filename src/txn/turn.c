@@ -1,7 +1,9 @@
 /*
  * The end of every call: answers and writes leave without the lock, writes one at a time and in
  * order. One thread may hand out what another one queued; a callback that calls in again leaves
- * its answers to the call it was made from, so that nothing recurses.
+ * its answers to the call it was made from, so that nothing recurses. The thread that tells of a
+ * write's outcome is the log's own, which must not wait for the log: what it has to write is left
+ * to the tick.
  */
 #include "base/alloc.h"
 #include "txn/internal.h"
@@ -214,6 +216,8 @@ static void let_go(struct ms_txn_write *write) {
         ms_txn_write_drop(write);
 }
 
+static void turn_end(struct ms_txn_turn *turn, bool of_log);
+
 static void write_done(void *context, int code) {
     struct ms_txn_write *write = context;
     struct ms_txns *txns = write->txns;
@@ -233,7 +237,7 @@ static void write_done(void *context, int code) {
     }
     write->finish(&turn, write, code);
     let_go(write);
-    ms_txn_turn_end(&turn);
+    turn_end(&turn, txns->options.wake != NULL);
     if (told != NULL)
         told(told_context, code);
 }
@@ -255,11 +259,11 @@ static void append_one(struct ms_txns *txns) {
     let_go(write);
 }
 
-void ms_txn_turn_end(struct ms_txn_turn *turn) {
+static void turn_end(struct ms_txn_turn *turn, bool of_log) {
     struct ms_txns *txns = turn->txns;
     bool nested = is_delivering(txns);
     for (;;) {
-        if (txns->writes != NULL && !txns->writing)
+        if (txns->writes != NULL && !txns->writing && !of_log)
             append_one(txns);
         else if (txns->answers != NULL && !nested)
             deliver_one(txns);
@@ -267,6 +271,8 @@ void ms_txn_turn_end(struct ms_txn_turn *turn) {
             break;
     }
     int64_t next_ms = ms_timers_next_ms(&txns->timers);
+    if (txns->writes != NULL && !txns->writing)
+        next_ms = turn->now_ms;
     bool wake = txns->options.wake != NULL && txns->loaded && next_ms < txns->promised_tick_ms;
     if (wake)
         txns->promised_tick_ms = next_ms;
@@ -274,3 +280,5 @@ void ms_txn_turn_end(struct ms_txn_turn *turn) {
     if (wake)
         txns->options.wake(txns->options.wake_context);
 }
+
+void ms_txn_turn_end(struct ms_txn_turn *turn) { turn_end(turn, false); }

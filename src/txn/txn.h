@@ -138,7 +138,8 @@ struct ms_txns_options {
     const struct ms_env *env;
     struct ms_txn_store store;
     /* Optional: ms_txns_tick is wanted earlier than its last answer said. Called without the lock,
-     * from whichever thread made it so; must not tick itself. */
+     * from whichever thread made it so; must not tick itself. With it nothing is appended from
+     * inside a `done` of the store's. */
     void (*wake)(void *context);
     void *wake_context;
 
