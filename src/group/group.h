@@ -47,7 +47,8 @@
  *      generation's leader, and only after it is durable; so are the offsets in a commit's answer
  *   2  a commit of another generation or of a fenced or unknown member is refused
  *   3  offsets are seen in the order in which they were handed to `append`, whatever the order in
- *      which `append` completes: an older commit never replaces a newer one
+ *      which `append` completes: an older commit never replaces a newer one. A transaction's count
+ *      as committed at its end
  *   4  every request is answered exactly once, unless it is forgotten first
  *   5  after a restart members go on with their ids and generation; their sessions begin at
  *      ms_groups_loaded

@@ -205,6 +205,14 @@
     X(INT,      groups_members_max, "groups.members_max", NULL, "1000", 1, 100000, NULL, 0, \
       "members of one group; further ones are refused") \
     \
+    X(DURATION, txn_timeout_max_ms, "txn.timeout_max", NULL, "15m", \
+      1000, MS_HOURS(24), NULL, 0, \
+      "the longest timeout that a producer may ask for; an open transaction that is older than " \
+      "its timeout is aborted") \
+    X(DURATION, txn_id_retention_ms, "txn.id_retention", NULL, "168h", \
+      MS_HOURS(1), MS_HOURS(24 * 36500), NULL, 0, \
+      "a transactional id that nobody has used for this time is forgotten") \
+    \
     X(ENUM,     logging_level, "logging.level", NULL, "info", \
       0, 0, "debug,info,warn,error", MS_SETTING_RELOAD, \
       "least important log lines that are written") \

@@ -21,7 +21,12 @@ const struct ms_kafka_handler ms_kafka_handlers[] = {
     {19, 0, ms_kafka_create_topics},
     {20, 0, ms_kafka_delete_topics},
     {21, 0, ms_kafka_delete_records},
+    {22, MS_KAFKA_TXN, ms_kafka_init_producer_id},
     {23, 0, ms_kafka_offset_for_leader_epoch},
+    {24, MS_KAFKA_TXN, ms_kafka_add_partitions_to_txn},
+    {25, MS_KAFKA_TXN, ms_kafka_add_offsets_to_txn},
+    {26, MS_KAFKA_TXN, ms_kafka_end_txn},
+    {28, MS_KAFKA_TXN | MS_KAFKA_GROUPS, ms_kafka_txn_offset_commit},
     {32, 0, ms_kafka_describe_configs},
     {33, 0, ms_kafka_alter_configs},
     {35, 0, ms_kafka_describe_log_dirs},
@@ -30,6 +35,9 @@ const struct ms_kafka_handler ms_kafka_handlers[] = {
     {44, 0, ms_kafka_incremental_alter_configs},
     {47, MS_KAFKA_GROUPS, ms_kafka_offset_delete},
     {60, 0, ms_kafka_describe_cluster},
+    {61, MS_KAFKA_TXN, ms_kafka_describe_producers},
+    {65, MS_KAFKA_TXN, ms_kafka_describe_transactions},
+    {66, MS_KAFKA_TXN, ms_kafka_list_transactions},
     {75, 0, ms_kafka_describe_topic_partitions},
 };
 const size_t ms_kafka_handler_count = sizeof ms_kafka_handlers / sizeof *ms_kafka_handlers;

@@ -15,7 +15,7 @@ static int setup(void **state) {
     service = NULL;
     server_init(&server);
     assert_int_equal(ms_store_open(&server.store_options, &server.store, &err), 0);
-    assert_int_equal(ms_group_service_start(server.store, &options, &service, &err), 0);
+    assert_int_equal(ms_group_service_start(server.store, &options, NULL, &service, &err), 0);
     server.options.groups = ms_group_service_groups(service);
     server_serve(&server);
     client = client_open(&server);
