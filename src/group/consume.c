@@ -89,7 +89,7 @@ static struct answer_memory *describe(const struct ms_consumer *member, bool ass
 
 static bool is_sized(const struct ms_group_consume *c, size_t bytes_max) {
     size_t bytes = 0;
-    if (c->topic_count > MS_GROUP_TOPICS_MAX)
+    if (c->topic_count > MS_GROUP_TOPICS_MAX || (c->topics == NULL && c->topic_count > 0))
         return false;
     for (size_t i = 0; i < c->topic_count; i++) {
         bytes += c->topics[i].len;
@@ -155,19 +155,22 @@ static struct ms_bytes cut(struct ms_bytes text) {
     return text;
 }
 
-/* What it reads, and by which assignor it wants to be served. False: memory; what was taken over
- * until then stays, and is marked. */
+/* What it reads, and by which assignor it wants to be served. Who joins says everything: what it
+ * leaves out it doesn't have. False: memory; what was taken over until then stays, and is marked. */
 static bool update(struct ms_turn *turn, struct ms_consumer *member,
                    const struct ms_group_consume *c) {
     struct ms_groups *groups = turn->groups;
     struct ms_group *group = member->group;
     bool other = false, reads_other = false;
+    bool joins = c->epoch == MS_GROUP_EPOCH_JOIN;
     enum ms_assignor chosen = ms_consumers_choose(group);
-    bool whole = change_bytes(groups, &member->pattern, c->pattern, &reads_other) &&
+    struct ms_bytes pattern = joins && c->pattern.data == NULL ? MS_BYTES_LITERAL("") : c->pattern;
+    bool says_topics = joins || c->topics != NULL;
+    bool whole = change_bytes(groups, &member->pattern, pattern, &reads_other) &&
                  change_bytes(groups, &member->rack_id, c->rack_id, &other) &&
                  change_bytes(groups, &member->client_id, cut(c->client_id), &other) &&
                  change_bytes(groups, &member->client_host, cut(c->client_host), &other);
-    if (whole && c->topics != NULL && !ms_names_equal(member->names, c->topics, c->topic_count)) {
+    if (whole && says_topics && !ms_names_equal(member->names, c->topics, c->topic_count)) {
         struct ms_names *names = ms_names_new(groups, c->topics, c->topic_count);
         whole = names != NULL;
         if (whole) {
@@ -180,7 +183,7 @@ static bool update(struct ms_turn *turn, struct ms_consumer *member,
         member->rebalance_timeout_ms = c->rebalance_timeout_ms;
         other = true;
     }
-    if (c->assignor.len > 0 && ms_assignor_of(c->assignor) != member->assignor) {
+    if ((joins || c->assignor.len > 0) && ms_assignor_of(c->assignor) != member->assignor) {
         member->assignor = ms_assignor_of(c->assignor);
         other = true;
     }

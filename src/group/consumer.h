@@ -12,8 +12,8 @@
  *
  *   What has changed is marked, in the group and in its members. ms_consumers_flush writes all
  *   that is marked; one write of a group is in flight at a time, and a failed one marks again what
- *   it was about. So what is durable is always a state that the group was in, and a request that waits for
- *   the change it saw is answered with something that lasts.
+ *   it was about. So what is durable is always a state that the group was in, and a request that
+ *   waits for the change it saw is answered with something that lasts.
  */
 #pragma once
 

@@ -52,17 +52,17 @@
  * computed anew for that epoch; then every member goes there at its own pace, one heartbeat after
  * another:
  *
- *                 ms_reconcile: the target is of a newer epoch
- *      STABLE ------------------------------------> has something that the target gives to others?
- *        ^                                             | yes              | no
- *        |                                             v                  |
- *        |                                          UNREVOKED             |   its epoch becomes the
- *        | nothing is left to wait for      the next heartbeat that says  |   target's, it gets what
- *        |                                  it owns none of that any more |   is free of its target
- *        |                                             |                  |
- *        '---------------------------------------------+------------------+
- *                            ^                         |
- *                            '------------------- UNRELEASED: some of it has another owner still
+ *               ms_reconcile: the target is of a newer epoch
+ *      STABLE ----------------------------------> has something that the target gives to others?
+ *        ^                                           | yes              | no
+ *        |                                           v                  |
+ *        |                                        UNREVOKED             |  its epoch becomes the
+ *        | nothing is left to wait for    the next heartbeat that says  |  target's, it gets what
+ *        |                                it owns none of that any more |  is free of its target
+ *        |                                           |                  |
+ *        '-------------------------------------------+------------------+
+ *                            ^                       |
+ *                            '------------------ UNRELEASED: some of it has another owner still
  *
  *   A partition is given to nobody until its owner says that it has let go of it, leaves, lets its
  *   session end, or takes longer than its rebalance timeout (then it is removed). The group is
@@ -365,8 +365,9 @@ struct ms_group_partitions {
     size_t count;
 };
 
-/* ConsumerGroupHeartbeat: joins, stays, leaves. Strings without data and NULL arrays have not
- * changed since the member said them last; a pattern with data but without length takes it back. */
+/* ConsumerGroupHeartbeat: joins, stays, leaves. Who joins says everything; later strings without
+ * data and NULL arrays have not changed since the member said them last, and a pattern with data
+ * but without length takes it back. */
 struct ms_group_consume_answer {
     enum ms_group_code code;
     struct ms_bytes member_id;
