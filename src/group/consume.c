@@ -156,7 +156,7 @@ static struct ms_bytes cut(struct ms_bytes text) {
 }
 
 /* What it reads, and by which assignor it wants to be served. Who joins says everything: what it
- * leaves out it doesn't have. False: memory; what was taken over until then stays, and is marked. */
+ * leaves out it doesn't have. False: memory; what was taken over until then stays. */
 static bool update(struct ms_turn *turn, struct ms_consumer *member,
                    const struct ms_group_consume *c) {
     struct ms_groups *groups = turn->groups;

@@ -12,8 +12,8 @@
 
 struct ms_group_service;
 
-/* `options`' env, store and wake are set here. Loads what there is. The store must outlive it.
- * MS_ENOMEM, MS_EIO, MS_ECORRUPT, MS_EINVAL. */
+/* `options`' env, store, topics and wake are set here. Loads what there is. The store must outlive
+ * it. MS_ENOMEM, MS_EIO, MS_ECORRUPT, MS_EINVAL. */
 int ms_group_service_start(struct ms_store *store, const struct ms_groups_options *options,
                            struct ms_group_service **ret_service, struct ms_error *err)
     MS_MUST_CHECK;

@@ -22,5 +22,7 @@ const struct ms_kafka_handler ms_kafka_handlers[] = {
     {42, MS_KAFKA_GROUPS, ms_kafka_delete_groups},
     {47, MS_KAFKA_GROUPS, ms_kafka_offset_delete},
     {60, 0, ms_kafka_describe_cluster},
+    {68, MS_KAFKA_GROUPS, ms_kafka_consumer_group_heartbeat},
+    {69, MS_KAFKA_GROUPS, ms_kafka_consumer_group_describe},
 };
 const size_t ms_kafka_handler_count = sizeof ms_kafka_handlers / sizeof *ms_kafka_handlers;
