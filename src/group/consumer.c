@@ -290,7 +290,7 @@ enum ms_group_code ms_consumer_check(const struct ms_group *group, struct ms_byt
     struct ms_consumer *member = ms_consumer_find(group, id);
     if (member == NULL)
         return MS_GROUP_UNKNOWN_MEMBER;
-    if (member->epoch != epoch)
+    if (member->epoch != epoch || epoch < 0) /* a static member that is away has -2 */
         return MS_GROUP_STALE_EPOCH;
     *ret_member = member;
     return MS_GROUP_OK;

@@ -500,8 +500,8 @@ static void the_version_of_topics_moves_with_every_change(void **state) {
     assert_int_equal(produce(w, topic, 0, "a=1").code, 0);
     assert_int_equal(ms_store_topics_version(w->store), after);
     struct ms_topic_settings settings = plain(w, 2);
-    assert_int_equal(
-        ms_store_put_topic(w->store, MS_BYTES_LITERAL("t"), &settings, &created, NULL), 0);
+    assert_int_equal(ms_store_put_topic(w->store, MS_BYTES_LITERAL("t"), &settings, &created, NULL),
+                     0);
     before = ms_store_topics_version(w->store);
     assert_true(before > after);
     assert_int_equal(ms_store_delete_topic(w->store, MS_BYTES_LITERAL("t"), NULL), 0);
