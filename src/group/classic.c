@@ -225,6 +225,8 @@ void ms_rebalance_expire(struct ms_turn *turn, struct ms_group *group) {
         break;
     case MS_GROUP_EMPTY:
     case MS_GROUP_DEAD:
+    case MS_GROUP_ASSIGNING:
+    case MS_GROUP_RECONCILING:
     case MS_GROUP_STATES:
         break;
     }

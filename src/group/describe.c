@@ -13,11 +13,19 @@ const char *ms_group_state_name(enum ms_group_state state) {
         return "CompletingRebalance";
     case MS_GROUP_STABLE:
         return "Stable";
+    case MS_GROUP_ASSIGNING:
+        return "Assigning";
+    case MS_GROUP_RECONCILING:
+        return "Reconciling";
     case MS_GROUP_DEAD:
     case MS_GROUP_STATES:
         break;
     }
     return "Dead";
+}
+
+const char *ms_group_type_name(enum ms_group_type type) {
+    return type == MS_GROUP_TYPE_CONSUMER ? "consumer" : "classic";
 }
 
 static bool copy(struct ms_arena *arena, struct ms_bytes bytes, struct ms_bytes *ret_copy) {
@@ -128,8 +136,11 @@ void ms_groups_stats(struct ms_groups *groups, struct ms_groups_stats *ret_stats
                                           .writes_in_flight = groups->writes_in_flight,
                                           .failed_writes = groups->failed_writes};
     struct ms_table_node *node = NULL;
-    while ((node = ms_table_next(&groups->groups, node)) != NULL)
-        ret_stats->groups[MS_CONTAINER(node, struct ms_group, node)->state]++;
+    while ((node = ms_table_next(&groups->groups, node)) != NULL) {
+        const struct ms_group *group = MS_CONTAINER(node, struct ms_group, node);
+        ret_stats->groups[group->state]++;
+        ret_stats->types[group->type]++;
+    }
     ms_turn_end(&turn);
 }
 

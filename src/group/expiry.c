@@ -3,11 +3,14 @@
  * deleted. All of them leave tombstones first. Under the lock but for ms_groups_delete.
  *
  *   the commit brought a retention            from the commit
- *   a group that had members, and is EMPTY    from when it became empty
+ *   a classic group that had members, EMPTY   from when it became empty
  *   a group that never had members            from the commit
- *   a STABLE group of consumers               from the commit, for topics that nobody reads
+ *   a consumer group that is EMPTY            from the commit
+ *   a STABLE group of consumers, and any
+ *   consumer group with members               from the commit, for topics that nobody reads
  */
 #include "base/alloc.h"
+#include "group/consumer.h"
 #include "group/internal.h"
 
 #define SWEEP_CHAINS 64u
@@ -16,6 +19,8 @@
 /* ---- retention ---- */
 
 static bool is_read(const struct ms_group *group, struct ms_bytes topic) {
+    if (group->consumers != NULL)
+        return ms_consumers_read(group, topic);
     for (struct ms_member *m = group->first; m != NULL; m = m->next)
         if (ms_subscription_names(ms_member_metadata(m), topic))
             return true;
@@ -26,11 +31,14 @@ static bool is_read(const struct ms_group *group, struct ms_bytes topic) {
 static int64_t retained_since(const struct ms_offset *offset) {
     const struct ms_group *group = offset->group;
     int64_t committed_ms = offset->data.commit_time_ms;
-    if (group->state == MS_GROUP_EMPTY) {
+    if (group->state == MS_GROUP_EMPTY && group->consumers == NULL) {
         bool had_members = group->protocol_type.len > 0 && group->state_since_ms >= 0;
         return had_members ? group->state_since_ms : committed_ms;
     }
-    if (group->state != MS_GROUP_STABLE || !ms_bytes_equal_cstr(group->protocol_type, "consumer") ||
+    if (group->state == MS_GROUP_EMPTY)
+        return committed_ms;
+    bool settled = group->state == MS_GROUP_STABLE || group->consumers != NULL;
+    if (!settled || !ms_bytes_equal_cstr(group->protocol_type, "consumer") ||
         is_read(group, ms_bytes_of(offset->topic, offset->topic_len)))
         return -1;
     return committed_ms;
@@ -94,10 +102,13 @@ static void deletion_stored(struct ms_turn *turn, struct ms_write *write, int co
 /* Tombstones for all of an empty group; it is DEAD until they are durable. NULL: memory. */
 static struct ms_write *bury(struct ms_turn *turn, struct ms_group *group) {
     size_t offsets = group->offsets.count;
-    struct ms_write *write = ms_write_new(group, offsets + 1, offsets, deletion_stored);
+    size_t members = group->consumers != NULL ? ms_consumers_tombstones(group) : 0;
+    struct ms_write *write = ms_write_new(group, offsets + 1 + members, offsets, deletion_stored);
     if (write == NULL)
         return NULL;
     int rc = ms_group_encode_tombstone(write, group);
+    if (rc == 0 && group->consumers != NULL)
+        rc = ms_consumers_encode_tombstones(write, group);
     struct ms_table_node *node = NULL;
     while (rc == 0 && (node = ms_table_next(&group->offsets, node)) != NULL)
         rc = ms_offset_remove(write, MS_CONTAINER(node, struct ms_offset, node));
@@ -159,6 +170,8 @@ static enum ms_group_code delete_locked(struct ms_turn *turn, struct ms_group_de
         return MS_GROUP_NOT_AVAILABLE;
     if (group->state != MS_GROUP_EMPTY || group->pending_offsets > 0)
         return MS_GROUP_NON_EMPTY;
+    if (group->consumers != NULL && group->consumers->in_flight)
+        return MS_GROUP_NOT_AVAILABLE; /* its last member's leaving */
     struct ms_write *write = bury(turn, group);
     if (write == NULL)
         return MS_GROUP_NOT_AVAILABLE;

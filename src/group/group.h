@@ -1,7 +1,7 @@
 /*
- * Consumer groups: who owns which partitions (Kafka's classic group protocol) and how far each
- * group has read (committed offsets). No I/O and no wire protocol: plain structs in, answers out;
- * what must last goes through a seam; time comes from the environment's clock.
+ * Consumer groups: who owns which partitions (Kafka's classic group protocol, and that of KIP-848)
+ * and how far each group has read (committed offsets). No I/O and no wire protocol: plain structs
+ * in, answers out; what must last goes through a seam; time comes from the environment's clock.
  *
  * The pieces:
  *
@@ -11,13 +11,19 @@
  *   classic.c   the rebalance: preparing, completing, electing, choosing a protocol
  *   sync.c      SyncGroup, Heartbeat, LeaveGroup
  *   member.c    members and what they bring
+ *   consume.c   ConsumerGroupHeartbeat: joining, staying in, leaving a consumer group
+ *   consumer.c  its members
+ *   topics.c    which topics its members read; pattern.c: those named by a pattern
+ *   target.c    who is to own what; assign.c: the assignors
+ *   reconcile.c how a member gets there
+ *   consumer_write.c    what of it is stored, and what waits for that
  *   offsets.c   committing, fetching and deleting offsets
  *   txn.c       offsets of open transactions
  *   expiry.c    retention of offsets, removal of groups
- *   load.c      from records to groups, at start
- *   describe.c  describing, listing, counting
+ *   load.c consumer_load.c      from records to groups, at start
+ *   describe.c consumer_describe.c      describing, listing, counting
  *   lag.c metrics.c   how far groups are behind, for faces and for /metrics
- *   record.c    keys and values of `__consumer_offsets`
+ *   record.c consumer_record.c  keys and values of `__consumer_offsets`
  *   table.c timers.c    hash tables without failure, a heap of deadlines
  *
  * A classic group:
@@ -42,10 +48,34 @@
  *      DEAD <-- ms_groups_delete, or nothing is left of an EMPTY group (expiry.c): the tombstone is
  *               on its way; the group goes when it is durable
  *
+ * A consumer group has no generations and no leader. Whatever changes what is to be assigned (who
+ * is in it, what they read, which topics there are) raises the group's epoch, and the target is
+ * computed anew for that epoch; then every member goes there at its own pace, one heartbeat after
+ * another:
+ *
+ *               ms_reconcile: the target is of a newer epoch
+ *      STABLE ----------------------------------> has something that the target gives to others?
+ *        ^                                           | yes              | no
+ *        |                                           v                  |
+ *        |                                        UNREVOKED             |  its epoch becomes the
+ *        | nothing is left to wait for    the next heartbeat that says  |  target's, it gets what
+ *        |                                it owns none of that any more |  is free of its target
+ *        |                                           |                  |
+ *        '-------------------------------------------+------------------+
+ *                            ^                       |
+ *                            '------------------ UNRELEASED: some of it has another owner still
+ *
+ *   A partition is given to nobody until its owner says that it has let go of it, leaves, lets its
+ *   session end, or takes longer than its rebalance timeout (then it is removed). The group is
+ *   EMPTY; ASSIGNING, when there is no target for its epoch (no memory); RECONCILING, when a member
+ *   is on its way; else STABLE. A group without members may be used by the other protocol.
+ *
  * Promises:
  *   1  one owner: an assignment is handed out only for the generation it was made in, by that
- *      generation's leader, and only after it is durable; so are the offsets in a commit's answer
- *   2  a commit of another generation or of a fenced or unknown member is refused
+ *      generation's leader, and only after it is durable; so are the offsets in a commit's answer.
+ *      In a consumer group every partition has at most one owner, counting those that have not
+ *      confirmed its revocation; what an answer says of epochs and assignments is durable before
+ *   2  a commit of another generation or epoch or of a fenced or unknown member is refused
  *   3  offsets are seen in the order in which they were handed to `append`, whatever the order in
  *      which `append` completes: an older commit never replaces a newer one. A transaction's count
  *      as committed at its end
@@ -57,7 +87,9 @@
  * Where Kafka leaves room: a vote that is a tie goes to the protocol that the oldest member
  * prefers; a static member that comes back with other topics in its subscription makes a stable
  * group rebalance (Kafka lets the client find out); a join or sync that is repeated while the
- * first still waits answers the first with MS_GROUP_REBALANCING.
+ * first still waits answers the first with MS_GROUP_REBALANCING. In a consumer group the epoch
+ * that a member may come with when an answer was lost is the last one it is known to have got;
+ * topics are looked at again at the first heartbeat after they changed; patterns are pattern.h's.
  *
  * Threads: any thread may call anything, but for ms_groups_free. No lock is held while a callback
  * or `append` runs, so both may call in again. A callback that is made from inside a callback's
@@ -66,6 +98,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/uuid.h"
 #include "os/env.h"
 
 struct ms_groups;
@@ -93,10 +126,18 @@ enum ms_group_code {
     MS_GROUP_FENCED_INSTANCE = 82,    /* another member has taken the instance id over */
     MS_GROUP_SUBSCRIBED = 86,         /* the topic's offsets are in use */
     MS_GROUP_UNSTABLE_OFFSETS = 88,   /* of an open transaction, and stable ones were wanted */
+    /* Consumer groups. */
+    MS_GROUP_FENCED_EPOCH = 110,        /* the member has to join again, without its partitions */
+    MS_GROUP_UNRELEASED_INSTANCE = 111, /* the instance id is another member's, who hasn't left */
+    MS_GROUP_UNSUPPORTED_ASSIGNOR = 112,
+    MS_GROUP_STALE_EPOCH = 113, /* of a commit or fetch: again with the newest epoch */
+    MS_GROUP_INVALID_PATTERN = 128,
 };
 
-/* Consumer (KIP-848) and share groups are not there yet; listing can already filter by type. */
-enum ms_group_type { MS_GROUP_TYPE_CLASSIC };
+/* Share groups are not there yet. */
+enum ms_group_type { MS_GROUP_TYPE_CLASSIC, MS_GROUP_TYPE_CONSUMER, MS_GROUP_TYPES };
+/* "classic", "consumer". Static. */
+const char *ms_group_type_name(enum ms_group_type type);
 
 enum ms_group_state {
     MS_GROUP_EMPTY,
@@ -104,10 +145,33 @@ enum ms_group_state {
     MS_GROUP_COMPLETING,
     MS_GROUP_STABLE,
     MS_GROUP_DEAD,
+    MS_GROUP_ASSIGNING, /* of consumer groups: these two, EMPTY, STABLE and DEAD */
+    MS_GROUP_RECONCILING,
     MS_GROUP_STATES
 };
 /* As Kafka's tools spell them: "Empty", "PreparingRebalance", … Static. */
 const char *ms_group_state_name(enum ms_group_state state);
+
+/* ---- the seam to topics ---- */
+
+struct ms_group_topic {
+    struct ms_uuid id;
+    struct ms_bytes name;
+    uint32_t partitions;
+};
+
+/* Called under the lock: answers at once, and doesn't call in. Without it no topics are there. */
+struct ms_group_topics {
+    void *context;
+    /* Moves whenever a topic is made or deleted or gets more partitions. */
+    uint64_t (*version)(void *context);
+    /* Those that clients may read. False: there is none. The name is valid until the next call. */
+    bool (*find)(void *context, struct ms_bytes name, struct ms_group_topic *ret_topic);
+    bool (*find_id)(void *context, const struct ms_uuid *id, struct ms_group_topic *ret_topic);
+    /* All of them; what `visit` returns other than 0 ends it and is returned. */
+    int (*list)(void *context, int (*visit)(void *visitor, const struct ms_group_topic *topic),
+                void *visitor);
+};
 
 /* ---- the seam to what lasts ---- */
 
@@ -137,27 +201,31 @@ struct ms_group_store {
 #define MS_GROUP_TOPIC_BYTES_MAX 249u
 #define MS_GROUP_CLIENT_BYTES_MAX 255u /* client ids and hosts are cut there */
 #define MS_GROUP_PROTOCOLS_MAX 64u
+#define MS_GROUP_TOPICS_MAX 10000u /* that a consumer names */
 
 /* 0 in a number means the default. */
 struct ms_groups_options {
     const struct ms_env *env;
     struct ms_group_store store;
+    struct ms_group_topics topics;
     /* Optional: ms_groups_tick is wanted earlier than its last answer said. Called without the
      * lock, from whichever thread made it so; must not tick itself. */
     void (*wake)(void *context);
     void *wake_context;
 
-    uint32_t groups_max;                /* 10,000 */
-    uint32_t members_max;               /* of one group: 1,000; as many again may be pending */
-    uint64_t offsets_max;               /* committed or pending, in all groups: 1,000,000 */
-    size_t bytes_max;                   /* of all groups, members and offsets: 128 MiB */
-    size_t member_bytes_max;            /* of one member's protocols, or assignment: 1 MiB */
-    uint32_t offset_metadata_bytes_max; /* 4,096 */
-    int32_t session_timeout_ms_min;     /* 6 s */
-    int32_t session_timeout_ms_max;     /* 30 min */
-    int32_t initial_rebalance_delay_ms; /* 0 is 0; Kafka's default is 3,000 */
-    int64_t offsets_retention_ms;       /* 7 days */
-    int64_t offsets_retention_check_ms; /* 10 min */
+    uint32_t groups_max;                    /* 10,000 */
+    uint32_t members_max;                   /* of one group: 1,000; as many again may be pending */
+    uint64_t offsets_max;                   /* committed or pending, in all groups: 1,000,000 */
+    size_t bytes_max;                       /* of all groups, members and offsets: 128 MiB */
+    size_t member_bytes_max;                /* of one member's protocols, or assignment: 1 MiB */
+    uint32_t offset_metadata_bytes_max;     /* 4,096 */
+    int32_t session_timeout_ms_min;         /* 6 s */
+    int32_t session_timeout_ms_max;         /* 30 min */
+    int32_t initial_rebalance_delay_ms;     /* 0 is 0; Kafka's default is 3,000 */
+    int64_t offsets_retention_ms;           /* 7 days */
+    int64_t offsets_retention_check_ms;     /* 10 min */
+    int32_t consumer_session_timeout_ms;    /* 45 s */
+    int32_t consumer_heartbeat_interval_ms; /* 5 s: what consumers are told */
 };
 #define MS_GROUPS_INITIAL_REBALANCE_DELAY_MS 3000
 
@@ -276,15 +344,64 @@ struct ms_group_identity {
 enum ms_group_code ms_groups_heartbeat(struct ms_groups *groups,
                                        const struct ms_group_identity *identity);
 
-/* LeaveGroup, answered at once. A member is named by its id, or by its instance id alone. Each
- * gets its own code: OK, UNKNOWN_MEMBER, FENCED_INSTANCE. The returned code is about the group:
- * OK, LOADING, NOT_AVAILABLE, INVALID_GROUP_ID. */
+/* LeaveGroup, answered at once; also of consumer groups, whose tools use it. A member is named by
+ * its id, or by its instance id alone. Each gets its own code: OK, UNKNOWN_MEMBER, FENCED_INSTANCE.
+ * The returned code is about the group: OK, LOADING, NOT_AVAILABLE, INVALID_GROUP_ID. */
 struct ms_group_leaver {
     struct ms_bytes member_id, instance_id;
     enum ms_group_code code;
 };
 enum ms_group_code ms_groups_leave(struct ms_groups *groups, struct ms_bytes group,
                                    struct ms_group_leaver *leavers, size_t count);
+
+/* ---- consumer groups ---- */
+
+#define MS_GROUP_EPOCH_JOIN 0
+#define MS_GROUP_EPOCH_LEAVE (-1)
+#define MS_GROUP_EPOCH_LEAVE_STATIC (-2) /* it will be back; its partitions wait for it */
+
+struct ms_group_partitions {
+    struct ms_uuid topic_id;
+    struct ms_bytes topic; /* its name, where that is known; empty in requests */
+    const int32_t *partitions;
+    size_t count;
+};
+
+/* ConsumerGroupHeartbeat: joins, stays, leaves. Who joins says everything; later strings without
+ * data and NULL arrays have not changed since the member said them last, and a pattern with data
+ * but without length takes it back. */
+struct ms_group_consume_answer {
+    enum ms_group_code code;
+    struct ms_bytes member_id;
+    int32_t epoch;
+    int32_t heartbeat_interval_ms;
+    bool assigns; /* else what it has is what it had */
+    const struct ms_group_partitions *topics;
+    size_t topic_count;
+};
+struct ms_group_consume {
+    struct ms_group_request request;
+    struct ms_bytes group, member_id, instance_id, rack_id, client_id, client_host;
+    int32_t epoch;                /* the member's; MS_GROUP_EPOCH_… */
+    int32_t rebalance_timeout_ms; /* -1: as before */
+    const struct ms_bytes *topics;
+    size_t topic_count;
+    struct ms_bytes pattern, assignor;
+    const struct ms_group_partitions *owned;
+    size_t owned_count;
+    bool makes_id; /* version 0: a member without an id is given one; else it must have one */
+    /* The answer and what it points to are valid during the call. Any thread. */
+    void (*done)(struct ms_group_consume *consume, const struct ms_group_consume_answer *answer);
+    void *context;
+    /* The coordinator's. */
+    struct ms_group_consume *next, *previous;
+    void *member, *answer;
+    uint64_t change;
+};
+/* LOADING, NOT_AVAILABLE, INVALID_REQUEST, POLICY_VIOLATION, NOT_FOUND (no such group, or a classic
+ * one with members), FULL, UNKNOWN_MEMBER, FENCED_INSTANCE, FENCED_EPOCH, UNRELEASED_INSTANCE,
+ * UNSUPPORTED_ASSIGNOR, INVALID_PATTERN. */
+void ms_groups_consume(struct ms_groups *groups, struct ms_group_consume *consume);
 
 /* ---- offsets ---- */
 
@@ -298,9 +415,9 @@ struct ms_group_offset {
     enum ms_group_code code;
 };
 
-/* OffsetCommit. A generation of -1 and no member id is a program that assigns its partitions
- * itself; the group must then be without members. `offsets` is the caller's until the answer, which
- * fills in their codes. */
+/* OffsetCommit. In a consumer group the generation is the member's epoch. A generation of -1 and no
+ * member id is a program that assigns its partitions itself; the group must then be without
+ * members. `offsets` is the caller's until the answer, which fills in their codes. */
 struct ms_group_commit {
     struct ms_group_request request;
     struct ms_group_identity identity;
@@ -315,8 +432,8 @@ struct ms_group_commit {
     void *context;
 };
 /* LOADING, NOT_AVAILABLE, INVALID_GROUP_ID, INVALID_REQUEST, POLICY_VIOLATION, UNKNOWN_MEMBER,
- * FENCED_INSTANCE, ILLEGAL_GENERATION, REBALANCING, INVALID_COMMIT_SIZE; of a partition
- * OFFSET_METADATA_TOO_LARGE and INVALID_REQUEST (the others are committed). */
+ * FENCED_INSTANCE, ILLEGAL_GENERATION, STALE_EPOCH, REBALANCING, INVALID_COMMIT_SIZE; of a
+ * partition OFFSET_METADATA_TOO_LARGE and INVALID_REQUEST (the others are committed). */
 void ms_groups_commit(struct ms_groups *groups, struct ms_group_commit *commit);
 
 /* The same for an open transaction: the offsets are pending until its end. Old clients say neither
@@ -324,6 +441,11 @@ void ms_groups_commit(struct ms_groups *groups, struct ms_group_commit *commit);
 void ms_groups_txn_commit(struct ms_groups *groups, struct ms_group_commit *commit);
 /* The end of the producer's transaction is durable: its pending offsets become committed, or go. */
 void ms_groups_txn_end(struct ms_groups *groups, int64_t producer_id, bool commit);
+
+/* Whether who asks for offsets is who it says, before they are fetched: a member of a consumer
+ * group with its epoch, or nobody in particular. OK, UNKNOWN_MEMBER, STALE_EPOCH. */
+enum ms_group_code ms_groups_check_fetch(struct ms_groups *groups,
+                                         const struct ms_group_identity *identity);
 
 /* OffsetFetch of `count` offsets, whose topic and partition are filled in; the rest is answered,
  * metadata in `arena`. A group or partition that is not known has offset -1 and MS_GROUP_OK.
@@ -380,6 +502,27 @@ struct ms_group_info {
 enum ms_group_code ms_groups_describe(struct ms_groups *groups, struct ms_bytes group,
                                       struct ms_arena *arena, struct ms_group_info *ret_info);
 
+/* The same for consumer groups; a classic group is NOT_FOUND. `generation` of `base` is the group's
+ * epoch. */
+struct ms_group_consumer_info {
+    struct ms_bytes member_id, instance_id, rack_id, client_id, client_host, pattern;
+    int32_t epoch;
+    const struct ms_bytes *topics; /* by name; what the pattern matches is not among them */
+    size_t topic_count;
+    const struct ms_group_partitions *assigned, *target;
+    size_t assigned_count, target_count;
+};
+struct ms_consumer_group_info {
+    struct ms_group_info base; /* without members */
+    int32_t target_epoch;
+    struct ms_bytes assignor;
+    const struct ms_group_consumer_info *members;
+    size_t member_count;
+};
+enum ms_group_code ms_groups_describe_consumers(struct ms_groups *groups, struct ms_bytes group,
+                                                struct ms_arena *arena,
+                                                struct ms_consumer_group_info *ret_info);
+
 /* Groups whose state is in `states` (bits 1 << MS_GROUP_…) and whose type is in `types` (likewise);
  * 0 means all. Sorted by id, copied into `arena`; members are counted, and `members` is NULL.
  * LOADING, NOT_AVAILABLE. */
@@ -391,6 +534,7 @@ enum ms_group_code ms_groups_list(struct ms_groups *groups, uint32_t states, uin
 
 struct ms_groups_stats {
     uint64_t groups[MS_GROUP_STATES];
+    uint64_t types[MS_GROUP_TYPES];
     uint64_t members, pending_members, offsets, bytes, rebalances;
     uint64_t writes_in_flight, failed_writes;
 };

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "group/consumer.h"
 #include "group/internal.h"
 
 /* ---- memory that counts ---- */
@@ -99,6 +100,7 @@ static void free_group(struct ms_group *group) {
     ms_timers_release(&groups->timers, &group->timer);
     ms_table_deinit(&group->members);
     ms_table_deinit(&group->offsets);
+    ms_consumers_free(group);
     ms_group_drop(groups, &group->protocol_type);
     ms_group_drop(groups, &group->protocol_name);
     ms_group_release(groups, group);
@@ -170,6 +172,8 @@ static void fill_in(struct ms_groups_options *options) {
     OR_DEFAULT(session_timeout_ms_max, 30 * 60 * 1000);
     OR_DEFAULT(offsets_retention_ms, INT64_C(7) * 24 * 3600 * 1000);
     OR_DEFAULT(offsets_retention_check_ms, 10 * 60 * 1000);
+    OR_DEFAULT(consumer_session_timeout_ms, 45 * 1000);
+    OR_DEFAULT(consumer_heartbeat_interval_ms, 5 * 1000);
 }
 
 static bool limits_make_sense(const struct ms_groups_options *o) {
@@ -177,6 +181,8 @@ static bool limits_make_sense(const struct ms_groups_options *o) {
            o->session_timeout_ms_max >= o->session_timeout_ms_min &&
            o->initial_rebalance_delay_ms >= 0 && o->offsets_retention_ms > 0 &&
            o->offsets_retention_check_ms > 0 && o->member_bytes_max <= INT32_MAX &&
+           o->consumer_heartbeat_interval_ms > 0 &&
+           o->consumer_session_timeout_ms > o->consumer_heartbeat_interval_ms &&
            o->offset_metadata_bytes_max <= INT16_MAX && o->store.append != NULL && o->env != NULL;
 }
 
@@ -221,6 +227,8 @@ void ms_groups_stop(struct ms_groups *groups) {
             ms_join_answer(&turn, m, MS_GROUP_NOT_AVAILABLE);
             ms_sync_answer(&turn, m, MS_GROUP_NOT_AVAILABLE);
         }
+        if (group->consumers != NULL)
+            ms_consumers_refuse_all(&turn, group);
     }
     ms_turn_end(&turn);
 }
@@ -259,6 +267,12 @@ static void fire(struct ms_turn *turn, struct ms_timer *timer) {
         break;
     case MS_TIMER_REBALANCE:
         ms_rebalance_expire(turn, MS_CONTAINER(timer, struct ms_group, timer));
+        break;
+    case MS_TIMER_CONSUMER_SESSION:
+        ms_consumer_expire(turn, MS_CONTAINER(timer, struct ms_consumer, session));
+        break;
+    case MS_TIMER_REVOCATION:
+        ms_consumer_revocation_expire(turn, MS_CONTAINER(timer, struct ms_consumer, revocation));
         break;
     }
 }

@@ -7,6 +7,8 @@
  *
  *   groups -- table --> group -- table, list --> member -- join, sync --> waiting requests
  *                         |
+ *                         |-- consumer.h: a consumer group has that instead of members
+ *                         |
  *                         '-- table --> offset (topic, partition) -- list --> pending of a producer
  *
  *   A write in flight holds a count on its group and on the offsets it is about, so that neither
@@ -21,10 +23,17 @@
 #include "group/table.h"
 #include "group/timers.h"
 
+struct ms_consumer_group;
 struct ms_group;
 struct ms_write;
 
-enum ms_timer_kind { MS_TIMER_SWEEP, MS_TIMER_SESSION, MS_TIMER_REBALANCE };
+enum ms_timer_kind {
+    MS_TIMER_SWEEP,
+    MS_TIMER_SESSION,
+    MS_TIMER_REBALANCE,
+    MS_TIMER_CONSUMER_SESSION,
+    MS_TIMER_REVOCATION
+};
 
 /* ---- members ---- */
 
@@ -105,7 +114,8 @@ struct ms_group {
     bool assigning;    /* COMPLETING: the leader's assignments are being stored */
     bool stored;       /* a record of it may be there */
     int64_t delay_left_ms;
-    struct ms_timer timer; /* the join's or the sync's end */
+    struct ms_timer timer;               /* the join's or the sync's end */
+    struct ms_consumer_group *consumers; /* consumer.h; NULL in a classic group */
     struct ms_table offsets;
     uint64_t pending_offsets;
     uint32_t writes;   /* in flight */
@@ -178,6 +188,7 @@ struct ms_write {
     void (*finish)(struct ms_turn *turn, struct ms_write *write, int code);
     struct ms_group_request *request; /* waits for it; NULL none, or forgotten */
     uint64_t sequence;
+    uint64_t change; /* of a consumer group: what it makes durable */
     int64_t producer_id;
     int16_t producer_epoch;
     uint8_t holders;                 /* the appender and the completion: the last one frees it */

@@ -9,6 +9,7 @@
  * Under the lock but for ms_groups_join.
  */
 #include "base/alloc.h"
+#include "group/consumer.h"
 #include "group/internal.h"
 
 /* A new member that can't know its id yet and goes away would hold up its group: after this it is
@@ -170,6 +171,8 @@ static bool has_room(const struct ms_group *group, const struct ms_group_join *j
         return member != NULL || group->member_count < most;
     case MS_GROUP_EMPTY:
     case MS_GROUP_DEAD:
+    case MS_GROUP_ASSIGNING:
+    case MS_GROUP_RECONCILING:
     case MS_GROUP_STATES:
         break;
     }
@@ -398,6 +401,18 @@ static enum ms_group_code check(const struct ms_turn *turn, const struct ms_grou
     return MS_GROUP_OK;
 }
 
+/* A consumer group that is empty may become a classic one. */
+static enum ms_group_code make_classic(struct ms_turn *turn, struct ms_group *group, bool is_new) {
+    if (group->state != MS_GROUP_EMPTY)
+        return MS_GROUP_INCONSISTENT_PROTOCOL;
+    if (!is_new)
+        return MS_GROUP_UNKNOWN_MEMBER;
+    if (group->consumers->in_flight)
+        return MS_GROUP_NOT_AVAILABLE;
+    ms_consumers_end(turn, group);
+    return MS_GROUP_OK;
+}
+
 static enum ms_group_code join_locked(struct ms_turn *turn, struct ms_group_join *join,
                                       struct ms_bytes new_id) {
     struct ms_group *group;
@@ -411,6 +426,10 @@ static enum ms_group_code join_locked(struct ms_turn *turn, struct ms_group_join
         return code;
     if (group->state == MS_GROUP_DEAD)
         code = MS_GROUP_NOT_AVAILABLE;
+    else if (group->consumers != NULL)
+        code = make_classic(turn, group, is_new);
+    if (code != MS_GROUP_OK)
+        (void)0; /* it isn't let in */
     else if (!has_room(group, join))
         code = MS_GROUP_FULL;
     else if (!fits(group, join))

@@ -3,6 +3,7 @@
  * until ms_groups_loaded, so that records may come in any order: an offset that is not committed,
  * a group without members, each with the position of what said so.
  */
+#include "group/consumer.h"
 #include "group/internal.h"
 
 /* ---- offsets ---- */
@@ -130,10 +131,18 @@ int ms_groups_load(struct ms_groups *groups, const struct ms_group_record *recor
         rc = MS_ENOMEM;
     else if (key.kind == MS_GROUP_KEY_OFFSET)
         rc = load_offset(group, &key, record, sequence, producer_id);
-    else
+    else if (key.kind == MS_GROUP_KEY_GROUP)
         rc = load_group(&turn, group, record, sequence);
+    else
+        rc = ms_consumers_load(&turn, group, &key, record, sequence);
     ms_turn_end(&turn);
     return rc;
+}
+
+/* Of a group that was of both types the newer record says what it is. */
+static bool is_of_consumers(const struct ms_group *group) {
+    return group->consumers->live &&
+           (!group->stored || group->consumers->found_group > group->position);
 }
 
 static void open_group(struct ms_turn *turn, struct ms_group *group) {
@@ -141,6 +150,12 @@ static void open_group(struct ms_turn *turn, struct ms_group *group) {
     for (node = ms_table_next(&group->offsets, NULL); node != NULL; node = next) {
         next = ms_table_next(&group->offsets, node);
         ms_offset_reap(MS_CONTAINER(node, struct ms_offset, node));
+    }
+    if (group->consumers != NULL && is_of_consumers(group)) {
+        clear(turn, group);
+        ms_consumers_loaded(turn, group);
+    } else if (group->consumers != NULL) {
+        ms_consumers_free(group);
     }
     for (struct ms_member *m = group->first; m != NULL; m = m->next)
         ms_member_touch(turn, m);

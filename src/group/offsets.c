@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "group/consumer.h"
 #include "group/internal.h"
 
 #define OFFSETS_PER_REQUEST_MAX 100000u
@@ -252,6 +253,17 @@ static enum ms_group_code store_offsets(struct ms_turn *turn, struct ms_group *g
 
 /* ---- commits: may it? ---- */
 
+/* A client's library knows what to do about an epoch that is not the newest; one that commits in a
+ * transaction knows generations only. */
+static enum ms_group_code check_consumer(struct ms_turn *turn, struct ms_group *group,
+                                         const struct ms_group_identity *who, bool in_txn) {
+    struct ms_consumer *member;
+    enum ms_group_code code = ms_consumer_check(group, who->member_id, who->generation, &member);
+    if (code == MS_GROUP_OK)
+        ms_consumer_touch(turn, member);
+    return code == MS_GROUP_STALE_EPOCH && in_txn ? MS_GROUP_ILLEGAL_GENERATION : code;
+}
+
 /* Only members commit to a group that has some; old transactional clients don't say who they
  * are. */
 static enum ms_group_code check_committer(struct ms_turn *turn, struct ms_group *group,
@@ -264,6 +276,8 @@ static enum ms_group_code check_committer(struct ms_turn *turn, struct ms_group 
     bool anonymous = who->generation < 0 && who->member_id.len == 0 && who->instance_id.len == 0;
     if (anonymous)
         return in_txn ? MS_GROUP_OK : MS_GROUP_UNKNOWN_MEMBER;
+    if (group->consumers != NULL)
+        return check_consumer(turn, group, who, in_txn);
     enum ms_group_code code = ms_member_check(group, who->member_id, who->instance_id, &member);
     if (code != MS_GROUP_OK)
         return code;
@@ -320,6 +334,20 @@ void ms_groups_txn_commit(struct ms_groups *groups, struct ms_group_commit *comm
 }
 
 /* ---- fetching ---- */
+
+enum ms_group_code ms_groups_check_fetch(struct ms_groups *groups,
+                                         const struct ms_group_identity *who) {
+    struct ms_turn turn;
+    struct ms_consumer *member;
+    ms_turn_begin(&turn, groups);
+    enum ms_group_code code = ms_turn_check(&turn, who->group);
+    struct ms_group *group = code == MS_GROUP_OK ? ms_group_find(groups, who->group) : NULL;
+    bool anonymous = who->member_id.len == 0 && who->generation < 0;
+    if (group != NULL && group->consumers != NULL && !anonymous)
+        code = ms_consumer_check(group, who->member_id, who->generation, &member);
+    ms_turn_end(&turn);
+    return code;
+}
 
 static bool fill_in(const struct ms_offset *offset, bool require_stable, struct ms_arena *arena,
                     struct ms_group_offset *ret_offset) {
@@ -423,6 +451,8 @@ static void deliver_delete(struct ms_group_request *request) {
 }
 
 static bool is_subscribed(const struct ms_group *group, struct ms_bytes topic) {
+    if (group->consumers != NULL)
+        return ms_consumers_read(group, topic);
     for (struct ms_member *m = group->first; m != NULL; m = m->next) {
         if (group->protocol_name.len > 0 && ms_protocols_find(m->protocols, group->protocol_name)) {
             if (ms_subscription_names(ms_member_metadata(m), topic))

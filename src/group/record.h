@@ -22,6 +22,8 @@
  *       | bytes assignment
  *     4: as 3, flexible (read only)
  *
+ *   keys of consumer groups (versions 3 to 8): consumer_record.h
+ *
  * Worked example, the key of offset group "g", topic "t", partition 1:
  *   00 01 | 00 01 67 | 00 01 74 | 00 00 00 01
  *
@@ -32,11 +34,20 @@
 
 #include "base/bytes.h"
 
-enum ms_group_key_kind { MS_GROUP_KEY_OFFSET, MS_GROUP_KEY_GROUP, MS_GROUP_KEY_OTHER };
+enum ms_group_key_kind {
+    MS_GROUP_KEY_OFFSET,
+    MS_GROUP_KEY_GROUP,
+    MS_GROUP_KEY_CONSUMER_GROUP, /* these five: consumer_record.h */
+    MS_GROUP_KEY_CONSUMER,
+    MS_GROUP_KEY_CONSUMER_TARGET_EPOCH,
+    MS_GROUP_KEY_CONSUMER_TARGET,
+    MS_GROUP_KEY_CONSUMER_CURRENT,
+    MS_GROUP_KEY_OTHER
+};
 
 struct ms_group_key {
     enum ms_group_key_kind kind;
-    struct ms_bytes group, topic;
+    struct ms_bytes group, topic, member_id;
     int32_t partition;
 };
 

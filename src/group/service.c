@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "group/metrics.h"
+#include "store/partitions.h"
 #include "store/records.h"
 
 #define WAIT_MS_MAX 60000 /* the wall clock may be set back meanwhile */
@@ -100,6 +101,53 @@ static int load_record(void *context, const struct ms_keyed_record *record, uint
     return code == MS_EINVAL ? 0 : code; /* a record that is none of ours */
 }
 
+/* ---- topics ---- */
+
+static uint64_t topics_version(void *context) {
+    const struct ms_group_service *service = context;
+    return ms_store_topics_version(service->store);
+}
+
+static bool describe_topic(struct ms_store *store, struct ms_topic *topic,
+                           struct ms_group_topic *ret_topic) {
+    struct ms_topic_info info;
+    if (topic == NULL || ms_topic_is_deleted(topic))
+        return false;
+    ms_topic_info_of(store, topic, &info);
+    *ret_topic = (struct ms_group_topic){info.id, info.name, info.settings.partitions};
+    return true;
+}
+
+static bool find_topic(void *context, struct ms_bytes name, struct ms_group_topic *ret_topic) {
+    struct ms_store *store = ((struct ms_group_service *)context)->store;
+    return describe_topic(store, ms_store_topic(store, name, false), ret_topic);
+}
+
+static bool find_topic_id(void *context, const struct ms_uuid *id,
+                          struct ms_group_topic *ret_topic) {
+    struct ms_store *store = ((struct ms_group_service *)context)->store;
+    return describe_topic(store, ms_store_topic_by_id(store, id), ret_topic);
+}
+
+struct listing {
+    int (*visit)(void *visitor, const struct ms_group_topic *topic);
+    void *visitor;
+};
+
+static int list_one(void *context, const struct ms_topic_info *info) {
+    struct listing *listing = context;
+    struct ms_group_topic topic = {info->id, info->name, info->settings.partitions};
+    return listing->visit(listing->visitor, &topic);
+}
+
+static int list_topics(void *context,
+                       int (*visit)(void *visitor, const struct ms_group_topic *topic),
+                       void *visitor) {
+    struct listing listing = {visit, visitor};
+    struct ms_group_service *service = context;
+    return ms_store_list_topics(service->store, false, list_one, &listing, NULL);
+}
+
 /* ---- what is due ---- */
 
 static void wake(void *context) {
@@ -147,6 +195,8 @@ static int begin(struct ms_group_service *service, const struct ms_groups_option
                  struct ms_error *err) {
     struct ms_groups_options own = *options;
     own.store = (struct ms_group_store){service, append};
+    own.topics =
+        (struct ms_group_topics){service, topics_version, find_topic, find_topic_id, list_topics};
     own.wake = wake;
     own.wake_context = service;
     int code = ms_groups_new(&own, &service->groups);

@@ -23,9 +23,9 @@ struct ms_group_txns {
                    void (*done)(void *done_context, int code), void *done_context);
 };
 
-/* `options`' store and wake are set here. `txns` is copied; NULL: there are no transactions. Loads
- * what there is. The store, and what `txns` calls, must outlive it. MS_ENOMEM, MS_EIO,
- * MS_ECORRUPT, MS_EINVAL. */
+/* `options`' store, topics and wake are set here. `txns` is copied; NULL: there are no
+ * transactions. Loads what there is. The store, and what `txns` calls, must outlive it. MS_ENOMEM,
+ * MS_EIO, MS_ECORRUPT, MS_EINVAL. */
 int ms_group_service_start(struct ms_store *store, const struct ms_groups_options *options,
                            const struct ms_group_txns *txns, struct ms_group_service **ret_service,
                            struct ms_error *err) MS_MUST_CHECK;

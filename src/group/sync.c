@@ -1,5 +1,6 @@
 /* SyncGroup, Heartbeat, LeaveGroup: members of a generation. Under the lock but for ms_groups_…. */
 #include "base/alloc.h"
+#include "group/consumer.h"
 #include "group/internal.h"
 
 /* ---- answers to syncs ---- */
@@ -151,6 +152,8 @@ static enum ms_group_code sync_locked(struct ms_turn *turn, struct ms_group_sync
         return MS_GROUP_OK;
     case MS_GROUP_EMPTY:
     case MS_GROUP_DEAD:
+    case MS_GROUP_ASSIGNING:
+    case MS_GROUP_RECONCILING:
     case MS_GROUP_STATES:
         break;
     }
@@ -201,6 +204,8 @@ enum ms_group_code ms_groups_heartbeat(struct ms_groups *groups,
 static enum ms_group_code leave_one(struct ms_turn *turn, struct ms_group *group,
                                     const struct ms_group_leaver *leaver) {
     enum ms_group_code code = MS_GROUP_OK;
+    if (group->consumers != NULL)
+        return ms_consumer_leave(turn, group, leaver);
     struct ms_member *member = ms_member_find_pending(group, leaver->member_id);
     bool pending = member != NULL;
     if (!pending && leaver->member_id.len == 0) {

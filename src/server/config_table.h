@@ -204,6 +204,13 @@
       "consumer groups; further ones are refused") \
     X(INT,      groups_members_max, "groups.members_max", NULL, "1000", 1, 100000, NULL, 0, \
       "members of one group; further ones are refused") \
+    X(DURATION, groups_consumer_session_ms, "groups.consumer_session_timeout", NULL, "45s", \
+      1000, MS_HOURS(1), NULL, 0, \
+      "a member of a consumer group (KIP-848) that is silent for this time is removed; members " \
+      "of classic groups bring their own") \
+    X(DURATION, groups_consumer_heartbeat_ms, "groups.consumer_heartbeat_interval", NULL, "5s", \
+      100, 60000, NULL, 0, \
+      "how often members of consumer groups are asked to be heard; less than the session timeout") \
     \
     X(DURATION, txn_timeout_max_ms, "txn.timeout_max", NULL, "15m", \
       1000, MS_HOURS(24), NULL, 0, \

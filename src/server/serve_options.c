@@ -119,6 +119,8 @@ void ms_serve_groups_options(const struct ms_config *config, const struct ms_env
         .members_max = (uint32_t)config->groups_members_max,
         .initial_rebalance_delay_ms = (int32_t)config->groups_initial_delay_ms,
         .offsets_retention_ms = config->groups_offsets_retention_ms,
+        .consumer_session_timeout_ms = (int32_t)config->groups_consumer_session_ms,
+        .consumer_heartbeat_interval_ms = (int32_t)config->groups_consumer_heartbeat_ms,
     };
 }
 

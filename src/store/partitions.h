@@ -28,6 +28,9 @@ struct ms_topic *ms_store_topic_by_id(struct ms_store *store, const struct ms_uu
 void ms_topic_info_of(struct ms_store *store, struct ms_topic *topic,
                       struct ms_topic_info *ret_info);
 bool ms_topic_is_deleted(const struct ms_topic *topic);
+/* Moves whenever a topic is made, changed or deleted: who read it before looking at topics need not
+ * look again while it stands still. */
+uint64_t ms_store_topics_version(const struct ms_store *store);
 
 /* ---- producing ---- */
 

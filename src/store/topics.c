@@ -142,6 +142,7 @@ void ms_topics_enter(struct ms_store *store, struct ms_topic *topic) {
     place(topics, topic);
     if (topic->number >= topics->next_number)
         topics->next_number = topic->number + 1;
+    atomic_fetch_add(&topics->version, 1);
     pthread_rwlock_unlock(&topics->lock);
 }
 
@@ -149,6 +150,7 @@ void ms_topics_set(struct ms_store *store, struct ms_topic *topic,
                    const struct ms_topic_settings *settings) {
     pthread_rwlock_wrlock(&store->topics.lock);
     topic->settings = *settings;
+    atomic_fetch_add(&store->topics.version, 1);
     pthread_rwlock_unlock(&store->topics.lock);
 }
 
@@ -176,6 +178,7 @@ void ms_topics_leave(struct ms_store *store, struct ms_topic *topic) {
     clear_slot(topics, topics->by_id, by_id, true);
     topics->live--;
     atomic_store(&topic->deleted, true);
+    atomic_fetch_add(&topics->version, 1);
     pthread_rwlock_unlock(&topics->lock);
 }
 
@@ -321,6 +324,10 @@ struct ms_topic *ms_store_topic_by_id(struct ms_store *store, const struct ms_uu
     struct ms_topic *topic = store->topics.by_id[id_slot(&store->topics, id)];
     pthread_rwlock_unlock(&store->topics.lock);
     return topic != NULL && topic->system ? NULL : topic;
+}
+
+uint64_t ms_store_topics_version(const struct ms_store *store) {
+    return atomic_load(&store->topics.version);
 }
 
 bool ms_topic_is_deleted(const struct ms_topic *topic) { return atomic_load(&topic->deleted); }

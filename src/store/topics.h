@@ -82,6 +82,7 @@ struct ms_topics {
     size_t slots, live, live_system; /* of either table */
     struct ms_topic **by_id;         /* the same topics by identity, in as many slots */
     uint32_t next_number;
+    _Atomic(uint64_t) version; /* moves behind every change of what is here */
 };
 
 /* topics.c */

@@ -54,6 +54,8 @@ static int error_of(enum ms_group_code code) {
     case MS_GROUP_OFFSET_METADATA_TOO_LARGE:
     case MS_GROUP_INVALID_SESSION_TIMEOUT:
     case MS_GROUP_MEMBER_ID_REQUIRED:
+    case MS_GROUP_UNSUPPORTED_ASSIGNOR:
+    case MS_GROUP_INVALID_PATTERN:
         return MS_EINVAL;
     case MS_GROUP_INVALID_COMMIT_SIZE:
         return MS_ETOOBIG;
@@ -66,6 +68,9 @@ static int error_of(enum ms_group_code code) {
     case MS_GROUP_INCONSISTENT_PROTOCOL:
     case MS_GROUP_REBALANCING:
     case MS_GROUP_FENCED_INSTANCE:
+    case MS_GROUP_FENCED_EPOCH:
+    case MS_GROUP_STALE_EPOCH:
+    case MS_GROUP_UNRELEASED_INSTANCE:
     case MS_GROUP_SUBSCRIBED:
     case MS_GROUP_UNSTABLE_OFFSETS:
         return MS_ENOTEMPTY;

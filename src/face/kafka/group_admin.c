@@ -20,7 +20,8 @@ static int describe(struct ms_kafka_request *request, struct ms_bytes id,
     *to = ms_kafka_describe_groups_response_group_default;
     to->group_id = id;
     to->group_state = ms_bytes_cstr(ms_group_state_name(MS_GROUP_DEAD));
-    if (code == MS_GROUP_NOT_FOUND) /* what Kafka says of a group that isn't there: it is dead */
+    /* What Kafka says of a group that isn't there, or is of another type: it is dead. */
+    if (code == MS_GROUP_NOT_FOUND || (code == MS_GROUP_OK && info.type != MS_GROUP_TYPE_CLASSIC))
         return 0;
     to->error_code = (int16_t)code;
     if (code != MS_GROUP_OK)
@@ -78,8 +79,9 @@ static uint32_t state_bits(const struct ms_bytes *names, int32_t count, bool *re
 static uint32_t type_bits(const struct ms_bytes *names, int32_t count, bool *ret_nothing) {
     uint32_t bits = 0;
     for (int32_t i = 0; i < count; i++)
-        if (ms_bytes_equal_cstr(names[i], "classic"))
-            bits |= 1u << MS_GROUP_TYPE_CLASSIC;
+        for (int type = 0; type < MS_GROUP_TYPES; type++)
+            if (ms_bytes_equal_cstr(names[i], ms_group_type_name((enum ms_group_type)type)))
+                bits |= 1u << type;
     *ret_nothing = *ret_nothing || (count > 0 && bits == 0);
     return bits;
 }
@@ -107,7 +109,7 @@ void ms_kafka_list_groups(struct ms_kafka_request *request) {
             .group_id = infos[i].group,
             .protocol_type = infos[i].protocol_type,
             .group_state = ms_bytes_cstr(ms_group_state_name(infos[i].state)),
-            .group_type = MS_BYTES_LITERAL("classic"),
+            .group_type = ms_bytes_cstr(ms_group_type_name(infos[i].type)),
         };
     response.groups_count = (int32_t)count;
     ms_kafka_request_note_error(request, response.error_code);

@@ -3,14 +3,8 @@
  * (src/group) decides; a join or a sync may be answered much later, from whatever thread completes
  * the group, which copies its answer into the request and wakes it.
  */
-#include <string.h>
-
-#include "face/kafka/connection.h"
+#include "face/kafka/group_request.h"
 #include "face/kafka/handlers.h"
-#include "face/kafka/loop.h"
-#include "face/kafka/request.h"
-#include "face/kafka/server.h"
-#include "group/group.h"
 #include "wire/kafka/messages.h"
 
 #define REBALANCE_TIMEOUT_VERSION 1
@@ -19,28 +13,6 @@
 #define NULL_PROTOCOL_VERSION 7
 #define SKIP_ASSIGNMENT_VERSION 9
 #define LEAVERS_VERSION 3
-
-static struct ms_groups *groups_of(const struct ms_kafka_request *request) {
-    return request->loop->kafka->groups;
-}
-
-static bool keep(struct ms_arena *arena, struct ms_bytes *bytes) {
-    char *copy = ms_arena_strdup(arena, *bytes);
-    *bytes = ms_bytes_of(copy, copy != NULL ? bytes->len : 0);
-    return copy != NULL;
-}
-
-/* "127.0.0.1:51234" as Kafka's tools show a client's host: "/127.0.0.1". */
-static struct ms_bytes client_host(struct ms_kafka_request *request) {
-    const char *peer = request->connection->peer, *colon = strrchr(peer, ':');
-    size_t len = colon != NULL ? (size_t)(colon - peer) : strlen(peer);
-    char *host = ms_arena_alloc(&request->arena, len + 1);
-    if (host == NULL)
-        return (struct ms_bytes){0};
-    host[0] = '/';
-    memcpy(host + 1, peer, len);
-    return ms_bytes_of(host, len + 1);
-}
 
 /* ---- JoinGroup ---- */
 
@@ -66,8 +38,8 @@ static int copy_members(struct joining *joining, const struct ms_group_join_answ
         to->metadata = from->metadata;
         if (from->instance_id.len > 0)
             to->group_instance_id = from->instance_id;
-        if (!keep(arena, &to->member_id) || !keep(arena, &to->metadata) ||
-            (to->group_instance_id.len > 0 && !keep(arena, &to->group_instance_id)))
+        if (!ms_kafka_keep(arena, &to->member_id) || !ms_kafka_keep(arena, &to->metadata) ||
+            (to->group_instance_id.len > 0 && !ms_kafka_keep(arena, &to->group_instance_id)))
             return MS_ENOMEM;
     }
     response->members_count = (int32_t)answer->member_count;
@@ -88,10 +60,10 @@ static void on_joined(struct ms_group_join *join, const struct ms_group_join_ans
     response->leader = answer->leader_id;
     response->member_id = answer->member_id.len > 0 ? answer->member_id : body->member_id;
     response->skip_assignment = answer->skip_assignment;
-    bool whole = keep(&request->arena, &response->protocol_type) &&
-                 keep(&request->arena, &response->protocol_name) &&
-                 keep(&request->arena, &response->leader) &&
-                 keep(&request->arena, &response->member_id);
+    bool whole = ms_kafka_keep(&request->arena, &response->protocol_type) &&
+                 ms_kafka_keep(&request->arena, &response->protocol_name) &&
+                 ms_kafka_keep(&request->arena, &response->leader) &&
+                 ms_kafka_keep(&request->arena, &response->member_id);
     /* There is no protocol in an answer that has none; before version 7 it can't be null. */
     if (whole && response->protocol_name.len == 0 && request->version >= NULL_PROTOCOL_VERSION)
         response->protocol_name = response->protocol_type = (struct ms_bytes){0};
@@ -101,7 +73,7 @@ static void on_joined(struct ms_group_join *join, const struct ms_group_join_ans
 
 static void forget_join(struct ms_kafka_request *request) {
     struct joining *joining = request->context;
-    ms_groups_forget(groups_of(request), &joining->join.request);
+    ms_groups_forget(ms_kafka_groups_of(request), &joining->join.request);
 }
 
 static void joined(struct ms_kafka_request *request) {
@@ -133,7 +105,7 @@ void ms_kafka_join_group(struct ms_kafka_request *request) {
         .member_id = body->member_id,
         .instance_id = body->group_instance_id,
         .client_id = request->header.client_id,
-        .client_host = client_host(request),
+        .client_host = ms_kafka_client_host(request),
         .protocol_type = body->protocol_type,
         .protocols = protocols,
         .protocol_count = count,
@@ -149,7 +121,7 @@ void ms_kafka_join_group(struct ms_kafka_request *request) {
     request->context = joining;
     request->forget = forget_join;
     ms_kafka_request_arm(request, joined);
-    ms_groups_join(groups_of(request), &joining->join);
+    ms_groups_join(ms_kafka_groups_of(request), &joining->join);
 }
 
 /* ---- SyncGroup ---- */
@@ -169,19 +141,20 @@ static void on_synced(struct ms_group_sync *sync, const struct ms_group_sync_ans
     *response = ms_kafka_sync_group_response_default;
     response->error_code = (int16_t)answer->code;
     response->assignment = answer->assignment;
-    syncing->broken = !keep(&request->arena, &response->assignment);
+    syncing->broken = !ms_kafka_keep(&request->arena, &response->assignment);
     if (answer->protocol_type.len > 0) {
         response->protocol_type = answer->protocol_type;
         response->protocol_name = answer->protocol_name;
-        syncing->broken = syncing->broken || !keep(&request->arena, &response->protocol_type) ||
-                          !keep(&request->arena, &response->protocol_name);
+        syncing->broken = syncing->broken ||
+                          !ms_kafka_keep(&request->arena, &response->protocol_type) ||
+                          !ms_kafka_keep(&request->arena, &response->protocol_name);
     }
     ms_kafka_request_wake(request);
 }
 
 static void forget_sync(struct ms_kafka_request *request) {
     struct syncing *syncing = request->context;
-    ms_groups_forget(groups_of(request), &syncing->sync.request);
+    ms_groups_forget(ms_kafka_groups_of(request), &syncing->sync.request);
 }
 
 static void synced(struct ms_kafka_request *request) {
@@ -223,7 +196,7 @@ void ms_kafka_sync_group(struct ms_kafka_request *request) {
     request->context = syncing;
     request->forget = forget_sync;
     ms_kafka_request_arm(request, synced);
-    ms_groups_sync(groups_of(request), &syncing->sync);
+    ms_groups_sync(ms_kafka_groups_of(request), &syncing->sync);
 }
 
 /* ---- Heartbeat, LeaveGroup ---- */
@@ -233,7 +206,7 @@ void ms_kafka_heartbeat(struct ms_kafka_request *request) {
     struct ms_group_identity identity = {body->group_id, body->member_id, body->group_instance_id,
                                          body->generation_id};
     struct ms_kafka_heartbeat_response response = ms_kafka_heartbeat_response_default;
-    response.error_code = (int16_t)ms_groups_heartbeat(groups_of(request), &identity);
+    response.error_code = (int16_t)ms_groups_heartbeat(ms_kafka_groups_of(request), &identity);
     ms_kafka_request_note_error(request, response.error_code);
     ms_kafka_answer(request, &response);
 }
@@ -255,7 +228,8 @@ void ms_kafka_leave_group(struct ms_kafka_request *request) {
     for (size_t i = 0; several && i < count; i++)
         leavers[i] = (struct ms_group_leaver){.member_id = body->members[i].member_id,
                                               .instance_id = body->members[i].group_instance_id};
-    enum ms_group_code code = ms_groups_leave(groups_of(request), body->group_id, leavers, count);
+    enum ms_group_code code =
+        ms_groups_leave(ms_kafka_groups_of(request), body->group_id, leavers, count);
     if (code == MS_GROUP_OK && !several)
         code = leavers[0].code;
     response.error_code = (int16_t)code;

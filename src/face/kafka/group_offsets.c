@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "face/kafka/errors.h"
 #include "face/kafka/handlers.h"
 #include "face/kafka/loop.h"
 #include "face/kafka/request.h"
@@ -13,6 +14,7 @@
 #include "wire/kafka/messages.h"
 
 #define GROUPS_VERSION 8
+#define MEMBER_EPOCH_VERSION 9
 
 typedef struct ms_kafka_offset_fetch_request_topic fetch_topic;
 typedef struct ms_kafka_offset_fetch_response_topic fetched_topic;
@@ -39,6 +41,12 @@ static void forget_commit(struct ms_kafka_request *request) {
     ms_groups_forget(groups_of(request), &committing->commit.request);
 }
 
+/* Who commits by an older version doesn't know of epochs. */
+static int commit_code(const struct ms_kafka_request *request, enum ms_group_code code) {
+    bool knows = request->version >= MEMBER_EPOCH_VERSION;
+    return code == MS_GROUP_STALE_EPOCH && !knows ? MS_KAFKA_UNSUPPORTED_VERSION : (int)code;
+}
+
 static void committed(struct ms_kafka_request *request) {
     const struct ms_kafka_offset_commit_request *body = request->body;
     const struct committing *committing = request->context;
@@ -57,8 +65,8 @@ static void committed(struct ms_kafka_request *request) {
         whole = to->partitions != NULL;
         for (int32_t p = 0; whole && p < from->partitions_count; p++, offset++) {
             to->partitions[p].partition_index = offset->partition;
-            to->partitions[p].error_code = (int16_t)offset->code;
-            ms_kafka_request_note_error(request, offset->code);
+            to->partitions[p].error_code = (int16_t)commit_code(request, offset->code);
+            ms_kafka_request_note_error(request, to->partitions[p].error_code);
         }
         to->partitions_count = from->partitions_count;
     }
@@ -203,10 +211,15 @@ static int fetch_some(struct ms_kafka_request *request, struct ms_bytes group, b
     return 0;
 }
 
-static int fetch_group(struct ms_kafka_request *request, struct ms_bytes group,
+static int fetch_group(struct ms_kafka_request *request, const struct ms_group_identity *who,
                        const fetch_topic *topics, int32_t topics_count, struct fetched_group *to) {
     const struct ms_kafka_offset_fetch_request *body = request->body;
-    *to = (struct fetched_group){0};
+    struct ms_bytes group = who->group;
+    *to = (struct fetched_group){.code = ms_groups_check_fetch(groups_of(request), who)};
+    if (to->code == MS_GROUP_UNKNOWN_MEMBER || to->code == MS_GROUP_STALE_EPOCH) {
+        ms_kafka_request_note_error(request, to->code);
+        return 0;
+    }
     int code = topics_count < 0
                    ? fetch_all(request, group, body->require_stable, to)
                    : fetch_some(request, group, body->require_stable, topics, topics_count, to);
@@ -225,7 +238,8 @@ static int fill_groups(struct ms_kafka_request *request,
     for (size_t i = 0; i < count; i++) {
         const struct ms_kafka_offset_fetch_request_group *from = &body->groups[i];
         struct fetched_group group;
-        if (fetch_group(request, from->group_id, from->topics, from->topics_count, &group) != 0)
+        struct ms_group_identity who = {from->group_id, from->member_id, {0}, from->member_epoch};
+        if (fetch_group(request, &who, from->topics, from->topics_count, &group) != 0)
             return MS_ENOMEM;
         response->groups[i] = (struct ms_kafka_offset_fetch_response_group){
             .group_id = from->group_id,
@@ -245,7 +259,8 @@ void ms_kafka_offset_fetch(struct ms_kafka_request *request) {
         code = fill_groups(request, &response);
     } else {
         struct fetched_group group;
-        code = fetch_group(request, body->group_id, body->topics, body->topics_count, &group);
+        struct ms_group_identity who = {.group = body->group_id, .generation = -1};
+        code = fetch_group(request, &who, body->topics, body->topics_count, &group);
         response.topics = group.topics;
         response.topics_count = group.topics_count;
         response.error_code = (int16_t)group.code;

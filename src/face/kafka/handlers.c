@@ -38,6 +38,8 @@ const struct ms_kafka_handler ms_kafka_handlers[] = {
     {61, MS_KAFKA_TXN, ms_kafka_describe_producers},
     {65, MS_KAFKA_TXN, ms_kafka_describe_transactions},
     {66, MS_KAFKA_TXN, ms_kafka_list_transactions},
+    {68, MS_KAFKA_GROUPS, ms_kafka_consumer_group_heartbeat},
+    {69, MS_KAFKA_GROUPS, ms_kafka_consumer_group_describe},
     {75, 0, ms_kafka_describe_topic_partitions},
 };
 const size_t ms_kafka_handler_count = sizeof ms_kafka_handlers / sizeof *ms_kafka_handlers;

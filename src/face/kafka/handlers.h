@@ -54,6 +54,9 @@ void ms_kafka_join_group(struct ms_kafka_request *request);
 void ms_kafka_sync_group(struct ms_kafka_request *request);
 void ms_kafka_heartbeat(struct ms_kafka_request *request);
 void ms_kafka_leave_group(struct ms_kafka_request *request);
+/* group_consumer.c */
+void ms_kafka_consumer_group_heartbeat(struct ms_kafka_request *request);
+void ms_kafka_consumer_group_describe(struct ms_kafka_request *request);
 /* group_offsets.c */
 void ms_kafka_offset_commit(struct ms_kafka_request *request);
 void ms_kafka_offset_fetch(struct ms_kafka_request *request);

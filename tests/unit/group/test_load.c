@@ -105,7 +105,7 @@ static void malformed_records_are_refused_and_unknown_ones_passed_over(void **st
     assert_int_equal(ms_groups_load(party->groups, &record, 2, -1), MS_EINVAL);
     record.key = TEXT("\0\1\0");
     assert_int_equal(ms_groups_load(party->groups, &record, 3, -1), MS_EINVAL);
-    record.key = TEXT("\0\5whatever");
+    record.key = TEXT("\0\x10whatever");
     assert_int_equal(ms_groups_load(party->groups, &record, 4, -1), 0);
     ms_groups_loaded(party->groups);
     struct ms_groups_stats stats;

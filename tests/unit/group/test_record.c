@@ -42,7 +42,7 @@ static void keys_have_kafkas_layout(void **state) {
 static void newer_kinds_of_keys_are_passed_over(void **state) {
     (void)state;
     struct ms_group_key key;
-    assert_int_equal(ms_group_key_read(TEXT("\0\3\0\1g"), &key), 0);
+    assert_int_equal(ms_group_key_read(TEXT("\0\x10\0\1g"), &key), 0);
     assert_int_equal(key.kind, MS_GROUP_KEY_OTHER);
     assert_int_equal(ms_group_key_read(TEXT("\xff\xff\0\1g\0\1t\0\0\0\1"), &key), MS_EINVAL);
 }

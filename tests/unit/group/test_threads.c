@@ -77,22 +77,25 @@ struct hall {
     struct ms_groups *groups;
     struct slow_log log;
     atomic_bool over;
+    atomic_uint topics_version;
 };
 
 struct consumer {
     struct hall *hall;
+    size_t number;
     struct ms_random_seeded random;
     pthread_mutex_t mutex;
     pthread_cond_t answered;
     struct ms_group_join join;
     struct ms_group_sync sync;
     struct ms_group_commit commit;
+    struct ms_group_consume consume;
     struct ms_group_offset offset;
     bool waiting;
     enum ms_group_code code;
     char id[ID_MAX], leader[ID_MAX];
-    int32_t generation;
-    uint64_t forgotten, acknowledged;
+    int32_t generation, epoch;
+    uint64_t forgotten, acknowledged, beats;
     int64_t last;
 };
 
@@ -192,9 +195,63 @@ static void commit(struct consumer *c) {
     c->acknowledged += wait_for(c, &c->commit.request);
 }
 
+/* ---- a consumer group ---- */
+
+static void on_consumed(struct ms_group_consume *consume,
+                        const struct ms_group_consume_answer *answer) {
+    struct consumer *c = consume->context;
+    c->epoch = answer->epoch;
+    hear(c, answer->code);
+}
+
+static bool beat(struct consumer *c, int32_t epoch) {
+    static const struct ms_bytes topic = {(const uint8_t *)"t", 1};
+    static const struct ms_group_partitions nothing[1];
+    char id[2] = {(char)('a' + c->number), '\0'};
+    c->consume = (struct ms_group_consume){.group = ms_bytes_cstr("consumers"),
+                                           .member_id = ms_bytes_cstr(id),
+                                           .epoch = epoch,
+                                           .rebalance_timeout_ms = 20,
+                                           .topics = &topic,
+                                           .topic_count = 1,
+                                           .owned = nothing, /* it lets go at once */
+                                           .done = on_consumed,
+                                           .context = c};
+    c->waiting = true;
+    ms_groups_consume(c->hall->groups, &c->consume);
+    bool heard = wait_for(c, &c->consume.request);
+    c->beats += heard;
+    return heard;
+}
+
+static void be_in_a_consumer_group(struct consumer *c) {
+    if (!beat(c, MS_GROUP_EPOCH_JOIN))
+        return;
+    for (int i = 0; i < 3 && c->epoch > 0; i++)
+        if (!beat(c, c->epoch))
+            return;
+    if (ms_random_below(&c->random.random, 2) == 0)
+        (void)beat(c, MS_GROUP_EPOCH_LEAVE);
+}
+
+static uint64_t topics_version(void *context) {
+    struct hall *hall = context;
+    return atomic_fetch_add(&hall->topics_version, 1) / 16;
+}
+
+static bool find_topic(void *context, struct ms_bytes name, struct ms_group_topic *ret_topic) {
+    struct hall *hall = context;
+    *ret_topic = (struct ms_group_topic){
+        .name = name, .partitions = 1 + atomic_load(&hall->topics_version) / 16 % 8};
+    return true;
+}
+
+/* ---- all at once ---- */
+
 static void *consume(void *context) {
     struct consumer *c = context;
     for (size_t round = 0; round < ROUNDS; round++) {
+        be_in_a_consumer_group(c);
         if (!join(c) || !sync_(c))
             continue;
         struct ms_group_identity who = identity(c);
@@ -223,10 +280,14 @@ static void every_request_is_answered_once_whatever_the_threads_do(void **state)
     struct hall hall = {0};
     pthread_mutex_init(&hall.log.mutex, NULL);
     pthread_cond_init(&hall.log.more, NULL);
-    struct ms_groups_options options = {.env = ms_env_system(),
-                                        .store = {&hall.log, slow_append},
-                                        .session_timeout_ms_min = 1,
-                                        .initial_rebalance_delay_ms = 1};
+    struct ms_groups_options options = {
+        .env = ms_env_system(),
+        .store = {&hall.log, slow_append},
+        .topics = {.context = &hall, .version = topics_version, .find = find_topic},
+        .consumer_session_timeout_ms = 50,
+        .consumer_heartbeat_interval_ms = 5,
+        .session_timeout_ms_min = 1,
+        .initial_rebalance_delay_ms = 1};
     assert_int_equal(ms_groups_new(&options, &hall.groups), 0);
     ms_groups_loaded(hall.groups);
     pthread_t completer, ticker, threads[CONSUMERS];
@@ -235,16 +296,18 @@ static void every_request_is_answered_once_whatever_the_threads_do(void **state)
     assert_int_equal(pthread_create(&ticker, NULL, tick, &hall), 0);
     for (size_t i = 0; i < CONSUMERS; i++) {
         consumers[i].hall = &hall;
+        consumers[i].number = i;
         ms_random_seeded_init(&consumers[i].random, i + 1);
         pthread_mutex_init(&consumers[i].mutex, NULL);
         pthread_cond_init(&consumers[i].answered, NULL);
         assert_int_equal(pthread_create(&threads[i], NULL, consume, &consumers[i]), 0);
     }
-    uint64_t acknowledged = 0, forgotten = 0;
+    uint64_t acknowledged = 0, forgotten = 0, beats = 0;
     for (size_t i = 0; i < CONSUMERS; i++) {
         pthread_join(threads[i], NULL);
         acknowledged += consumers[i].acknowledged;
         forgotten += consumers[i].forgotten;
+        beats += consumers[i].beats;
     }
     atomic_store(&hall.over, true);
     pthread_join(ticker, NULL);
@@ -257,6 +320,7 @@ static void every_request_is_answered_once_whatever_the_threads_do(void **state)
     ms_groups_free(hall.groups);
     assert_true(acknowledged > 0);
     assert_true(forgotten > 0);
+    assert_true(beats > 0);
 }
 
 int main(void) {

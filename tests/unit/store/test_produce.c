@@ -509,6 +509,24 @@ static void topic_is_found_by_its_identity_until_it_is_deleted(void **state) {
     }
 }
 
+static void the_version_of_topics_moves_with_every_change(void **state) {
+    struct store_world *w = *state;
+    bool created;
+    uint64_t before = ms_store_topics_version(w->store), after;
+    struct ms_topic *topic = make_topic(w, "t", plain(w, 1));
+    after = ms_store_topics_version(w->store);
+    assert_true(after > before);
+    assert_int_equal(produce(w, topic, 0, "a=1").code, 0);
+    assert_int_equal(ms_store_topics_version(w->store), after);
+    struct ms_topic_settings settings = plain(w, 2);
+    assert_int_equal(ms_store_put_topic(w->store, MS_BYTES_LITERAL("t"), &settings, &created, NULL),
+                     0);
+    before = ms_store_topics_version(w->store);
+    assert_true(before > after);
+    assert_int_equal(ms_store_delete_topic(w->store, MS_BYTES_LITERAL("t"), NULL), 0);
+    assert_true(ms_store_topics_version(w->store) > before);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         test(batch_is_stored_byte_for_byte),
@@ -529,6 +547,7 @@ int main(void) {
         test(commit_time_is_that_of_the_first_record_not_before_an_offset),
         test(waiter_wakes_for_its_partition_only),
         test(topic_is_found_by_its_identity_until_it_is_deleted),
+        test(the_version_of_topics_moves_with_every_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
