@@ -55,7 +55,6 @@ const table = {
     lacks: {
       ...lacksAll([...TRANSACTIONS, ...TOPIC_ADMIN, ...GROUP_ADMIN], NO_ADMIN),
       ...lacksAll(['resume after SIGTERM', 'resume after SIGKILL'], 'commits only when it leaves'),
-      'empty values': 'a record is empty or null, as the command says for all',
     },
   },
   'confluent-kafka': {
@@ -69,7 +68,7 @@ const table = {
     find: () => node('node-rdkafka', 'node_rdkafka.mjs', 'node-rdkafka/build/Release/node-librdkafka.node'),
     missing: 'node-rdkafka could not be built: it wants a C++ compiler, librdkafka and headers of Node',
     lacks: {
-      'empty values': 'it makes a null of an empty value',
+      'empty values': 'it writes a null for an empty value; it reads empty ones',
       ...lacksAll(['describe configs', 'alter configs', 'delete records'], NO_ADMIN),
       ...lacksAll(['list groups', 'describe group', 'delete group', 'describe cluster'], NO_ADMIN),
     },

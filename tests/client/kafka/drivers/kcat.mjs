@@ -40,12 +40,14 @@ async function produceOne(topic, common, { key, value, headers, partition }) {
   try {
     const file = join(directory, 'value');
     const args = ['-P', '-t', topic, ...common];
-    if (key !== null && value !== null) args.push('-k', decode(key).toString());
+    if (key !== null && value) args.push('-k', decode(key).toString());
     if (partition !== undefined) args.push('-p', String(partition));
     for (const [name, bytes] of headers)
       args.push('-H', bytes === null ? name : `${name}=${decode(bytes)}`);
-    if (value === null) {
-      await kcat([...args, '-Z', '-K', '\t'], `${decode(key)}\t\n`);
+    if (!value) {
+      // As a line; with -Z what is empty is null.
+      if (value === null) args.push('-Z');
+      await kcat([...args, '-K', '\t'], `${decode(key)}\t\n`);
       return;
     }
     writeFileSync(file, decode(value));
