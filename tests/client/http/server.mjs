@@ -44,6 +44,7 @@ export class Server {
       this.log = (this.log + text).slice(-20_000);
     });
     this.exit = once(child, 'exit');
+    this.stopping = false;
     this.child = child;
     const deadline = Date.now() + START_MS;
     for (
@@ -56,7 +57,8 @@ export class Server {
       }
       await sleep(20);
     }
-    const address = JSON.parse(readFileSync(ready, 'utf8')).http;
+    this.addresses = JSON.parse(readFileSync(ready, 'utf8'));
+    const address = this.addresses.http;
     this.port = Number(address.split(':').at(-1));
     this.url = `http://${address}`;
     return this;
@@ -65,7 +67,10 @@ export class Server {
   async stop(signal = 'SIGTERM') {
     this.agent.destroy();
     this.agent = new http.Agent({ keepAlive: true });
-    if (this.child.exitCode === null && this.child.signalCode === null) {
+    const ended = this.child.exitCode ?? this.child.signalCode;
+    if (ended !== null && !this.stopping) console.error(`the server ended (${ended}):\n${this.log}`);
+    this.stopping = true;
+    if (ended === null) {
       process.kill(this.child.pid, signal);
     }
     const [code] = await this.exit;
@@ -162,8 +167,7 @@ export class Server {
 }
 
 // A server for all tests of a file; `setup` runs once it is there, `finish` before it goes.
-export function serve({ setup, finish } = {}) {
-  const server = new Server();
+export function serve({ setup, finish, server = new Server() } = {}) {
   before(async () => {
     await server.start();
     await setup?.();
