@@ -70,10 +70,56 @@ static int add_number(struct ms_buf *out, const char *name, int64_t value) {
     return ms_buf_printf(out, "%s\"%s\":%lld", out->len > 1 ? "," : "", name, (long long)value);
 }
 
-static int add_compact(struct ms_invocation *invocation, struct ms_buf *out) {
-    if (!ms_option_given(invocation, "compact"))
+/* An option without a value: its field is true. */
+static int add_flag(struct ms_invocation *invocation, const char *option, const char *name,
+                    struct ms_buf *out) {
+    if (!ms_option_given(invocation, option))
         return 0;
-    return ms_buf_printf(out, "%s\"compact\":true", out->len > 1 ? "," : "");
+    return ms_buf_printf(out, "%s\"%s\":true", out->len > 1 ? "," : "", name);
+}
+
+static int add_flags(struct ms_invocation *invocation, struct ms_buf *out) {
+    static const char *const flags[][2] = {
+        {"compact", "compact"},       {"ignore-retention", "retention_ignored"},
+        {"recompress", "recompress"}, {"log-append-time", "log_append_time"},
+        {"force", "force"},
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof flags / sizeof *flags; i++)
+        rc = add_flag(invocation, flags[i][0], flags[i][1], out);
+    return rc;
+}
+
+static int add_times(struct ms_invocation *invocation, struct ms_buf *out, struct ms_error *err) {
+    static const char *const times[][2] = {
+        {"compaction-lag", "compaction_lag_ms"},
+        {"compaction-lag-max", "compaction_lag_max_ms"},
+        {"delete-retention", "delete_retention_ms"},
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof times / sizeof *times; i++) {
+        const char *text = ms_option_text(invocation, times[i][0]);
+        int64_t ms;
+        if (!text)
+            continue;
+        if (ms_duration_parse_ms(ms_bytes_cstr(text), &ms) != 0)
+            return ms_error_set(err, MS_EINVAL, "--%s: a duration such as 1h was expected",
+                                times[i][0]);
+        rc = add_number(out, times[i][1], ms);
+    }
+    return rc;
+}
+
+static int add_message_bytes(struct ms_invocation *invocation, struct ms_buf *out,
+                             struct ms_error *err) {
+    const char *size = ms_option_text(invocation, "message-bytes-max");
+    uint64_t bytes = 0;
+    if (!size)
+        return 0;
+    if (ms_size_parse(ms_bytes_cstr(size), &bytes) != 0 || bytes > INT32_MAX)
+        return ms_error_set(err, MS_EINVAL,
+                            "--message-bytes-max: a size such as 1MiB was expected");
+    return add_number(out, "message_bytes_max", (int64_t)bytes);
 }
 
 static int add_partitions(struct ms_invocation *invocation, struct ms_buf *out,
@@ -166,7 +212,11 @@ static int make_settings(struct ms_invocation *invocation, struct ms_buf *out,
     if (rc == 0)
         rc = add_compression(invocation, out);
     if (rc == 0)
-        rc = add_compact(invocation, out);
+        rc = add_flags(invocation, out);
+    if (rc == 0)
+        rc = add_times(invocation, out, err);
+    if (rc == 0)
+        rc = add_message_bytes(invocation, out, err);
     if (rc == 0)
         rc = add_required(invocation, out);
     return rc == 0 ? ms_buf_append_u8(out, '}') : rc;

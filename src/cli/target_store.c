@@ -126,7 +126,11 @@ static int store_put_topic(struct ms_target *target, struct ms_bytes name, struc
     int rc = ms_store_get_topic(store, name, keep_settings, &settings, err);
     if (rc != 0 && rc != MS_ENOTFOUND)
         return rc;
-    rc = ms_topic_read_settings(json, &settings, err);
+    struct ms_topic_settings before = settings;
+    bool force;
+    rc = ms_topic_read_settings(json, &settings, &force, err);
+    if (rc == 0)
+        rc = ms_topic_settings_check_compaction(&before, &settings, force, err);
     return rc == 0 ? ms_store_put_topic(store, name, &settings, ret_created, err) : rc;
 }
 

@@ -300,7 +300,8 @@ static int admit(struct ms_op *op, struct ms_error *err) {
         entries += new->needed;
         bytes += new->needed ? new->creation->batches.len : 0;
     }
-    bool frees_space = op->effect.kind == MS_EFFECT_RULES || op->effect.closes != NULL;
+    bool frees_space = op->effect.kind == MS_EFFECT_RULES || op->effect.kind == MS_EFFECT_START ||
+                       op->effect.closes != NULL;
     int rc = ms_log_admit(op->store->log, bytes, entries, frees_space, &waited, err);
     return rc == 0 && waited ? MS_EAGAIN : rc;
 }

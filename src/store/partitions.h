@@ -63,6 +63,14 @@ struct ms_partition_state {
 int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
                              struct ms_partition_state *ret_state) MS_MUST_CHECK;
 
+/* The partition begins at `offset` from now on (-1: its end). What lies before it is not shown to
+ * readers of partitions any more, and is removed by the scavenger; readers of streams and of
+ * everything see it until then. *ret_start: where it begins, maybe further. Blocks until durable.
+ * MS_ENOTFOUND, MS_EINVAL (it ends before the offset), MS_ERESERVED, and what an append is refused
+ * with. */
+int ms_store_trim_partition(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                            int64_t offset, int64_t *ret_start, struct ms_error *err) MS_MUST_CHECK;
+
 /* Reads go through one of these; each is used by one thread at a time, for any partitions. */
 struct ms_partition_reader;
 int ms_partition_reader_new(struct ms_store *store, struct ms_partition_reader **ret_reader)

@@ -1,7 +1,9 @@
 /*
  * A producer's batch becomes entries of the log.
  *
- *   without streams  one entry: the producer's bytes, borrowed until they are packed into the block
+ *   without streams  one entry: the producer's bytes, borrowed until they are packed into the
+ *                    block; with log append time, or compressed with another codec than the topic
+ *                    wants, a copy of them
  *   with streams     one entry for each run of records with the same key, re-encoded as a batch of
  *                    its stream (or of the partition only, when the key is null): versions are
  *                    counted per entry, so an entry has one stream (docs/decisions/0011)
@@ -12,8 +14,10 @@
 #include "base/alloc.h"
 #include "base/endian.h"
 #include "store/internal.h"
+#include "wire/compress.h"
 
 #define OP_OVERHEAD_BYTES 512u
+#define BATCH_AT_LENGTH 8
 #define BATCH_AT_ATTRIBUTES 21
 #define BATCH_AT_MAX_TIMESTAMP 35
 #define RUN_HEADERS_MAX 1024u
@@ -181,21 +185,54 @@ static int visit_record(void *context, const struct ms_record *record, struct ms
 
 /* ---- a batch as it came ---- */
 
-/* Log append time lies inside the checksum. */
-static int stamp(struct producing *p) {
+/* The records, byte for byte, compressed with the topic's codec. */
+static int recompress(struct producing *p) {
+    struct ms_batch_reader reader = {0};
+    struct ms_buf *out = &p->op->batches;
+    enum ms_codec codec = p->settings.compression;
+    int rc = ms_batch_reader_init(&reader, p->request->batch,
+                                  p->store->options.limits.append_bytes_max, NULL);
+    if (rc == 0)
+        rc = ms_buf_append(out, p->request->batch.data, MS_BATCH_HEADER_LEN);
+    if (rc == 0)
+        rc = codec == MS_CODEC_NONE ? ms_buf_append_bytes(out, reader.records)
+                                    : ms_compress(codec, 0, reader.records, out);
+    ms_batch_reader_deinit(&reader);
+    return rc;
+}
+
+/* Length, attributes and checksum of the copy in op->batches; log append time lies inside the
+ * checksum. */
+static void close_copy(struct producing *p, unsigned attributes) {
     struct ms_op *op = p->op;
-    struct ms_op_part *part = &op->parts[0];
-    int rc = ms_buf_append_bytes(&op->batches, p->request->batch);
-    if (rc != 0)
-        return rc;
     uint8_t *batch = op->batches.data;
     size_t len = op->batches.len;
-    ms_put_be16(batch + BATCH_AT_ATTRIBUTES,
-                (uint16_t)(p->header.attributes | MS_BATCH_LOG_APPEND_TIME));
-    ms_put_be64(batch + BATCH_AT_MAX_TIMESTAMP, (uint64_t)op->result.log_append_time_ms);
+    if (p->settings.log_append_time) {
+        attributes |= MS_BATCH_LOG_APPEND_TIME;
+        ms_put_be64(batch + BATCH_AT_MAX_TIMESTAMP, (uint64_t)op->result.log_append_time_ms);
+    }
+    ms_put_be32(batch + BATCH_AT_LENGTH, (uint32_t)(len - 12));
+    ms_put_be16(batch + BATCH_AT_ATTRIBUTES, (uint16_t)attributes);
     ms_put_be32(batch + MS_BATCH_OFFSET_CRC,
                 ms_crc32c(0, batch + MS_BATCH_CRC_START, len - MS_BATCH_CRC_START));
-    part->batch_len = len;
+    op->parts[0].batch_len = len;
+}
+
+static bool wants_another_codec(const struct producing *p) {
+    return p->settings.recompress &&
+           (p->header.attributes & MS_BATCH_CODEC_MASK) != (unsigned)p->settings.compression;
+}
+
+static int copy_batch(struct producing *p) {
+    unsigned attributes = p->header.attributes;
+    bool other = wants_another_codec(p);
+    int rc = other ? recompress(p) : ms_buf_append_bytes(&p->op->batches, p->request->batch);
+    if (rc != 0)
+        return rc;
+    if (other)
+        attributes =
+            (attributes & ~(unsigned)MS_BATCH_CODEC_MASK) | (unsigned)p->settings.compression;
+    close_copy(p, attributes);
     return 0;
 }
 
@@ -210,8 +247,8 @@ static int keep_batch(struct producing *p) {
     part->terms = p->terms.terms;
     part->term_count = p->terms.count;
     part->count = (uint32_t)p->header.record_count;
-    if (p->settings.log_append_time)
-        return stamp(p);
+    if (p->settings.log_append_time || wants_another_codec(p))
+        return copy_batch(p);
     part->batch = p->request->batch;
     return 0;
 }

@@ -357,13 +357,16 @@ static int replay_effect(struct replay *replay, const struct ms_log_entry *entry
     struct ms_store *store = replay->store;
     uint32_t topic = entry->header.topic;
     bool rules = topic == MS_TOPIC_METADATA || (entry->header.flags & MS_ENTRY_TOMBSTONE) != 0;
-    if (!rules && topic != MS_TOPIC_TOPICS && !ms_records_is_topic(topic))
+    bool starts = topic == MS_TOPIC_STARTS;
+    if (!rules && topic != MS_TOPIC_TOPICS && !starts && !ms_records_is_topic(topic))
         return 0;
     int rc = replay_flush(replay, err);
     if (rc != 0)
         return rc;
     if (ms_records_is_topic(topic))
         return ms_records_fold(store, entry, err);
+    if (starts)
+        return ms_starts_fold_entry(store, entry, err);
     return rules ? ms_rules_fold(store, entry, err) : ms_topics_fold_entry(store, entry, err);
 }
 

@@ -44,6 +44,7 @@ void ms_store_options_init(struct ms_store_options *options) {
         .topics_max = 10000,
         .topic_partitions = 4,
         .scavenge_bytes_per_second = (uint64_t)32 << 20,
+        .compaction_bytes_max = (size_t)64 << 20,
     };
 }
 
@@ -427,6 +428,7 @@ void ms_store_info(struct ms_store *store, struct ms_store_info *ret_info) {
     uint64_t applied = ms_index_applied(store->index);
     *ret_info = (struct ms_store_info){
         .uuid = store->uuid,
+        .dir = store->dir,
         .end = log.end,
         .epoch = log.epoch,
         .segments = log.segments,

@@ -6,7 +6,11 @@
  *   {"number":17,"id":"…","name":"order","partitions":4,"streams":true,"retention_ms":-1,
  *    "retention_bytes":-1,"retention_count":-1,"compact":false,"compression":"none",
  *    "require_source":true,"require_correlation_id":false,"message_bytes_max":1048588,
- *    "log_append_time":false,"created_at_ms":…,"deleted":false}
+ *    "log_append_time":false,"recompress":false,"retention_ignored":false,"compaction_lag_ms":0,
+ *    "compaction_lag_max_ms":0,"delete_retention_ms":86400000,"configs_set":0,"configs_kept":[],
+ *    "created_at_ms":…,"deleted":false}
+ *
+ * What a description of old lacks has its default.
  *
  * Topics are never freed before the store is closed: a number means the same topic for ever, and a
  * topic made anew under an old name is another one. Any thread.
@@ -31,6 +35,7 @@ static const struct {
     {MS_TOPIC_SNAPSHOTS, "$snapshots"},
     {MS_TOPIC_CONSUMER_OFFSETS, "__consumer_offsets"},
     {MS_TOPIC_TRANSACTION_STATE, "__transaction_state"},
+    {MS_TOPIC_STARTS, "$starts"},
 };
 
 /* ---- the table ---- */
@@ -222,6 +227,7 @@ struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store)
         .retention_count = -1,
         .compression = MS_CODEC_NONE,
         .message_bytes_max = MS_MESSAGE_BYTES_MAX,
+        .delete_retention_ms = MS_DELETE_RETENTION_MS,
     };
 }
 
@@ -384,6 +390,38 @@ static int read_text(struct ms_json_value object, const char *name, struct ms_ar
     return ms_json_string(value, arena, ret_text);
 }
 
+static void read_kept(struct ms_json_value object, struct ms_topic_settings *settings) {
+    struct ms_json_value array, value;
+    size_t at = 0, i = 0;
+    if (!ms_json_get(object, "configs_kept", &array) || array.type != MS_JSON_ARRAY)
+        return;
+    while (i < MS_TOPIC_KEPT_MAX && ms_json_next_element(array, &at, &value))
+        if (ms_json_i64(value, &settings->configs_kept[i++]) != 0)
+            return;
+}
+
+static void read_settings(struct ms_json_value object, struct ms_topic_settings *settings) {
+    settings->partitions = (uint16_t)read_number(object, "partitions", 1);
+    settings->streams = read_flag(object, "streams");
+    settings->retention_ms = read_number(object, "retention_ms", -1);
+    settings->retention_bytes = read_number(object, "retention_bytes", -1);
+    settings->retention_count = read_number(object, "retention_count", -1);
+    settings->compact = read_flag(object, "compact");
+    settings->require_source = read_flag(object, "require_source");
+    settings->require_correlation_id = read_flag(object, "require_correlation_id");
+    settings->message_bytes_max =
+        (uint32_t)read_number(object, "message_bytes_max", MS_MESSAGE_BYTES_MAX);
+    settings->log_append_time = read_flag(object, "log_append_time");
+    settings->recompress = read_flag(object, "recompress");
+    settings->retention_ignored = read_flag(object, "retention_ignored");
+    settings->compaction_lag_ms = read_number(object, "compaction_lag_ms", 0);
+    settings->compaction_lag_max_ms = read_number(object, "compaction_lag_max_ms", 0);
+    settings->delete_retention_ms =
+        read_number(object, "delete_retention_ms", MS_DELETE_RETENTION_MS);
+    settings->configs_set = (uint64_t)read_number(object, "configs_set", 0);
+    read_kept(object, settings);
+}
+
 static int read_description(struct ms_bytes json, struct ms_arena *arena, struct description *ret_d,
                             struct ms_error *err) {
     struct ms_json_value object;
@@ -405,17 +443,7 @@ static int read_description(struct ms_bytes json, struct ms_arena *arena, struct
     d.number = rc == 0 ? (uint32_t)read_number(object, "number", 0) : 0;
     if (rc != 0 || d.number < MS_TOPIC_USER_FIRST)
         return ms_error_set(err, MS_ECORRUPT, "the description of a topic is damaged");
-    d.settings.partitions = (uint16_t)read_number(object, "partitions", 1);
-    d.settings.streams = read_flag(object, "streams");
-    d.settings.retention_ms = read_number(object, "retention_ms", -1);
-    d.settings.retention_bytes = read_number(object, "retention_bytes", -1);
-    d.settings.retention_count = read_number(object, "retention_count", -1);
-    d.settings.compact = read_flag(object, "compact");
-    d.settings.require_source = read_flag(object, "require_source");
-    d.settings.require_correlation_id = read_flag(object, "require_correlation_id");
-    d.settings.message_bytes_max =
-        (uint32_t)read_number(object, "message_bytes_max", MS_MESSAGE_BYTES_MAX);
-    d.settings.log_append_time = read_flag(object, "log_append_time");
+    read_settings(object, &d.settings);
     d.created_at_ms = read_number(object, "created_at_ms", 0);
     d.deleted = read_flag(object, "deleted");
     *ret_d = d;
@@ -503,7 +531,7 @@ int ms_topics_load(struct ms_store *store, struct ms_error *err) {
     if (rc == 0)
         rc =
             ms_index_fact_list(store->index, MS_BYTES_LITERAL("o/"), from, load_offset, store, err);
-    return rc;
+    return rc == 0 ? ms_starts_load(store, err) : rc;
 }
 
 int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,

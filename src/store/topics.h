@@ -26,13 +26,16 @@ enum {
     MS_TOPIC_SNAPSHOTS = 4,         /* "$snapshots" */
     MS_TOPIC_CONSUMER_OFFSETS = 5,  /* "__consumer_offsets"; records.c */
     MS_TOPIC_TRANSACTION_STATE = 6, /* "__transaction_state"; records.c */
+    MS_TOPIC_STARTS = 7,            /* "$starts": where partitions begin; starts.c */
 };
 
 #define MS_PARTITION_BLOCK 16u
 
 struct ms_partition {
-    int64_t next_offset;         /* of the next record; under the log's lock */
-    _Atomic(int64_t) end_offset; /* readers see offsets below it */
+    int64_t next_offset;           /* of the next record; under the log's lock */
+    _Atomic(int64_t) end_offset;   /* readers see offsets below it */
+    _Atomic(int64_t) start_offset; /* and none below this one; starts.c */
+    int64_t expired_end; /* retention wants everything below it gone; under scavenge_lock */
     /* How far a record's timestamp was ahead of its commit at most; INT64_MIN: no record yet. */
     _Atomic(int64_t) lead_ms;
     _Atomic(int64_t) open_offset;       /* of the earliest open transaction; INT64_MAX none */

@@ -70,12 +70,16 @@ static const struct {
      OBJECT("\"stream\":" TEXT ",\"version\":" NUMBER
             ",\"snapshot\":{\"$ref\":\"#/components/schemas/Event\"}")},
     {"TopicSettings", "application/json",
-     OBJECT(
-         "\"partitions\":" NUMBER ",\"streams\":" FLAG ",\"retention_ms\":{\"type\":[\"integer\","
-         "\"null\"]},\"retention_bytes\":{\"type\":[\"integer\",\"null\"]},\"retention_count\":{"
-         "\"type\":[\"integer\",\"null\"]},\"compact\":" FLAG
-         ",\"compression\":{\"enum\":[\"none\",\"gzip\",\"snappy\",\"lz4\",\"zstd\"]},"
-         "\"require\":{\"type\":\"array\",\"items\":{\"enum\":[\"source\",\"correlation_id\"]}}")},
+     OBJECT("\"partitions\":" NUMBER ",\"streams\":" FLAG
+            ",\"retention_ms\":{\"type\":[\"integer\","
+            "\"null\"]},\"retention_bytes\":{\"type\":[\"integer\",\"null\"]},\"retention_count\":{"
+            "\"type\":[\"integer\",\"null\"]},\"compact\":" FLAG
+            ",\"compression\":{\"enum\":[\"none\",\"gzip\",\"snappy\",\"lz4\",\"zstd\"]},"
+            "\"require\":{\"type\":\"array\",\"items\":{\"enum\":[\"source\",\"correlation_id\"]}},"
+            "\"recompress\":" FLAG ",\"message_bytes_max\":" NUMBER ",\"log_append_time\":" FLAG
+            ",\"retention_ignored\":" FLAG ",\"compaction_lag_ms\":" NUMBER
+            ",\"compaction_lag_max_ms\":{\"type\":[\"integer\",\"null\"]},"
+            "\"delete_retention_ms\":" NUMBER ",\"force\":" FLAG)},
     {"Topic", "application/json",
      "{\"allOf\":[{\"$ref\":\"#/components/schemas/TopicSettings\"}," OBJECT(
          "\"name\":" TEXT ",\"id\":" TEXT ",\"system\":" FLAG ",\"events\":" NUMBER

@@ -75,3 +75,14 @@ void ms_kafka_list_transactions(struct ms_kafka_request *request);
 /* cluster.c */
 void ms_kafka_find_coordinator(struct ms_kafka_request *request);
 void ms_kafka_describe_cluster(struct ms_kafka_request *request);
+void ms_kafka_create_topics(struct ms_kafka_request *request);     /* create_topics.c */
+void ms_kafka_delete_topics(struct ms_kafka_request *request);     /* delete_topics.c */
+void ms_kafka_delete_records(struct ms_kafka_request *request);    /* delete_records.c */
+void ms_kafka_create_partitions(struct ms_kafka_request *request); /* create_partitions.c */
+void ms_kafka_describe_configs(struct ms_kafka_request *request);  /* describe_configs.c */
+/* alter_configs.c */
+void ms_kafka_alter_configs(struct ms_kafka_request *request);
+void ms_kafka_incremental_alter_configs(struct ms_kafka_request *request);
+/* describe_topic_partitions.c */
+void ms_kafka_describe_topic_partitions(struct ms_kafka_request *request);
+void ms_kafka_describe_log_dirs(struct ms_kafka_request *request); /* log_dirs.c */

@@ -237,7 +237,8 @@ test('a topic is made, changed, shown, listed and deleted', async () => {
   assert.deepEqual(made.json.require, ['source']);
   assert.match(made.json.id, /^[0-9a-f-]{36}$/);
 
-  const changed = await put({ compact: true, compression: 'zstd', retention_count: 7 });
+  assertProblem(assert, await put({ compact: true }), 400, 'bad-request');
+  const changed = await put({ compact: true, force: true, compression: 'zstd', retention_count: 7 });
   assert.equal(changed.status, 200, changed.text);
   assert.equal(changed.json.partitions, 2);
   assert.equal(changed.json.compact, true);

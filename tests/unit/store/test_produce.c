@@ -298,6 +298,46 @@ static void log_append_time_is_the_servers(void **state) {
     ms_partition_reader_free(reader);
 }
 
+/* The codec of the batch that holds the offset. */
+static unsigned codec_at(struct store_world *w, struct ms_topic *topic, int64_t offset) {
+    struct ms_partition_reader *reader;
+    struct ms_slice_list slices = {0};
+    struct ms_partition_read read = {
+        .topic = topic, .offset = offset, .bytes_max = 1, .oversized = true};
+    struct ms_partition_read_result result;
+    struct ms_batch_header header = {0};
+    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
+    assert_int_equal(ms_store_read_partition(reader, &read, &slices, &result, NULL), 0);
+    assert_int_equal(slices.count, 1);
+    assert_int_equal(ms_batch_read_header(slices.items[0].bytes, &header, NULL), 0);
+    ms_slice_list_deinit(&slices);
+    ms_partition_reader_free(reader);
+    return header.attributes & MS_BATCH_CODEC_MASK;
+}
+
+static void batch_is_recompressed_where_the_topic_says_so(void **state) {
+    struct store_world *w = *state;
+    for (int wanted = MS_CODEC_NONE; wanted <= MS_CODEC_ZSTD; wanted++) {
+        char name[8];
+        snprintf(name, sizeof name, "t%d", wanted);
+        struct ms_topic_settings settings = plain(w, 1);
+        settings.recompress = true;
+        settings.compression = (enum ms_codec)wanted;
+        settings.log_append_time = wanted % 2 == 1;
+        struct ms_topic *topic = make_topic(w, name, settings);
+        for (int codec = MS_CODEC_NONE; codec <= MS_CODEC_ZSTD; codec++) {
+            struct ms_buf batch;
+            ms_buf_init(&batch, 1 << 20);
+            encode(&batch, (enum ms_codec)codec, 1000, "a=1 b=2");
+            assert_int_equal(produce_bytes(w, topic, 0, ms_buf_bytes(&batch)).code, 0);
+            assert_int_equal(codec_at(w, topic, codec * 2), wanted);
+            ms_buf_deinit(&batch);
+        }
+        assert_string_equal(consume(w, topic, 0, 0, 1 << 20),
+                            "0:a=1 1:b=2 2:a=1 3:b=2 4:a=1 5:b=2 6:a=1 7:b=2 8:a=1 9:b=2");
+    }
+}
+
 static void assert_at_time(struct store_world *w, struct ms_topic *topic, int64_t time_ms,
                            int64_t wanted_offset, int64_t wanted_ms) {
     struct ms_partition_reader *reader;
@@ -420,6 +460,7 @@ int main(void) {
         test(stream_stays_on_the_partition_of_its_last_event),
         test(producer_fields_go_on_in_the_runs_of_a_batch),
         test(log_append_time_is_the_servers),
+        test(batch_is_recompressed_where_the_topic_says_so),
         test(offset_is_found_by_time_however_timestamps_jump),
         test(newest_timestamp_is_found),
         test(waiter_wakes_for_its_partition_only),
