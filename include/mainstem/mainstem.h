@@ -86,7 +86,7 @@ enum mainstem_code {
     MAINSTEM_ECLOSED = -19,      /* closed, read-only, or the store has stopped */
     MAINSTEM_ETIMEOUT = -20,     /* timed out */
     MAINSTEM_ELOCKED = -21,      /* another process has the directory open */
-    MAINSTEM_ENEEDMORE = -22,    /* not returned, nor are EMEDIATYPE, ECRC and the last three */
+    MAINSTEM_ENEEDMORE = -22,    /* not returned, nor are EMEDIATYPE, ECRC and the last four */
     MAINSTEM_EMEDIATYPE = -23,
     MAINSTEM_ECRC = -24,
     MAINSTEM_ESCAVENGED = -25,      /* removed by the scavenger */
@@ -95,7 +95,8 @@ enum mainstem_code {
     MAINSTEM_ENOSTREAMS = -28,      /* the topic's records are not indexed as streams */
     MAINSTEM_ESEQUENCE = -29,
     MAINSTEM_EFENCED = -30,
-    MAINSTEM_ENOTXN = -31
+    MAINSTEM_ENOTXN = -31,
+    MAINSTEM_ENOTEMPTY = -32
 };
 
 /* What a stream is found to be. */
@@ -107,7 +108,6 @@ enum mainstem_stream_state {
 };
 
 #define MAINSTEM_MESSAGE_MAX 512
-
 /* Detail of a failure, in the caller's memory. The fields below `message` are set for conflicts
  * (ECONFLICT, EDELETED, ETOMBSTONED, EIDCONFLICT, EQUERYCONDITION) and 0 otherwise. */
 struct mainstem_error {

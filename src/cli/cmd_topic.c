@@ -5,6 +5,7 @@
 #include "store/store.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
+#define ANSWER_DEPTH_MAX 16
 
 static struct ms_bytes topic_of(const struct ms_invocation *invocation) {
     return ms_bytes_cstr(invocation->args[0]);
@@ -53,12 +54,67 @@ static int show(struct ms_invocation *invocation, struct ms_target *target, stru
     return rc;
 }
 
+static const struct ms_output_column partition_columns[] = {
+    {"partition", "PARTITION", true, NULL},      {"start_offset", "START", true, NULL},
+    {"end_offset", "END", true, NULL},           {"events", "EVENTS", true, NULL},
+    {"newest_timestamp", "NEWEST", false, NULL},
+};
+
+/* JSON: one object, with the partitions as its last member, "offsets". */
+static int print_with_partitions(struct ms_output *output, struct ms_buf *topic,
+                                 struct ms_json_value partitions) {
+    if (!output->json) {
+        int rc = ms_output_object(output, ms_buf_bytes(topic), NULL);
+        if (rc == 0 && fputc('\n', output->file) == EOF)
+            rc = MS_EIO;
+        return rc == 0 ? ms_output_table(output, partitions, partition_columns,
+                                         sizeof partition_columns / sizeof *partition_columns)
+                       : rc;
+    }
+    while (topic->len > 0 && topic->data[topic->len - 1] != '}')
+        topic->len--;
+    if (topic->len == 0)
+        return MS_EINVAL;
+    topic->len--;
+    int rc = ms_buf_append_cstr(topic, ",\"offsets\":");
+    if (rc == 0)
+        rc = ms_buf_append_bytes(topic, partitions.text);
+    if (rc == 0)
+        rc = ms_buf_append_u8(topic, '}');
+    return rc == 0 ? ms_output_object(output, ms_buf_bytes(topic), NULL) : rc;
+}
+
+static int show_with_partitions(struct ms_invocation *invocation, struct ms_target *target,
+                                struct ms_error *err) {
+    struct ms_buf topic, text;
+    struct ms_json_value document, partitions;
+    ms_buf_init(&topic, TEXT_BYTES_MAX);
+    ms_buf_init(&text, TEXT_BYTES_MAX);
+    int rc = ms_target_get_topic(target, topic_of(invocation), &topic, err);
+    if (rc == 0)
+        rc = ms_target_get_partitions(target, topic_of(invocation), &text, err);
+    if (rc == 0 &&
+        (ms_json_parse(ms_buf_bytes(&text), ANSWER_DEPTH_MAX, &document, NULL) != 0 ||
+         document.type != MS_JSON_OBJECT || !ms_json_get(document, "partitions", &partitions) ||
+         partitions.type != MS_JSON_ARRAY))
+        rc = ms_error_set(err, MS_EIO, "the topic's partitions were not understood");
+    if (rc == 0) {
+        struct ms_output output;
+        ms_output_init(&output, invocation);
+        rc = print_with_partitions(&output, &topic, partitions);
+        ms_output_deinit(&output);
+    }
+    ms_buf_deinit(&text);
+    ms_buf_deinit(&topic);
+    return rc;
+}
+
 int ms_cmd_topic_show(struct ms_invocation *invocation) {
     struct ms_error error = {0};
     struct ms_target *target;
     int rc = ms_target_open(invocation, MS_TARGET_READS, &target, &error);
     if (rc == 0) {
-        rc = show(invocation, target, &error);
+        rc = show_with_partitions(invocation, target, &error);
         ms_target_free(target);
     }
     return rc == 0 ? MS_EXIT_OK : ms_cli_fail(invocation->cli, rc, &error);

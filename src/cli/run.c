@@ -15,6 +15,7 @@ int ms_cli_exit_status(int code) {
     case MS_ESEQUENCE:
     case MS_EFENCED:
     case MS_ENOTXN:
+    case MS_ENOTEMPTY:
         return MS_EXIT_CONFLICT;
     case MS_ENOTFOUND:
     case MS_EDELETED:

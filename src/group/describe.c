@@ -30,8 +30,10 @@ static bool copy(struct ms_arena *arena, struct ms_bytes bytes, struct ms_bytes 
 
 static bool describe_head(const struct ms_group *group, struct ms_arena *arena,
                           struct ms_group_info *ret_info) {
-    *ret_info = (struct ms_group_info){
-        .type = group->type, .state = group->state, .generation = group->generation};
+    *ret_info = (struct ms_group_info){.type = group->type,
+                                       .state = group->state,
+                                       .generation = group->generation,
+                                       .member_count = group->member_count};
     return copy(arena, ms_group_id(group), &ret_info->group) &&
            copy(arena, group->protocol_type, &ret_info->protocol_type) &&
            (group->state != MS_GROUP_STABLE ||
@@ -59,7 +61,6 @@ static bool describe(const struct ms_group *group, struct ms_arena *arena,
     for (struct ms_member *m = group->first; ok && m != NULL; m = m->next)
         ok = describe_member(m, arena, &members[count++]);
     ret_info->members = members;
-    ret_info->member_count = count;
     return ok;
 }
 

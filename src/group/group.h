@@ -16,6 +16,7 @@
  *   expiry.c    retention of offsets, removal of groups
  *   load.c      from records to groups, at start
  *   describe.c  describing, listing, counting
+ *   lag.c metrics.c   how far groups are behind, for faces and for /metrics
  *   record.c    keys and values of `__consumer_offsets`
  *   table.c timers.c    hash tables without failure, a heap of deadlines
  *
@@ -380,7 +381,8 @@ enum ms_group_code ms_groups_describe(struct ms_groups *groups, struct ms_bytes 
                                       struct ms_arena *arena, struct ms_group_info *ret_info);
 
 /* Groups whose state is in `states` (bits 1 << MS_GROUP_…) and whose type is in `types` (likewise);
- * 0 means all. Sorted by id, copied into `arena`, without members. LOADING, NOT_AVAILABLE. */
+ * 0 means all. Sorted by id, copied into `arena`; members are counted, and `members` is NULL.
+ * LOADING, NOT_AVAILABLE. */
 enum ms_group_code ms_groups_list(struct ms_groups *groups, uint32_t states, uint32_t types,
                                   struct ms_arena *arena, struct ms_group_info **ret_infos,
                                   size_t *ret_count);

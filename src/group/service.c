@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "group/metrics.h"
 #include "store/records.h"
 
 #define WAIT_MS_MAX 60000 /* the wall clock may be set back meanwhile */
@@ -13,7 +14,8 @@ struct ms_group_service {
     struct ms_store *store;
     struct ms_groups *groups;
     struct ms_group_txns txns; /* append NULL: there are none */
-    pthread_mutex_t lock;      /* of the fields below; a leaf */
+    struct ms_group_metrics *metrics;
+    pthread_mutex_t lock; /* of the fields below; a leaf */
     pthread_cond_t changed;
     pthread_t thread;
     bool started, stop, due;
@@ -157,6 +159,9 @@ static int begin(struct ms_group_service *service, const struct ms_groups_option
     if (code != 0)
         return ms_error_settle(err, code, "the group coordinator");
     ms_groups_loaded(service->groups);
+    code = ms_group_metrics_new(service->store, service->groups, options->env, &service->metrics);
+    if (code != 0)
+        return ms_error_set(err, code, "no memory for the group coordinator");
     if (pthread_create(&service->thread, NULL, main_of, service) != 0)
         return ms_error_set(err, MS_EIO, "no thread for the group coordinator");
     service->started = true;
@@ -188,6 +193,10 @@ struct ms_groups *ms_group_service_groups(struct ms_group_service *service) {
     return service->groups;
 }
 
+int ms_group_service_metrics(struct ms_group_service *service, struct ms_buf *out) {
+    return ms_group_metrics_write(service->metrics, out);
+}
+
 void ms_group_service_stop(struct ms_group_service *service) {
     if (service == NULL)
         return;
@@ -209,6 +218,7 @@ void ms_group_service_free(struct ms_group_service *service) {
     while (service->in_flight > 0)
         pthread_cond_wait(&service->changed, &service->lock);
     pthread_mutex_unlock(&service->lock);
+    ms_group_metrics_free(service->metrics);
     if (service->groups != NULL)
         ms_groups_free(service->groups);
     pthread_cond_destroy(&service->changed);

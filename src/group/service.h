@@ -30,6 +30,8 @@ int ms_group_service_start(struct ms_store *store, const struct ms_groups_option
                            const struct ms_group_txns *txns, struct ms_group_service **ret_service,
                            struct ms_error *err) MS_MUST_CHECK;
 struct ms_groups *ms_group_service_groups(struct ms_group_service *service);
+/* Metrics of the groups as Prometheus text; see metrics.h. MS_ENOMEM, MS_ETOOBIG. */
+int ms_group_service_metrics(struct ms_group_service *service, struct ms_buf *out) MS_MUST_CHECK;
 /* What waits is answered, and whatever comes: stop it before the faces. */
 void ms_group_service_stop(struct ms_group_service *service);
 /* After the faces have stopped. Waits for appends in flight. Takes NULL. */

@@ -108,7 +108,8 @@ static void on_kafka_request(void *context, const struct ms_kafka_log_entry *ent
 
 static int on_metrics(void *context, struct ms_buf *out) {
     struct server *server = context;
-    return server->kafka ? ms_kafka_metrics(server->kafka, out) : 0;
+    int rc = ms_group_service_metrics(server->groups, out);
+    return rc == 0 && server->kafka ? ms_kafka_metrics(server->kafka, out) : rc;
 }
 
 /* ---- starting ---- */
@@ -155,6 +156,7 @@ static void set_http_hooks(struct server *server, struct ms_http_options *option
     options->on_request = on_request;
     options->on_warning = on_warning;
     options->on_metrics = on_metrics;
+    options->groups = ms_group_service_groups(server->groups);
     options->context = server;
 }
 

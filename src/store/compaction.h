@@ -2,8 +2,8 @@
  * Key compaction of topics without streams: which record of a key is the newest in its partition.
  * (In a topic with streams the newest of a key is its stream's head, which the index knows.)
  *
- * A map from (topic, partition, key), hashed to 128 bits, to the newest offset is built by one pass
- * over the partitions, in the order of their offsets, before segments are rewritten:
+ * A map from (topic, partition, key), hashed to 128 bits, to the newest offset is built by one
+ * pass over the partitions, in the order of their offsets, before segments are rewritten:
  *
  *   hash of the key   offset of its newest record   were there older ones in the log?
  *

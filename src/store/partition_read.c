@@ -249,14 +249,21 @@ int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uin
     return 0;
 }
 
+static int partition_state(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                           struct ms_partition_state *ret_state, struct ms_error *err) {
+    int rc = ms_store_partition_state(store, topic, partition, ret_state);
+    return rc == 0 ? 0
+                   : ms_error_set(err, rc, "there is no partition %u of topic '%s'",
+                                  (unsigned)partition, topic->name);
+}
+
 int ms_store_read_partition(struct ms_partition_reader *reader,
                             const struct ms_partition_read *read, struct ms_slice_list *slices,
                             struct ms_partition_read_result *ret_result, struct ms_error *err) {
     struct ms_partition_read_result result = {0};
-    int rc = ms_store_partition_state(reader->store, read->topic, read->partition, &result.state);
+    int rc = partition_state(reader->store, read->topic, read->partition, &result.state, err);
     if (rc != 0)
-        return ms_error_set(err, rc, "there is no partition %u of topic '%s'",
-                            (unsigned)read->partition, read->topic->name);
+        return rc;
     struct partition_reading reading = {
         .reader = reader,
         .read = read,
@@ -300,7 +307,59 @@ int ms_partition_walk(struct ms_partition_reader *reader, struct ms_topic *topic
     return rc;
 }
 
-/* ---- by time ---- */
+/* ---- by position ---- */
+
+int ms_store_offset_at_position(struct ms_partition_reader *reader, struct ms_topic *topic,
+                                uint32_t partition, uint64_t position, int64_t *ret_offset,
+                                struct ms_error *err) {
+    struct ms_partition_state state;
+    struct ms_index_offset_place place;
+    struct ms_store *store = reader->store;
+    int rc = partition_state(store, topic, partition, &state, err);
+    if (rc != 0)
+        return rc;
+    struct ms_partition_read read = {.topic = topic, .partition = partition};
+    struct partition_reading reading = {.reader = reader, .read = &read, .end = state.end_offset};
+    rc = first_behind(&reading, position, err);
+    if (rc == 0)
+        rc = ms_index_offset_find(store->index, topic->number, (uint16_t)partition, reading.next,
+                                  false, &place, err);
+    if (rc != 0 && rc != MS_ENOTFOUND)
+        return ms_error_settle(err, rc, "partition");
+    int64_t offset = state.end_offset;
+    if (rc == 0 && place.first_offset < offset) {
+        offset = place.first_offset;
+        if (position > place.position)
+            offset += (int64_t)(position - place.position);
+    }
+    *ret_offset = offset > state.start_offset ? offset : state.start_offset;
+    return 0;
+}
+
+int ms_store_commit_time(struct ms_partition_reader *reader, struct ms_topic *topic,
+                         uint32_t partition, int64_t offset, int64_t *ret_time_ms,
+                         struct ms_error *err) {
+    struct ms_partition_state state;
+    int rc = partition_state(reader->store, topic, partition, &state, err);
+    if (rc != 0)
+        return rc;
+    struct ms_partition_read read = {.topic = topic, .partition = partition};
+    struct partition_reading reading = {
+        .reader = reader,
+        .read = &read,
+        .next = offset > state.start_offset ? offset : state.start_offset,
+        .end = state.end_offset,
+    };
+    struct ms_log_entry entry;
+    reader->cursor.in_memory = false;
+    rc = find_entry(&reading, &entry, err);
+    if (rc < 0)
+        return ms_error_settle(err, rc, "partition");
+    *ret_time_ms = rc > 0 ? entry.commit_time_ms : -1;
+    return 0;
+}
+
+/* ---- in batches ---- */
 
 /* 1: the batch has such a record, not before the partition's start. */
 static int look_into(const struct partition_reading *reading, const struct ms_log_entry *entry,
@@ -327,10 +386,9 @@ int ms_store_offset_at_time(struct ms_partition_reader *reader, struct ms_topic 
                             int64_t *ret_timestamp_ms, struct ms_error *err) {
     struct ms_partition_state state;
     struct ms_store *store = reader->store;
-    int rc = ms_store_partition_state(store, topic, partition, &state);
+    int rc = partition_state(store, topic, partition, &state, err);
     if (rc != 0)
-        return ms_error_set(err, rc, "there is no partition %u of topic '%s'", (unsigned)partition,
-                            topic->name);
+        return rc;
     struct ms_partition_read read = {.topic = topic, .partition = partition};
     struct partition_reading reading = {
         .reader = reader,
@@ -390,10 +448,9 @@ int ms_store_newest_time(struct ms_partition_reader *reader, struct ms_topic *to
                          uint32_t partition, int64_t *ret_offset, int64_t *ret_timestamp_ms,
                          struct ms_error *err) {
     struct ms_partition_state state;
-    int rc = ms_store_partition_state(reader->store, topic, partition, &state);
+    int rc = partition_state(reader->store, topic, partition, &state, err);
     if (rc != 0)
-        return ms_error_set(err, rc, "there is no partition %u of topic '%s'", (unsigned)partition,
-                            topic->name);
+        return rc;
     struct ms_partition_read read = {.topic = topic, .partition = partition};
     struct partition_reading reading = {
         .reader = reader,

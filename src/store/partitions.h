@@ -115,6 +115,18 @@ int ms_store_offset_at_time(struct ms_partition_reader *reader, struct ms_topic 
                             uint32_t partition, int64_t time_ms, int64_t *ret_offset,
                             int64_t *ret_timestamp_ms, struct ms_error *err) MS_MUST_CHECK;
 
+/* The first record that stands at or behind `position` in the log: its offset; the end offset when
+ * there is none. Errors as above. */
+int ms_store_offset_at_position(struct ms_partition_reader *reader, struct ms_topic *topic,
+                                uint32_t partition, uint64_t position, int64_t *ret_offset,
+                                struct ms_error *err) MS_MUST_CHECK;
+
+/* When the first record at or behind `offset` was appended; -1 when there is none. Reads one entry.
+ * As above. */
+int ms_store_commit_time(struct ms_partition_reader *reader, struct ms_topic *topic,
+                         uint32_t partition, int64_t offset, int64_t *ret_time_ms,
+                         struct ms_error *err) MS_MUST_CHECK;
+
 /* The record with the newest timestamp, the first of several; -1 when there is none. As above. */
 int ms_store_newest_time(struct ms_partition_reader *reader, struct ms_topic *topic,
                          uint32_t partition, int64_t *ret_offset, int64_t *ret_timestamp_ms,

@@ -44,8 +44,8 @@ struct ms_scavenge {
 /* How much a partition with retention_bytes still holds; NULL: it has none. */
 struct ms_partition_bytes *ms_scavenge_size(struct ms_scavenge *s,
                                             const struct ms_log_entry *entry);
-/* Leaves what is wanted of the entry in scratch: its header, and the records that are kept. *ret_head
- * is NULL for one of no stream. */
+/* Leaves what is wanted of the entry in scratch: its header, and the records that are kept.
+ * *ret_head is NULL for one of no stream. */
 int ms_scavenge_judge(struct ms_scavenge *s, const struct ms_log_entry *entry, uint32_t *ret_kept,
                       struct ms_head **ret_head, struct ms_error *err) MS_MUST_CHECK;
 /* An ms_rewrite_fn; the context is the scavenge. */

@@ -3,8 +3,8 @@
  * follows retention once the scavenger has removed a beginning. It only grows.
  *
  *   "$starts"   one stream per partition, key "<topic's number>.<partition>"; events
- *               partition.trimmed, {"topic":17,"partition":3,"start_offset":4711}. The newest counts
- *               and is all that the scavenger leaves
+ *               partition.trimmed, {"topic":17,"partition":3,"start_offset":4711}. The newest
+ *               counts and is all that the scavenger leaves
  *   the index   fact "s/<topic's number>/<partition>": 8 bytes, the offset, in the machine's order
  *
  * A start is shown to readers when its event is durable. Readers of partitions see nothing before

@@ -37,6 +37,8 @@ enum ms_kafka_error ms_kafka_error_of(int code) {
         return MS_KAFKA_INVALID_PRODUCER_EPOCH;
     case MS_ENOTXN:
         return MS_KAFKA_INVALID_TXN_STATE;
+    case MS_ENOTEMPTY:
+        return MS_KAFKA_NON_EMPTY_GROUP;
     case MS_ETIMEOUT:
         return MS_KAFKA_REQUEST_TIMED_OUT;
     case MS_ESCAVENGED:

@@ -256,8 +256,8 @@ const struct ms_kafka_topic_config ms_kafka_topic_configs[] = {
      .documentation = "How many of its newest records each partition keeps; -1: all."},
     {"mainstem.streams", MS_KAFKA_CONFIG_BOOLEAN, 31, "false", .set = set_streams,
      .get = get_streams, .read_only = true,
-     .documentation = "Whether records are events of streams, by their keys. Chosen when the topic "
-                      "is made."},
+     .documentation = "Whether records are events of streams, by their keys. Changes only while "
+                      "the topic is empty, and never back to its default by itself."},
     {"max.compaction.lag.ms", MS_KAFKA_CONFIG_LONG, 11, LONGEST, .set = set_lag_max,
      .get = get_lag_max, .min = 1, .max = INT64_MAX,
      .documentation = "What is older is compacted by the next scheduled scavenge."},

@@ -362,8 +362,8 @@ static void check_record(void *context, const struct ms_record *record) {
     check->records++;
 }
 
-/* Order, offsets and bytes are as produced, and who reads from the beginning ends up with the newest
- * value of each key. Returns how many records there are. */
+/* Order, offsets and bytes are as produced, and who reads from the beginning ends up with the
+ * newest value of each key. Returns how many records there are. */
 static int check_partition(struct model *m, int partition) {
     struct history *h = &m->partitions[partition];
     struct check check = {.m = m, .partition = partition};

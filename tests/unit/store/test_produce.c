@@ -400,6 +400,68 @@ static void newest_timestamp_is_found(void **state) {
     ms_partition_reader_free(reader);
 }
 
+static int64_t offset_at(struct store_world *w, struct ms_topic *topic, uint32_t partition,
+                         uint64_t position) {
+    struct ms_partition_reader *reader;
+    int64_t offset;
+    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
+    assert_int_equal(
+        ms_store_offset_at_position(reader, topic, partition, position, &offset, &w->error), 0);
+    ms_partition_reader_free(reader);
+    return offset;
+}
+
+static void offset_is_found_by_position(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "t", plain(w, 2));
+    assert_int_equal(offset_at(w, topic, 0, 0), 0);
+    uint64_t at[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        at[i] = ms_store_end(w->store);
+        assert_int_equal(produce(w, topic, i % 2, "a=1 b=2 c=3").code, 0);
+    }
+    for (int i = 0; i < 2; i++) { /* partition 0 has batches 0 and 2, partition 1 has 1 and 3 */
+        assert_int_equal(offset_at(w, topic, 0, 0), 0);
+        assert_int_equal(offset_at(w, topic, 0, at[0] + 1), 1);
+        assert_int_equal(offset_at(w, topic, 0, at[0] + 3), 3);
+        assert_int_equal(offset_at(w, topic, 0, at[2]), 3);
+        assert_int_equal(offset_at(w, topic, 0, at[2] + 2), 5);
+        assert_int_equal(offset_at(w, topic, 0, at[3]), 6);
+        assert_int_equal(offset_at(w, topic, 1, at[0]), 0);
+        assert_int_equal(offset_at(w, topic, 1, at[3] + 3), 6);
+        assert_int_equal(offset_at(w, topic, 1, UINT64_MAX), 6);
+        store_world_reopen(w);
+        topic = ms_store_topic(w->store, MS_BYTES_LITERAL("t"), false);
+    }
+    struct ms_partition_reader *reader;
+    int64_t offset = 7;
+    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
+    assert_int_equal(ms_store_offset_at_position(reader, topic, 2, 0, &offset, &w->error),
+                     MS_ENOTFOUND);
+    assert_string_equal(w->error.message, "there is no partition 2 of topic 't'");
+    assert_int_equal(offset, 7);
+    ms_partition_reader_free(reader);
+}
+
+static void commit_time_is_that_of_the_first_record_not_before_an_offset(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "t", plain(w, 1));
+    struct ms_partition_reader *reader;
+    int64_t began_ms = ms_clock_now_us(w->env.clock) / 1000, time_ms;
+    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
+    assert_int_equal(ms_store_commit_time(reader, topic, 0, 0, &time_ms, NULL), 0);
+    assert_int_equal(time_ms, -1);
+    assert_int_equal(produce(w, topic, 0, "a=1 b=2").code, 0);
+    ms_clock_sleep_us(w->env.clock, 10000000);
+    assert_int_equal(produce(w, topic, 0, "c=3").code, 0);
+    const int64_t wanted[] = {began_ms, began_ms, began_ms + 10000, -1, -1};
+    for (int64_t offset = 0; offset < 5; offset++) {
+        assert_int_equal(ms_store_commit_time(reader, topic, 0, offset, &time_ms, NULL), 0);
+        assert_int_equal(time_ms, wanted[offset]);
+    }
+    ms_partition_reader_free(reader);
+}
+
 static void count_wake(void *context) { ++*(int *)context; }
 
 static void waiter_wakes_for_its_partition_only(void **state) {
@@ -463,6 +525,8 @@ int main(void) {
         test(batch_is_recompressed_where_the_topic_says_so),
         test(offset_is_found_by_time_however_timestamps_jump),
         test(newest_timestamp_is_found),
+        test(offset_is_found_by_position),
+        test(commit_time_is_that_of_the_first_record_not_before_an_offset),
         test(waiter_wakes_for_its_partition_only),
         test(topic_is_found_by_its_identity_until_it_is_deleted),
     };
