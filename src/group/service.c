@@ -13,9 +13,9 @@
 struct ms_group_service {
     struct ms_store *store;
     struct ms_groups *groups;
-    struct ms_group_txns txns; /* append NULL: there are none */
     struct ms_group_metrics *metrics;
-    pthread_mutex_t lock; /* of the fields below; a leaf */
+    struct ms_group_txns txns; /* append NULL: there are none */
+    pthread_mutex_t lock;      /* of the fields below; a leaf */
     pthread_cond_t changed;
     pthread_t thread;
     bool started, stop, due;

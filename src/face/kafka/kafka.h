@@ -16,12 +16,12 @@
  *   api_versions.c, sasl.c                         the handlers of the connection itself
  *   produce.c fetch.c list_offsets.c leader_epoch.c metadata.c cluster.c
  *   group_members.c group_offsets.c group_admin.c
- *   init_producer_id.c transactions.c txn_offsets.c txn_admin.c
  *   create_topics.c delete_topics.c create_partitions.c delete_records.c
  *   describe_configs.c alter_configs.c
  *   describe_topic_partitions.c log_dirs.c
  *   topic_config.c  a topic's settings by Kafka's names    broker_config.c  the server's
  *   admin.c       what those share
+ *   init_producer_id.c transactions.c txn_offsets.c txn_admin.c
  *
  * Threads: everything here from any thread, one call at a time per object. Callbacks come from the
  * loops' threads and must not block.

@@ -64,9 +64,9 @@ static inline void server_init(struct server *server, const struct ms_kafka_hand
     server->options.context = server;
 }
 
-static inline void server_start(struct server *server) {
+static inline void server_start_over(struct server *server, struct ms_store *store) {
     struct ms_error err = {0};
-    if (ms_kafka_start(server->store, &server->options, &server->kafka, &err) != 0)
+    if (ms_kafka_start(store, &server->options, &server->kafka, &err) != 0)
         fail_msg("%s", err.message);
     char address[MS_KAFKA_ADDRESS_MAX];
     ms_kafka_address(server->kafka, address);
@@ -74,6 +74,8 @@ static inline void server_start(struct server *server) {
     assert_int_equal(ms_parse_u64(ms_bytes_cstr(strrchr(address, ':') + 1), &port), 0);
     server->port = (unsigned)port;
 }
+
+static inline void server_start(struct server *server) { server_start_over(server, server->store); }
 
 static inline void server_stop(struct server *server) {
     ms_kafka_stop(server->kafka, 5000);
