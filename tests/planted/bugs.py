@@ -199,7 +199,7 @@ BUGS = [
      "        rc = ms_txn_offset_remove(write, txn->facts.producer.id, p->key);\n", "",
      ["txn/pending"]),
     ("aborted offsets are committed", "src/txn/pending.c", "        if (rc == 0 && commit)",
-     "        if (rc == 0 && (commit || true))", ["txn/pending"]),
+     "        if (rc == 0 && (commit || true))", ["txn/pending", "txn/model"]),
     # ---- the index ----
     ("a flushed append is found twice", "src/index/lookup_stream.c",
      "        if (append.position < base)\n", "        if (append.position <= base)\n",

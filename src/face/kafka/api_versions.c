@@ -4,8 +4,8 @@
  * A client that asks in a version that isn't spoken here gets the list too, in version 0 with error
  * UNSUPPORTED_VERSION, and asks again (KIP-511).
  *
- * With a transaction coordinator the feature transaction.version is final at 2: clients that know it
- * let transactions begin by themselves, and change their epoch with each (KIP-890).
+ * With a transaction coordinator the feature transaction.version is final at 2: clients that know
+ * it let transactions begin by themselves, and change their epoch with each (KIP-890).
  */
 #include "face/kafka/loop.h"
 #include "face/kafka/request.h"

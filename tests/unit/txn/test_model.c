@@ -9,6 +9,7 @@
  *   no zombies     once a newer epoch was answered, nothing of an older one is written
  *   as answered    an end that was answered OK has that result for all its records, once
  *   all or none    of a transaction whose answer was lost, and committed only if that was asked
+ *   offsets        of a group change with the records, and only then
  *   one answer     for every request, unless it was forgotten
  *
  * MS_TXN_SEEDS says how many worlds there are.
@@ -43,8 +44,10 @@ struct client {
 
 struct txn {
     bool asked_commit, asked_abort, answered, result;
+    bool offset_sent, offset_stored; /* of the group's, whose value is the transaction's number */
     size_t records;
 };
+#define NO_TXN SIZE_MAX
 
 struct record {
     size_t txn;
@@ -59,6 +62,9 @@ struct model {
     struct ms_txn_producer newest[IDS]; /* that was answered */
     struct txn txns[TXNS_MAX];
     size_t txn_count;
+    size_t txn_of[FAKE_PRODUCERS]; /* open; NO_TXN: none has done anything */
+    unsigned id_of[FAKE_PRODUCERS];
+    size_t offset[IDS]; /* committed */
     struct record records[RECORDS_MAX];
     size_t record_count;
     uint64_t committed, aborted, lost, fenced, kills;
@@ -76,8 +82,31 @@ static bool is_older(struct ms_txn_producer a, struct ms_txn_producer b) {
 
 /* ---- the log ---- */
 
+static size_t offset_in_log(struct model *model, unsigned id) {
+    const struct fake_record *record =
+        fake_find(&model->party->log, MS_RECORDS_CONSUMER_OFFSETS, ms_bytes_cstr(names[id]));
+    return record != NULL ? strtoul((const char *)record->value.data, NULL, 10) : NO_TXN;
+}
+
+/* Those that were stored are committed; one whose answer was lost may have been stored. */
+static void check_offset(struct model *model, const struct fake_end *end) {
+    size_t index = model->txn_of[end->producer_id];
+    unsigned id = model->id_of[end->producer_id];
+    if (index == NO_TXN)
+        return;
+    const struct txn *txn = &model->txns[index];
+    size_t now = offset_in_log(model, id);
+    if (end->commit && txn->offset_stored)
+        assert_int_equal(now, index);
+    else if (!end->commit || !txn->offset_sent || now != index)
+        assert_int_equal(now, model->offset[id]);
+    model->offset[id] = now;
+    model->txn_of[end->producer_id] = NO_TXN;
+}
+
 static void on_end(void *context, const struct fake_end *end) {
     struct model *model = context;
+    check_offset(model, end);
     for (size_t i = 0; i < model->record_count; i++) {
         struct record *record = &model->records[i];
         if (record->producer_id != end->producer_id || record->fate != PENDING)
@@ -104,6 +133,32 @@ static void check_txn(const struct model *model, size_t index) {
         assert_int_equal(count[txn->result ? COMMITTED : ABORTED], txn->records);
 }
 
+static void note_open(struct model *model, const struct client *c) {
+    model->txn_of[c->producer.id] = c->txn;
+    model->id_of[c->producer.id] = c->id;
+}
+
+static void on_offset(void *context, int code) {
+    struct txn *txn = context;
+    txn->offset_stored = txn->offset_stored || code == 0;
+}
+
+static void commit_offset(struct model *model, struct client *c) {
+    char value[24];
+    enum ms_txn_code code = begin_offsets(model->party, names[c->id], c->producer, true);
+    if (code != MS_TXN_OK) {
+        c->life = code == MS_TXN_CONCURRENT ? c->life : NEW;
+        return;
+    }
+    snprintf(value, sizeof value, "%zu", c->txn);
+    struct ms_group_record record = {ms_bytes_cstr(names[c->id]),
+                                     ms_bytes_of(value, strlen(value) + 1), false};
+    note_open(model, c);
+    model->txns[c->txn].offset_sent = true;
+    ms_txns_append_offsets(model->party->txns, c->producer, &record, 1, on_offset,
+                           &model->txns[c->txn]);
+}
+
 static void write_record(struct model *model, struct client *c) {
     int rc = party_write(model->party, c->producer, c->partition);
     if (rc != 0) {
@@ -119,6 +174,7 @@ static void write_record(struct model *model, struct client *c) {
     assert_true(model->record_count < RECORDS_MAX);
     model->records[model->record_count++] = (struct record){c->txn, c->producer.id, c->id, PENDING};
     model->txns[c->txn].records++;
+    note_open(model, c);
 }
 
 /* ---- clients ---- */
@@ -215,8 +271,10 @@ static void go_on(struct model *model, struct client *c) {
         c->sent = END;
         c->commit = draw(model, 2) == 0;
         *(c->commit ? &model->txns[c->txn].asked_commit : &model->txns[c->txn].asked_abort) = true;
-        if (c->is_new && model->txns[c->txn].records == 0)
+        if (c->is_new && model->txns[c->txn].records == 0 && !model->txns[c->txn].offset_sent)
             c->commit = false;
+    } else if (c->is_new && draw(model, 3) == 0) {
+        commit_offset(model, c);
     } else if (c->is_new) {
         enum ms_txn_code code = begin(model->party, names[c->id], c->producer, c->partition);
         if (code == MS_TXN_OK)
@@ -306,8 +364,12 @@ static void run_world(uint64_t seed) {
     party->log.hold = true;
     party->log.on_end = on_end;
     party->log.end_context = model;
-    for (unsigned i = 0; i < IDS; i++)
+    for (unsigned i = 0; i < IDS; i++) {
         model->newest[i] = MS_TXN_NO_PRODUCER;
+        model->offset[i] = NO_TXN;
+    }
+    for (unsigned i = 0; i < FAKE_PRODUCERS; i++)
+        model->txn_of[i] = NO_TXN;
     for (unsigned i = 0; i < CLIENTS; i++)
         model->clients[i] = (struct client){.id = i % IDS, .is_new = draw(model, 2) == 0};
     for (unsigned i = 0; i < STEPS; i++) {

@@ -30,7 +30,8 @@ static int setup(void **state) {
     server_init(&f.server, NULL, 0);
     f.server.options.groups = ms_group_service_groups(f.groups);
     f.server.options.txns = ms_txn_service_txns(f.txns);
-    server_start_over(&f.server, f.w.store);
+    f.server.store = f.w.store;
+    server_start(&f.server);
     f.fd = client_open(&f.server);
     ms_arena_init(&f.arena, MIB);
     *state = &f;
