@@ -31,18 +31,15 @@
  *              which), MAINSTEM_ENOMEM and MAINSTEM_ECLOSED (the store has stopped, see above). The
  *              further codes are listed with each function.
  *   threads    any thread, many at a time, unless a function says otherwise.
- *   blocking   functions marked "blocks" wait for the disk. They are refused with MAINSTEM_EINVAL
- *              inside an append's callback, where they would wait for themselves.
+ *   blocking   functions marked "blocks" wait for the disk; MAINSTEM_EINVAL inside a callback.
  *   memory     what is passed in is borrowed for the call, and free again when it returns. What is
  *              handed out says how long it is valid.
  *   text       struct mainstem_bytes: pointer and length. const char * names are terminated UTF-8.
  *   options    structs that begin with struct_size must be zeroed first, with struct_size set to
- *              their sizeof. Zero is the default of every field, so a program that was built with
- *              an older header (a smaller struct) goes on working with a newer library. One built
- *              with a newer header works with an older library as long as it uses nothing newer:
- *              MAINSTEM_EUNSUPPORTED otherwise.
+ *              their sizeof. Zero is the default of every field, so a program built with an older
+ *              header (a smaller struct) goes on working with a newer library; one built with a
+ *              newer header with an older library unless it uses what is new (EUNSUPPORTED).
  *   integers   times are milliseconds since 1970 UTC; positions and versions count from 0.
- *
  * C99 and C++11. Link with -lmainstem; pkg-config knows the flags.
  */
 #ifndef MAINSTEM_MAINSTEM_H
@@ -89,13 +86,17 @@ enum mainstem_code {
     MAINSTEM_ECLOSED = -19,      /* closed, read-only, or the store has stopped */
     MAINSTEM_ETIMEOUT = -20,     /* timed out */
     MAINSTEM_ELOCKED = -21,      /* another process has the directory open */
-    MAINSTEM_ENEEDMORE = -22,    /* this and the next two are not returned by this API */
+    MAINSTEM_ENEEDMORE = -22,    /* not returned, nor are EMEDIATYPE, ECRC and the last four */
     MAINSTEM_EMEDIATYPE = -23,
     MAINSTEM_ECRC = -24,
     MAINSTEM_ESCAVENGED = -25,      /* removed by the scavenger */
     MAINSTEM_ECANCELED = -26,       /* canceled */
     MAINSTEM_EQUERYCONDITION = -27, /* an event that matches the query condition exists */
-    MAINSTEM_ENOSTREAMS = -28       /* the topic's records are not indexed as streams */
+    MAINSTEM_ENOSTREAMS = -28,      /* the topic's records are not indexed as streams */
+    MAINSTEM_ESEQUENCE = -29,
+    MAINSTEM_EFENCED = -30,
+    MAINSTEM_ENOTXN = -31,
+    MAINSTEM_ENOTEMPTY = -32
 };
 
 /* What a stream is found to be. */
@@ -107,7 +108,6 @@ enum mainstem_stream_state {
 };
 
 #define MAINSTEM_MESSAGE_MAX 512
-
 /* Detail of a failure, in the caller's memory. The fields below `message` are set for conflicts
  * (ECONFLICT, EDELETED, ETOMBSTONED, EIDCONFLICT, EQUERYCONDITION) and 0 otherwise. */
 struct mainstem_error {

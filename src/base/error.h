@@ -60,7 +60,12 @@
     X(MS_EQUERYCONDITION, -27, 412, "query-condition-failed",                                      \
       "an event matching the query condition exists")                                              \
     X(MS_ENOSTREAMS, -28, 409, "topic-without-streams",                                            \
-      "the topic's records are not indexed as streams")
+      "the topic's records are not indexed as streams")                                            \
+    X(MS_ESEQUENCE, -29, 409, "out-of-sequence",                                                   \
+      "a producer's sequence number is not the next one")                                          \
+    X(MS_EFENCED, -30, 409, "fenced", "a newer owner has taken over")                              \
+    X(MS_ENOTXN, -31, 409, "no-transaction", "there is no transaction for it")                     \
+    X(MS_ENOTEMPTY, -32, 409, "group-not-empty", "the group has members")
 
 enum ms_error_code {
     MS_OK = 0,

@@ -5,6 +5,7 @@
 #include "store/store.h"
 
 #define TEXT_BYTES_MAX ((size_t)64 << 20)
+#define ANSWER_DEPTH_MAX 16
 
 static struct ms_bytes topic_of(const struct ms_invocation *invocation) {
     return ms_bytes_cstr(invocation->args[0]);
@@ -53,12 +54,67 @@ static int show(struct ms_invocation *invocation, struct ms_target *target, stru
     return rc;
 }
 
+static const struct ms_output_column partition_columns[] = {
+    {"partition", "PARTITION", true, NULL},      {"start_offset", "START", true, NULL},
+    {"end_offset", "END", true, NULL},           {"events", "EVENTS", true, NULL},
+    {"newest_timestamp", "NEWEST", false, NULL},
+};
+
+/* JSON: one object, with the partitions as its last member, "offsets". */
+static int print_with_partitions(struct ms_output *output, struct ms_buf *topic,
+                                 struct ms_json_value partitions) {
+    if (!output->json) {
+        int rc = ms_output_object(output, ms_buf_bytes(topic), NULL);
+        if (rc == 0 && fputc('\n', output->file) == EOF)
+            rc = MS_EIO;
+        return rc == 0 ? ms_output_table(output, partitions, partition_columns,
+                                         sizeof partition_columns / sizeof *partition_columns)
+                       : rc;
+    }
+    while (topic->len > 0 && topic->data[topic->len - 1] != '}')
+        topic->len--;
+    if (topic->len == 0)
+        return MS_EINVAL;
+    topic->len--;
+    int rc = ms_buf_append_cstr(topic, ",\"offsets\":");
+    if (rc == 0)
+        rc = ms_buf_append_bytes(topic, partitions.text);
+    if (rc == 0)
+        rc = ms_buf_append_u8(topic, '}');
+    return rc == 0 ? ms_output_object(output, ms_buf_bytes(topic), NULL) : rc;
+}
+
+static int show_with_partitions(struct ms_invocation *invocation, struct ms_target *target,
+                                struct ms_error *err) {
+    struct ms_buf topic, text;
+    struct ms_json_value document, partitions;
+    ms_buf_init(&topic, TEXT_BYTES_MAX);
+    ms_buf_init(&text, TEXT_BYTES_MAX);
+    int rc = ms_target_get_topic(target, topic_of(invocation), &topic, err);
+    if (rc == 0)
+        rc = ms_target_get_partitions(target, topic_of(invocation), &text, err);
+    if (rc == 0 &&
+        (ms_json_parse(ms_buf_bytes(&text), ANSWER_DEPTH_MAX, &document, NULL) != 0 ||
+         document.type != MS_JSON_OBJECT || !ms_json_get(document, "partitions", &partitions) ||
+         partitions.type != MS_JSON_ARRAY))
+        rc = ms_error_set(err, MS_EIO, "the topic's partitions were not understood");
+    if (rc == 0) {
+        struct ms_output output;
+        ms_output_init(&output, invocation);
+        rc = print_with_partitions(&output, &topic, partitions);
+        ms_output_deinit(&output);
+    }
+    ms_buf_deinit(&text);
+    ms_buf_deinit(&topic);
+    return rc;
+}
+
 int ms_cmd_topic_show(struct ms_invocation *invocation) {
     struct ms_error error = {0};
     struct ms_target *target;
     int rc = ms_target_open(invocation, MS_TARGET_READS, &target, &error);
     if (rc == 0) {
-        rc = show(invocation, target, &error);
+        rc = show_with_partitions(invocation, target, &error);
         ms_target_free(target);
     }
     return rc == 0 ? MS_EXIT_OK : ms_cli_fail(invocation->cli, rc, &error);
@@ -70,10 +126,56 @@ static int add_number(struct ms_buf *out, const char *name, int64_t value) {
     return ms_buf_printf(out, "%s\"%s\":%lld", out->len > 1 ? "," : "", name, (long long)value);
 }
 
-static int add_compact(struct ms_invocation *invocation, struct ms_buf *out) {
-    if (!ms_option_given(invocation, "compact"))
+/* An option without a value: its field is true. */
+static int add_flag(struct ms_invocation *invocation, const char *option, const char *name,
+                    struct ms_buf *out) {
+    if (!ms_option_given(invocation, option))
         return 0;
-    return ms_buf_printf(out, "%s\"compact\":true", out->len > 1 ? "," : "");
+    return ms_buf_printf(out, "%s\"%s\":true", out->len > 1 ? "," : "", name);
+}
+
+static int add_flags(struct ms_invocation *invocation, struct ms_buf *out) {
+    static const char *const flags[][2] = {
+        {"compact", "compact"},       {"ignore-retention", "retention_ignored"},
+        {"recompress", "recompress"}, {"log-append-time", "log_append_time"},
+        {"force", "force"},
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof flags / sizeof *flags; i++)
+        rc = add_flag(invocation, flags[i][0], flags[i][1], out);
+    return rc;
+}
+
+static int add_times(struct ms_invocation *invocation, struct ms_buf *out, struct ms_error *err) {
+    static const char *const times[][2] = {
+        {"compaction-lag", "compaction_lag_ms"},
+        {"compaction-lag-max", "compaction_lag_max_ms"},
+        {"delete-retention", "delete_retention_ms"},
+    };
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sizeof times / sizeof *times; i++) {
+        const char *text = ms_option_text(invocation, times[i][0]);
+        int64_t ms;
+        if (!text)
+            continue;
+        if (ms_duration_parse_ms(ms_bytes_cstr(text), &ms) != 0)
+            return ms_error_set(err, MS_EINVAL, "--%s: a duration such as 1h was expected",
+                                times[i][0]);
+        rc = add_number(out, times[i][1], ms);
+    }
+    return rc;
+}
+
+static int add_message_bytes(struct ms_invocation *invocation, struct ms_buf *out,
+                             struct ms_error *err) {
+    const char *size = ms_option_text(invocation, "message-bytes-max");
+    uint64_t bytes = 0;
+    if (!size)
+        return 0;
+    if (ms_size_parse(ms_bytes_cstr(size), &bytes) != 0 || bytes > INT32_MAX)
+        return ms_error_set(err, MS_EINVAL,
+                            "--message-bytes-max: a size such as 1MiB was expected");
+    return add_number(out, "message_bytes_max", (int64_t)bytes);
 }
 
 static int add_partitions(struct ms_invocation *invocation, struct ms_buf *out,
@@ -166,7 +268,11 @@ static int make_settings(struct ms_invocation *invocation, struct ms_buf *out,
     if (rc == 0)
         rc = add_compression(invocation, out);
     if (rc == 0)
-        rc = add_compact(invocation, out);
+        rc = add_flags(invocation, out);
+    if (rc == 0)
+        rc = add_times(invocation, out, err);
+    if (rc == 0)
+        rc = add_message_bytes(invocation, out, err);
     if (rc == 0)
         rc = add_required(invocation, out);
     return rc == 0 ? ms_buf_append_u8(out, '}') : rc;

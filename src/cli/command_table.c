@@ -76,9 +76,27 @@ static const struct ms_option topic_create_options[] = {
     {"retention-bytes", "SIZE|unlimited", "how much each partition keeps"},
     {"retention-count", "N|unlimited", "how many events each partition keeps"},
     {"compact", NULL, "keep the newest record of each key"},
+    {"ignore-retention", NULL, "of a compacted topic: nothing but compaction removes"},
+    {"compaction-lag", "DURATION", "younger records are not compacted away"},
+    {"compaction-lag-max", "DURATION", "what is older is compacted by the next scheduled scavenge"},
+    {"delete-retention", "DURATION", "how long compaction keeps records without a value"},
     {"compression", "none|gzip|snappy|lz4|zstd", "of stored batches"},
+    {"recompress", NULL, "store producers' batches in that compression, not as they came"},
+    {"message-bytes-max", "SIZE", "of a producer's batch"},
+    {"log-append-time", NULL, "producers' records get the time at which they are appended"},
+    {"force", NULL, "compact a topic with streams: only the newest event of each is kept"},
     {"require-source", NULL, "refuse events without source"},
     {"require-correlation-id", NULL, "refuse events without correlation_id"},
+    END,
+};
+static const struct ms_option group_reset_options[] = {
+    {"to", "earliest|latest|TIME|position:N|offset:N",
+     "the first events that are kept, the end, the first events not before TIME (RFC 3339), the "
+     "first ones at or behind position N of the log, or offset N of every partition"},
+    {"topic", "TOPIC",
+     "all partitions of this topic; may be given again; default all partitions that the group has "
+     "committed"},
+    {"dry-run", NULL, "tell what would be set, and change nothing"},
     END,
 };
 static const struct ms_option import_options[] = {
@@ -167,13 +185,26 @@ const struct ms_command ms_commands[] = {
      stream_metadata_options, "mainstem stream metadata order-123 '{\"$maxCount\":10}'", 1, 2,
      TARGET, ms_cmd_stream_metadata},
     {"topic list", "", "list the topics", NULL, NULL, NULL, 0, 0, TARGET, ms_cmd_topic_list},
-    {"topic show", "TOPIC", "show a topic and its settings", NULL, NULL, NULL, 1, 1, TARGET,
-     ms_cmd_topic_show},
+    {"topic show", "TOPIC", "show a topic, its settings and how far its partitions reach", NULL,
+     NULL, NULL, 1, 1, TARGET, ms_cmd_topic_show},
     {"topic create", "TOPIC", "create a topic, or change the settings of one", NULL,
      topic_create_options, "mainstem topic create order --partitions 8", 1, 1, TARGET,
      ms_cmd_topic_create},
     {"topic delete", "TOPIC", "delete a topic with all its streams", NULL, NULL, NULL, 1, 1, TARGET,
      ms_cmd_topic_delete},
+    {"group list", "", "list the consumer groups of a server, and how far they are behind", NULL,
+     NULL, NULL, 0, 0, TARGET, ms_cmd_group_list},
+    {"group show", "GROUP", "show a consumer group: its members, its offsets, its lag",
+     "LAG is the number of events that the group has not read yet, SECONDS how long ago the oldest "
+     "of them was appended.",
+     NULL, "mainstem group show billing", 1, 1, TARGET, ms_cmd_group_show},
+    {"group reset", "GROUP", "set where a consumer group goes on reading",
+     "The group must have no members: stop them first. With --topic a group that does not exist is "
+     "made. An offset that is outside a partition is moved to its start or end.",
+     group_reset_options, "mainstem group reset billing --to 2026-11-23T10:00:00Z --dry-run", 1, 1,
+     TARGET, ms_cmd_group_reset},
+    {"group delete", "GROUP", "delete a consumer group with its offsets",
+     "The group must have no members.", NULL, NULL, 1, 1, TARGET, ms_cmd_group_delete},
     {"import", "FILE", "append events from a file of JSON lines",
      "Each line is an object with the field stream and the fields of an event; - reads standard "
      "input. Event ids are kept, and lines without one get an id made from the line, so that an "

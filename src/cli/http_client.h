@@ -56,6 +56,19 @@ int ms_http_prepare(CURL *easy, const char *url, const struct ms_http_call *call
 int ms_http_outcome(CURL *easy, CURLcode result, const char *url, bool changes_something,
                     struct ms_http_answer *answer, struct ms_error *err) MS_MUST_CHECK;
 
+/* A call on something that is named in the path: prefix, encoded name, suffix. */
+struct ms_http_named {
+    const char *method, *prefix;
+    struct ms_bytes name;
+    const char *suffix;
+    struct ms_bytes body;
+    struct ms_condition condition;
+};
+/* The answer's body is appended to *out (NULL: not wanted); *ret_created (NULL: likewise) tells
+ * whether it was 201. */
+int ms_http_call_named(struct ms_target *target, const struct ms_http_named *named,
+                       struct ms_buf *out, bool *ret_created, struct ms_error *err) MS_MUST_CHECK;
+
 /* Appends text percent-encoded as one path segment or query value. */
 int ms_http_encode(struct ms_buf *out, struct ms_bytes text) MS_MUST_CHECK;
 /* The code for a problem type such as "urn:mainstem:problem:not-found"; MS_EIO for an unknown one.
@@ -64,6 +77,15 @@ int ms_http_problem_code(struct ms_bytes type);
 
 /* ---- the vtable's parts ---- */
 
+int ms_target_http_list_groups(struct ms_target *target, struct ms_buf *out, struct ms_error *err)
+    MS_MUST_CHECK;
+int ms_target_http_get_group(struct ms_target *target, struct ms_bytes group, struct ms_buf *out,
+                             struct ms_error *err) MS_MUST_CHECK;
+int ms_target_http_reset_group(struct ms_target *target, struct ms_bytes group,
+                               struct ms_bytes json, struct ms_buf *out, struct ms_error *err)
+    MS_MUST_CHECK;
+int ms_target_http_delete_group(struct ms_target *target, struct ms_bytes group,
+                                struct ms_error *err) MS_MUST_CHECK;
 int ms_http_slots_new(struct ms_http_target *http, struct ms_error *err) MS_MUST_CHECK;
 void ms_http_slots_free(struct ms_http_target *http);
 int ms_target_http_append_start(struct ms_target *target, const struct ms_target_append *append,

@@ -39,8 +39,8 @@ int ms_json_on_one_line(struct ms_buf *out, struct ms_bytes json) {
     return rc;
 }
 
-/* Control characters (those of ASCII, and U+0080 to U+009F) become '.'; at most `max` bytes. */
-static int append_shown(struct ms_buf *out, struct ms_bytes text, size_t max) {
+/* Control characters are those of ASCII, and U+0080 to U+009F. */
+int ms_output_shown(struct ms_buf *out, struct ms_bytes text, size_t max) {
     size_t len = text.len < max ? text.len : max;
     while (len > 0 && len < text.len && (text.data[len] & 0xc0) == 0x80)
         len--;
@@ -70,7 +70,7 @@ static int append_member(struct ms_output *output, struct ms_json_value event, c
     int rc = value.type == MS_JSON_STRING ? ms_json_string(value, &output->arena, &text) : 0;
     if (rc == 0 && output->line.len > 0)
         rc = ms_buf_append_cstr(&output->line, before);
-    return rc == 0 ? append_shown(&output->line, text, max) : rc;
+    return rc == 0 ? ms_output_shown(&output->line, text, max) : rc;
 }
 
 static int append_event_text(struct ms_output *output, struct ms_json_value event) {
@@ -165,7 +165,7 @@ static int print_member(struct ms_output *output, struct ms_bytes name, struct m
     if (rc == 0)
         rc = ms_buf_printf(&output->line, "%s: ", full);
     if (rc == 0)
-        rc = append_shown(&output->line, text, SIZE_MAX);
+        rc = ms_output_shown(&output->line, text, SIZE_MAX);
     return rc == 0 ? write_line(output) : rc;
 }
 

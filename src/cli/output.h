@@ -3,6 +3,7 @@
  *
  *   event for people   order-123@4  order.created  2026-11-23T10:52:54.123Z  {"total":1}
  *   object for people  name: value, one a line, nested names joined with '.'
+ *   table for people   headings, and a line for each of several objects (table.c)
  *
  * Text for a terminal has its control characters replaced, so that no event can talk to it.
  */
@@ -26,6 +27,20 @@ int ms_output_event(struct ms_output *output, struct ms_bytes event) MS_MUST_CHE
 /* One object: as it is on one line, or as names and values. `title` (NULL: none) stands above. */
 int ms_output_object(struct ms_output *output, struct ms_bytes object, const char *title)
     MS_MUST_CHECK;
+
+/* A table of JSON objects for people: a line of headings, and a line for each element of `rows`. */
+struct ms_output_column {
+    const char *name; /* of the objects' member; null and missing ones are shown as - */
+    const char *heading;
+    bool right; /* numbers */
+    /* Appends what is shown of a value that is neither text nor number; may be NULL. */
+    int (*show)(struct ms_output *output, struct ms_buf *out, struct ms_json_value value);
+};
+#define MS_OUTPUT_COLUMNS_MAX 8
+int ms_output_table(struct ms_output *output, struct ms_json_value rows,
+                    const struct ms_output_column *columns, size_t column_count) MS_MUST_CHECK;
+/* Text for a terminal: control characters become '.'; at most `max` bytes. */
+int ms_output_shown(struct ms_buf *out, struct ms_bytes text, size_t max) MS_MUST_CHECK;
 
 /* A stream's name as everybody shows it, whatever its spelling on the command line; in the arena or
  * `given` itself. */

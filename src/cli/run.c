@@ -12,6 +12,10 @@ int ms_cli_exit_status(int code) {
     case MS_EQUERYCONDITION:
     case MS_EEXIST:
     case MS_ENOSTREAMS:
+    case MS_ESEQUENCE:
+    case MS_EFENCED:
+    case MS_ENOTXN:
+    case MS_ENOTEMPTY:
         return MS_EXIT_CONFLICT;
     case MS_ENOTFOUND:
     case MS_EDELETED:

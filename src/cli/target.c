@@ -116,6 +116,37 @@ int ms_target_delete_topic(struct ms_target *target, struct ms_bytes name, struc
     return target->ops->delete_topic(target, name, err);
 }
 
+int ms_target_get_partitions(struct ms_target *target, struct ms_bytes name, struct ms_buf *out,
+                             struct ms_error *err) {
+    return target->ops->get_partitions(target, name, out, err);
+}
+
+static int no_groups(struct ms_error *err) {
+    return ms_error_set(err, MS_EUNSUPPORTED,
+                        "consumer groups are kept by a running server: give --server, not --data");
+}
+
+int ms_target_list_groups(struct ms_target *target, struct ms_buf *out, struct ms_error *err) {
+    return target->ops->list_groups ? target->ops->list_groups(target, out, err) : no_groups(err);
+}
+
+int ms_target_get_group(struct ms_target *target, struct ms_bytes group, struct ms_buf *out,
+                        struct ms_error *err) {
+    return target->ops->get_group ? target->ops->get_group(target, group, out, err)
+                                  : no_groups(err);
+}
+
+int ms_target_reset_group(struct ms_target *target, struct ms_bytes group, struct ms_bytes json,
+                          struct ms_buf *out, struct ms_error *err) {
+    return target->ops->reset_group ? target->ops->reset_group(target, group, json, out, err)
+                                    : no_groups(err);
+}
+
+int ms_target_delete_group(struct ms_target *target, struct ms_bytes group, struct ms_error *err) {
+    return target->ops->delete_group ? target->ops->delete_group(target, group, err)
+                                     : no_groups(err);
+}
+
 int ms_target_info(struct ms_target *target, struct ms_buf *out, struct ms_error *err) {
     return target->ops->info(target, out, err);
 }

@@ -8,6 +8,7 @@
  *   target_http_read.c     pages of events
  *   target_http_sse.c      subscriptions
  *   target_http_admin.c    backup, scavenge
+ *   target_http_groups.c   consumer groups
  *   http_client.c          one HTTP exchange
  *   target_store.c         the vtable over a store: life, documents, topics
  *   target_store_append.c  appends in flight
@@ -101,6 +102,14 @@ struct ms_target_ops {
     int (*put_topic)(struct ms_target *target, struct ms_bytes name, struct ms_bytes settings,
                      bool *ret_created, struct ms_error *err);
     int (*delete_topic)(struct ms_target *target, struct ms_bytes name, struct ms_error *err);
+    int (*get_partitions)(struct ms_target *target, struct ms_bytes name, struct ms_buf *out,
+                          struct ms_error *err);
+    int (*list_groups)(struct ms_target *target, struct ms_buf *out, struct ms_error *err);
+    int (*get_group)(struct ms_target *target, struct ms_bytes group, struct ms_buf *out,
+                     struct ms_error *err);
+    int (*reset_group)(struct ms_target *target, struct ms_bytes group, struct ms_bytes json,
+                       struct ms_buf *out, struct ms_error *err);
+    int (*delete_group)(struct ms_target *target, struct ms_bytes group, struct ms_error *err);
     int (*info)(struct ms_target *target, struct ms_buf *out, struct ms_error *err);
     int (*backup)(struct ms_target *target, const char *dir,
                   const struct ms_target_progress *progress, struct ms_buf *out,
@@ -167,6 +176,21 @@ int ms_target_get_topic(struct ms_target *target, struct ms_bytes name, struct m
 int ms_target_put_topic(struct ms_target *target, struct ms_bytes name, struct ms_bytes settings,
                         bool *ret_created, struct ms_error *err) MS_MUST_CHECK;
 int ms_target_delete_topic(struct ms_target *target, struct ms_bytes name, struct ms_error *err)
+    MS_MUST_CHECK;
+
+/* As GET /v1/topics/{topic}/partitions answers; appended to *out. MS_ENOTFOUND. */
+int ms_target_get_partitions(struct ms_target *target, struct ms_bytes name, struct ms_buf *out,
+                             struct ms_error *err) MS_MUST_CHECK;
+
+/* Consumer groups as JSON, as the requests below /v1/groups take and answer it; appended to *out.
+ * Only servers keep groups: MS_EUNSUPPORTED for a data directory. MS_ENOTFOUND, MS_ENOTEMPTY. */
+int ms_target_list_groups(struct ms_target *target, struct ms_buf *out, struct ms_error *err)
+    MS_MUST_CHECK;
+int ms_target_get_group(struct ms_target *target, struct ms_bytes group, struct ms_buf *out,
+                        struct ms_error *err) MS_MUST_CHECK;
+int ms_target_reset_group(struct ms_target *target, struct ms_bytes group, struct ms_bytes json,
+                          struct ms_buf *out, struct ms_error *err) MS_MUST_CHECK;
+int ms_target_delete_group(struct ms_target *target, struct ms_bytes group, struct ms_error *err)
     MS_MUST_CHECK;
 
 /* State of the store as a JSON object. */

@@ -49,17 +49,8 @@ static void set_condition(struct ms_http_call *call, struct ms_condition conditi
     }
 }
 
-struct named {
-    const char *method, *prefix;
-    struct ms_bytes name;
-    const char *suffix;
-    struct ms_bytes body;
-    struct ms_condition condition;
-};
-
-/* A call on something named; the answer's body is appended to *out (NULL: not wanted). */
-static int call_named(struct ms_target *target, const struct named *named, struct ms_buf *out,
-                      bool *ret_created, struct ms_error *err) {
+int ms_http_call_named(struct ms_target *target, const struct ms_http_named *named,
+                       struct ms_buf *out, bool *ret_created, struct ms_error *err) {
     struct ms_buf path;
     ms_buf_init(&path, PATH_MAX_BYTES);
     struct ms_http_answer answer;
@@ -87,54 +78,63 @@ static int call_named(struct ms_target *target, const struct named *named, struc
 
 static int http_delete_stream(struct ms_target *target, struct ms_bytes stream,
                               struct ms_condition condition, bool tombstone, struct ms_error *err) {
-    struct named named = {.method = "DELETE",
-                          .prefix = "/v1/streams/",
-                          .name = stream,
-                          .suffix = tombstone ? "?tombstone=true" : "",
-                          .condition = condition};
-    return call_named(target, &named, NULL, NULL, err);
+    struct ms_http_named named = {.method = "DELETE",
+                                  .prefix = "/v1/streams/",
+                                  .name = stream,
+                                  .suffix = tombstone ? "?tombstone=true" : "",
+                                  .condition = condition};
+    return ms_http_call_named(target, &named, NULL, NULL, err);
 }
 
 static int http_get_metadata(struct ms_target *target, struct ms_bytes stream, struct ms_buf *out,
                              struct ms_error *err) {
-    struct named named = {
+    struct ms_http_named named = {
         .method = "GET", .prefix = "/v1/streams/", .name = stream, .suffix = "/metadata"};
-    return call_named(target, &named, out, NULL, err);
+    return ms_http_call_named(target, &named, out, NULL, err);
 }
 
 static int http_put_metadata(struct ms_target *target, struct ms_bytes stream,
                              struct ms_condition condition, struct ms_bytes json,
                              struct ms_error *err) {
-    struct named named = {.method = "PUT",
-                          .prefix = "/v1/streams/",
-                          .name = stream,
-                          .suffix = "/metadata",
-                          .body = json,
-                          .condition = condition};
-    return call_named(target, &named, NULL, NULL, err);
+    struct ms_http_named named = {.method = "PUT",
+                                  .prefix = "/v1/streams/",
+                                  .name = stream,
+                                  .suffix = "/metadata",
+                                  .body = json,
+                                  .condition = condition};
+    return ms_http_call_named(target, &named, NULL, NULL, err);
 }
 
 static int http_get_topic(struct ms_target *target, struct ms_bytes name, struct ms_buf *out,
                           struct ms_error *err) {
-    struct named named = {.method = "GET", .prefix = "/v1/topics/", .name = name, .suffix = ""};
-    return call_named(target, &named, out, NULL, err);
+    struct ms_http_named named = {
+        .method = "GET", .prefix = "/v1/topics/", .name = name, .suffix = ""};
+    return ms_http_call_named(target, &named, out, NULL, err);
+}
+
+static int http_get_partitions(struct ms_target *target, struct ms_bytes name, struct ms_buf *out,
+                               struct ms_error *err) {
+    struct ms_http_named named = {
+        .method = "GET", .prefix = "/v1/topics/", .name = name, .suffix = "/partitions"};
+    return ms_http_call_named(target, &named, out, NULL, err);
 }
 
 static int http_put_topic(struct ms_target *target, struct ms_bytes name, struct ms_bytes settings,
                           bool *ret_created, struct ms_error *err) {
-    struct named named = {
+    struct ms_http_named named = {
         .method = "PUT", .prefix = "/v1/topics/", .name = name, .suffix = "", .body = settings};
-    return call_named(target, &named, NULL, ret_created, err);
+    return ms_http_call_named(target, &named, NULL, ret_created, err);
 }
 
 static int http_delete_topic(struct ms_target *target, struct ms_bytes name, struct ms_error *err) {
-    struct named named = {.method = "DELETE", .prefix = "/v1/topics/", .name = name, .suffix = ""};
-    return call_named(target, &named, NULL, NULL, err);
+    struct ms_http_named named = {
+        .method = "DELETE", .prefix = "/v1/topics/", .name = name, .suffix = ""};
+    return ms_http_call_named(target, &named, NULL, NULL, err);
 }
 
 static int http_info(struct ms_target *target, struct ms_buf *out, struct ms_error *err) {
-    struct named named = {.method = "GET", .prefix = "/v1/info", .suffix = ""};
-    return call_named(target, &named, out, NULL, err);
+    struct ms_http_named named = {.method = "GET", .prefix = "/v1/info", .suffix = ""};
+    return ms_http_call_named(target, &named, out, NULL, err);
 }
 
 /* {"topics":[…]} */
@@ -155,8 +155,8 @@ static int http_list_topics(struct ms_target *target, ms_target_event_fn *visit,
                             struct ms_error *err) {
     struct ms_buf body;
     ms_buf_init(&body, MS_HTTP_ANSWER_BYTES_MAX);
-    struct named named = {.method = "GET", .prefix = "/v1/topics", .suffix = ""};
-    int rc = call_named(target, &named, &body, NULL, err);
+    struct ms_http_named named = {.method = "GET", .prefix = "/v1/topics", .suffix = ""};
+    int rc = ms_http_call_named(target, &named, &body, NULL, err);
     if (rc == 0)
         rc = visit_topics(ms_buf_bytes(&body), visit, context, err);
     ms_buf_deinit(&body);
@@ -176,6 +176,11 @@ static const struct ms_target_ops http_ops = {
     .get_topic = http_get_topic,
     .put_topic = http_put_topic,
     .delete_topic = http_delete_topic,
+    .get_partitions = http_get_partitions,
+    .list_groups = ms_target_http_list_groups,
+    .get_group = ms_target_http_get_group,
+    .reset_group = ms_target_http_reset_group,
+    .delete_group = ms_target_http_delete_group,
     .info = http_info,
     .backup = ms_target_http_backup,
     .scavenge = ms_target_http_scavenge,

@@ -2,6 +2,7 @@
 #include "cli/target_store.h"
 
 #include "base/alloc.h"
+#include "face/http/partitions.h"
 #include "wire/json.h"
 
 #define PROGRESS_INTERVAL_US 200000
@@ -119,6 +120,11 @@ static int keep_settings(void *context, const struct ms_topic_info *topic) {
 }
 
 /* Settings that are not named stay as they are, or are the defaults of a new topic. */
+static int store_get_partitions(struct ms_target *target, struct ms_bytes name, struct ms_buf *out,
+                                struct ms_error *err) {
+    return ms_http_partitions_write(out, store_of(target)->store, name, err);
+}
+
 static int store_put_topic(struct ms_target *target, struct ms_bytes name, struct ms_bytes json,
                            bool *ret_created, struct ms_error *err) {
     struct ms_store *store = store_of(target)->store;
@@ -126,7 +132,11 @@ static int store_put_topic(struct ms_target *target, struct ms_bytes name, struc
     int rc = ms_store_get_topic(store, name, keep_settings, &settings, err);
     if (rc != 0 && rc != MS_ENOTFOUND)
         return rc;
-    rc = ms_topic_read_settings(json, &settings, err);
+    struct ms_topic_settings before = settings;
+    bool force;
+    rc = ms_topic_read_settings(json, &settings, &force, err);
+    if (rc == 0)
+        rc = ms_topic_settings_check_compaction(&before, &settings, force, err);
     return rc == 0 ? ms_store_put_topic(store, name, &settings, ret_created, err) : rc;
 }
 
@@ -204,6 +214,7 @@ static const struct ms_target_ops store_ops = {
     .get_topic = store_get_topic,
     .put_topic = store_put_topic,
     .delete_topic = store_delete_topic,
+    .get_partitions = store_get_partitions,
     .info = store_info,
     .backup = ms_target_store_backup,
     .scavenge = ms_target_store_scavenge,

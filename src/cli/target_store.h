@@ -58,6 +58,7 @@ int ms_store_waiter_wait(struct ms_store_waiter *waiter, struct ms_error *err) M
 
 /* Topics as JSON; the same documents as the HTTP face's. */
 int ms_topic_write_json(struct ms_buf *out, const struct ms_topic_info *topic) MS_MUST_CHECK;
-/* Changes the settings that the JSON object names. MS_EINVAL names an unknown or bad one. */
+/* Changes the settings that the JSON object names; *ret_force: it says "force": true. MS_EINVAL
+ * names an unknown or bad one. */
 int ms_topic_read_settings(struct ms_bytes json, struct ms_topic_settings *settings,
-                           struct ms_error *err) MS_MUST_CHECK;
+                           bool *ret_force, struct ms_error *err) MS_MUST_CHECK;

@@ -18,6 +18,22 @@ static int write_bound(struct ms_buf *out, const char *name, int64_t bound) {
     return ms_buf_printf(out, ",\"%s\":%lld", name, (long long)bound);
 }
 
+static int write_of_batches(struct ms_buf *out, const struct ms_topic_settings *settings) {
+    int64_t lag_max_ms = settings->compaction_lag_max_ms;
+    int rc = ms_buf_printf(out,
+                           ",\"recompress\":%s,\"message_bytes_max\":%u,\"log_append_time\":%s,"
+                           "\"retention_ignored\":%s,\"compaction_lag_ms\":%lld",
+                           truth(settings->recompress), (unsigned)settings->message_bytes_max,
+                           truth(settings->log_append_time), truth(settings->retention_ignored),
+                           (long long)settings->compaction_lag_ms);
+    if (rc == 0)
+        rc = write_bound(out, "compaction_lag_max_ms", lag_max_ms > 0 ? lag_max_ms : -1);
+    if (rc == 0)
+        rc = ms_buf_printf(out, ",\"delete_retention_ms\":%lld",
+                           (long long)settings->delete_retention_ms);
+    return rc;
+}
+
 static int write_settings(struct ms_buf *out, const struct ms_topic_settings *settings) {
     bool both = settings->require_source && settings->require_correlation_id;
     int rc = ms_buf_printf(out, ",\"partitions\":%u,\"streams\":%s", settings->partitions,
@@ -33,7 +49,7 @@ static int write_settings(struct ms_buf *out, const struct ms_topic_settings *se
                            truth(settings->compact), ms_codec_name(settings->compression),
                            settings->require_source ? "\"source\"" : "", both ? "," : "",
                            settings->require_correlation_id ? "\"correlation_id\"" : "");
-    return rc;
+    return rc == 0 ? write_of_batches(out, settings) : rc;
 }
 
 int ms_topic_write_json(struct ms_buf *out, const struct ms_topic_info *topic) {
@@ -120,14 +136,62 @@ static int read_require(struct ms_json_value value, struct ms_topic_settings *se
     return 0;
 }
 
+static int read_milliseconds(struct ms_json_value value, int64_t *ret_ms) {
+    int64_t ms;
+    if (read_number(value, &ms) != 0 || ms < 0)
+        return MS_EINVAL;
+    *ret_ms = ms;
+    return 0;
+}
+static int read_recompress(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_bool(value, &settings->recompress);
+}
+static int read_message_bytes(struct ms_json_value value, struct ms_topic_settings *settings) {
+    int64_t bytes;
+    if (read_number(value, &bytes) != 0 || bytes < MS_BATCH_HEADER_LEN || bytes > INT32_MAX)
+        return MS_EINVAL;
+    settings->message_bytes_max = (uint32_t)bytes;
+    return 0;
+}
+static int read_log_append_time(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_bool(value, &settings->log_append_time);
+}
+static int read_retention_ignored(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_bool(value, &settings->retention_ignored);
+}
+static int read_lag(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_milliseconds(value, &settings->compaction_lag_ms);
+}
+static int read_lag_max(struct ms_json_value value, struct ms_topic_settings *settings) {
+    int64_t lag_ms;
+    if (read_bound(value, &lag_ms) != 0 || lag_ms == 0)
+        return MS_EINVAL;
+    settings->compaction_lag_max_ms = lag_ms > 0 ? lag_ms : 0;
+    return 0;
+}
+static int read_delete_retention(struct ms_json_value value, struct ms_topic_settings *settings) {
+    return read_milliseconds(value, &settings->delete_retention_ms);
+}
+
 static const struct {
     const char *name;
     int (*read)(struct ms_json_value value, struct ms_topic_settings *settings);
 } FIELDS[] = {
-    {"partitions", read_partitions},           {"streams", read_streams},
-    {"retention_ms", read_retention},          {"retention_bytes", read_retention_bytes},
-    {"retention_count", read_retention_count}, {"compact", read_compact},
-    {"compression", read_compression},         {"require", read_require},
+    {"partitions", read_partitions},
+    {"streams", read_streams},
+    {"retention_ms", read_retention},
+    {"retention_bytes", read_retention_bytes},
+    {"retention_count", read_retention_count},
+    {"compact", read_compact},
+    {"compression", read_compression},
+    {"require", read_require},
+    {"recompress", read_recompress},
+    {"message_bytes_max", read_message_bytes},
+    {"log_append_time", read_log_append_time},
+    {"retention_ignored", read_retention_ignored},
+    {"compaction_lag_ms", read_lag},
+    {"compaction_lag_max_ms", read_lag_max},
+    {"delete_retention_ms", read_delete_retention},
 };
 
 static int read_field(struct ms_json_value name, struct ms_json_value value,
@@ -145,12 +209,17 @@ static int read_field(struct ms_json_value name, struct ms_json_value value,
 }
 
 int ms_topic_read_settings(struct ms_bytes json, struct ms_topic_settings *settings,
-                           struct ms_error *err) {
+                           bool *ret_force, struct ms_error *err) {
     struct ms_json_value object, name, value;
     int rc = ms_json_parse(json, SETTINGS_DEPTH_MAX, &object, err);
     if (rc == 0 && object.type != MS_JSON_OBJECT)
         rc = ms_error_set(err, MS_EINVAL, "topic settings must be a JSON object");
-    for (size_t at = 0; rc == 0 && ms_json_next_member(object, &at, &name, &value);)
-        rc = read_field(name, value, settings, err);
+    *ret_force = false;
+    for (size_t at = 0; rc == 0 && ms_json_next_member(object, &at, &name, &value);) {
+        if (ms_bytes_equal_cstr(name.text, "\"force\""))
+            *ret_force = value.type == MS_JSON_TRUE;
+        else
+            rc = read_field(name, value, settings, err);
+    }
     return rc;
 }

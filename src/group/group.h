@@ -22,6 +22,7 @@
  *   expiry.c    retention of offsets, removal of groups
  *   load.c consumer_load.c      from records to groups, at start
  *   describe.c consumer_describe.c      describing, listing, counting
+ *   lag.c metrics.c   how far groups are behind, for faces and for /metrics
  *   record.c consumer_record.c  keys and values of `__consumer_offsets`
  *   table.c timers.c    hash tables without failure, a heap of deadlines
  *
@@ -76,7 +77,8 @@
  *      confirmed its revocation; what an answer says of epochs and assignments is durable before
  *   2  a commit of another generation or epoch or of a fenced or unknown member is refused
  *   3  offsets are seen in the order in which they were handed to `append`, whatever the order in
- *      which `append` completes: an older commit never replaces a newer one
+ *      which `append` completes: an older commit never replaces a newer one. A transaction's count
+ *      as committed at its end
  *   4  every request is answered exactly once, unless it is forgotten first
  *   5  after a restart members go on with their ids and generation; their sessions begin at
  *      ms_groups_loaded
@@ -522,7 +524,8 @@ enum ms_group_code ms_groups_describe_consumers(struct ms_groups *groups, struct
                                                 struct ms_consumer_group_info *ret_info);
 
 /* Groups whose state is in `states` (bits 1 << MS_GROUP_…) and whose type is in `types` (likewise);
- * 0 means all. Sorted by id, copied into `arena`, without members. LOADING, NOT_AVAILABLE. */
+ * 0 means all. Sorted by id, copied into `arena`; members are counted, and `members` is NULL.
+ * LOADING, NOT_AVAILABLE. */
 enum ms_group_code ms_groups_list(struct ms_groups *groups, uint32_t states, uint32_t types,
                                   struct ms_arena *arena, struct ms_group_info **ret_infos,
                                   size_t *ret_count);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "group/metrics.h"
 #include "store/partitions.h"
 #include "store/records.h"
 
@@ -13,7 +14,9 @@
 struct ms_group_service {
     struct ms_store *store;
     struct ms_groups *groups;
-    pthread_mutex_t lock; /* of the fields below; a leaf */
+    struct ms_group_metrics *metrics;
+    struct ms_group_txns txns; /* append NULL: there are none */
+    pthread_mutex_t lock;      /* of the fields below; a leaf */
     pthread_cond_t changed;
     pthread_t thread;
     bool started, stop, due;
@@ -53,30 +56,40 @@ static struct write *write_new(struct ms_group_service *service) {
     return write;
 }
 
+static void on_pending(void *context, int code) { write_over(context, code); }
+
+/* Borrowed: what the keyed records point to. */
+static int append_keyed(struct write *write, const struct ms_group_record *records, size_t count) {
+    struct ms_keyed_record *keyed = ms_calloc(count, sizeof *keyed);
+    if (keyed == NULL)
+        return MS_ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        keyed[i] = (struct ms_keyed_record){records[i].key, records[i].value, records[i].tombstone};
+    int code = ms_store_append_records(write->service->store, MS_RECORDS_CONSUMER_OFFSETS, keyed,
+                                       count, on_appended, write, NULL);
+    ms_free(keyed);
+    return code;
+}
+
 static void append(void *context, int64_t producer_id, int16_t producer_epoch,
                    const struct ms_group_record *records, size_t count,
                    void (*done)(void *done_context, int code), void *done_context) {
     struct ms_group_service *service = context;
-    struct ms_keyed_record *keyed = ms_calloc(count, sizeof *keyed);
-    struct write *write = keyed != NULL ? write_new(service) : NULL;
-    (void)producer_epoch;
-    if (write == NULL || producer_id >= 0) { /* there are no transactions yet */
-        ms_free(keyed);
-        if (write != NULL) {
-            *write = (struct write){service, done, done_context};
-            write_over(write, MS_EUNSUPPORTED);
-        } else {
-            done(done_context, MS_ENOMEM);
-        }
+    const struct ms_group_txns *txns = &service->txns;
+    struct write *write = write_new(service);
+    if (write == NULL) {
+        done(done_context, MS_ENOMEM);
         return;
     }
     write->done = done;
     write->context = done_context;
-    for (size_t i = 0; i < count; i++)
-        keyed[i] = (struct ms_keyed_record){records[i].key, records[i].value, records[i].tombstone};
-    int code = ms_store_append_records(service->store, MS_RECORDS_CONSUMER_OFFSETS, keyed, count,
-                                       on_appended, write, NULL);
-    ms_free(keyed);
+    int code = 0;
+    if (producer_id < 0)
+        code = append_keyed(write, records, count);
+    else if (txns->append == NULL)
+        code = MS_EUNSUPPORTED;
+    else
+        txns->append(txns->context, producer_id, producer_epoch, records, count, on_pending, write);
     if (code != 0)
         write_over(write, code);
 }
@@ -191,9 +204,14 @@ static int begin(struct ms_group_service *service, const struct ms_groups_option
         return ms_error_set(err, code, "the group coordinator: %s", ms_error_text(code));
     code = ms_store_list_records(service->store, MS_RECORDS_CONSUMER_OFFSETS, load_record, service,
                                  err);
+    if (code == 0 && service->txns.load != NULL)
+        code = service->txns.load(service->txns.context, service->groups);
     if (code != 0)
-        return code;
+        return ms_error_settle(err, code, "the group coordinator");
     ms_groups_loaded(service->groups);
+    code = ms_group_metrics_new(service->store, service->groups, options->env, &service->metrics);
+    if (code != 0)
+        return ms_error_set(err, code, "no memory for the group coordinator");
     if (pthread_create(&service->thread, NULL, main_of, service) != 0)
         return ms_error_set(err, MS_EIO, "no thread for the group coordinator");
     service->started = true;
@@ -201,11 +219,14 @@ static int begin(struct ms_group_service *service, const struct ms_groups_option
 }
 
 int ms_group_service_start(struct ms_store *store, const struct ms_groups_options *options,
-                           struct ms_group_service **ret_service, struct ms_error *err) {
+                           const struct ms_group_txns *txns, struct ms_group_service **ret_service,
+                           struct ms_error *err) {
     struct ms_group_service *service = ms_calloc(1, sizeof *service);
     if (service == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory for the group coordinator");
     service->store = store;
+    if (txns != NULL)
+        service->txns = *txns;
     pthread_mutex_init(&service->lock, NULL);
     pthread_cond_init(&service->changed, NULL);
     int code = begin(service, options, err);
@@ -220,6 +241,10 @@ int ms_group_service_start(struct ms_store *store, const struct ms_groups_option
 
 struct ms_groups *ms_group_service_groups(struct ms_group_service *service) {
     return service->groups;
+}
+
+int ms_group_service_metrics(struct ms_group_service *service, struct ms_buf *out) {
+    return ms_group_metrics_write(service->metrics, out);
 }
 
 void ms_group_service_stop(struct ms_group_service *service) {
@@ -243,6 +268,7 @@ void ms_group_service_free(struct ms_group_service *service) {
     while (service->in_flight > 0)
         pthread_cond_wait(&service->changed, &service->lock);
     pthread_mutex_unlock(&service->lock);
+    ms_group_metrics_free(service->metrics);
     if (service->groups != NULL)
         ms_groups_free(service->groups);
     pthread_cond_destroy(&service->changed);

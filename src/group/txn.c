@@ -62,21 +62,45 @@ void ms_pending_settle(struct ms_pending *pending, int code) {
         resolve(pending);
 }
 
+/* The end's records come behind all that was committed before it; among themselves they keep their
+ * order. */
+static void decide_offset(struct ms_offset *offset, int64_t producer_id, bool commit) {
+    struct ms_groups *groups = offset->group->groups;
+    struct ms_pending *pending;
+    for (pending = offset->pending; pending != NULL; pending = pending->next)
+        groups->sequence += pending->producer_id == producer_id;
+    uint64_t sequence = groups->sequence;
+    for (pending = offset->pending; pending != NULL; pending = pending->next) { /* newest first */
+        if (pending->producer_id != producer_id || pending->fate != MS_PENDING_OPEN)
+            continue;
+        pending->fate = commit ? MS_PENDING_COMMITTED : MS_PENDING_ABORTED;
+        pending->sequence = sequence--;
+    }
+}
+
+static void decide(struct ms_groups *groups, int64_t producer_id, bool commit) {
+    uint64_t hash = hash_of(producer_id);
+    struct ms_table_node *node = ms_table_find(&groups->pendings, hash);
+    for (; node != NULL; node = ms_table_chain(node, hash)) {
+        struct ms_pending *pending = MS_CONTAINER(node, struct ms_pending, node);
+        if (pending->producer_id == producer_id && pending->fate == MS_PENDING_OPEN)
+            decide_offset(pending->offset, producer_id, commit);
+    }
+}
+
 void ms_groups_txn_end(struct ms_groups *groups, int64_t producer_id, bool commit) {
     struct ms_turn turn;
     ms_turn_begin(&turn, groups);
+    decide(groups, producer_id, commit);
     uint64_t hash = hash_of(producer_id);
     struct ms_table_node *node = ms_table_find(&groups->pendings, hash), *next;
     for (; node != NULL; node = next) {
         next = ms_table_chain(node, hash);
         struct ms_pending *pending = MS_CONTAINER(node, struct ms_pending, node);
-        if (pending->producer_id != producer_id || pending->fate != MS_PENDING_OPEN)
-            continue;
+        if (pending->producer_id != producer_id || !pending->durable)
+            continue; /* ms_pending_settle goes on with the latter */
         struct ms_offset *offset = pending->offset;
         struct ms_group *group = offset->group;
-        pending->fate = commit ? MS_PENDING_COMMITTED : MS_PENDING_ABORTED;
-        if (!pending->durable)
-            continue; /* ms_pending_settle goes on */
         resolve(pending);
         ms_offset_reap(offset);
         ms_group_reap(group);

@@ -84,6 +84,7 @@ struct ms_index_append {
     int64_t commit_time_ms;
     const uint64_t *terms; /* distinct */
     size_t term_count;
+    bool no_offset; /* topic, partition and first_offset say nothing: found by stream and terms */
 };
 
 /* A fact of the caller's, replaced or removed at this place in log order (e.g. "topic/12" -> JSON).

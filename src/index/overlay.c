@@ -190,7 +190,7 @@ static int fold_append(struct ms_overlay *overlay, const struct ms_index_append 
     for (size_t i = 0; rc == 0 && i < append->term_count; i++)
         rc =
             ms_term_table_add(&overlay->terms, &overlay->arena, append->terms[i], append->position);
-    if (rc == 0)
+    if (rc == 0 && !append->no_offset)
         rc = add_to_partition(overlay, append);
     if (rc == 0)
         rc = add_time(&overlay->times, append->commit_time_ms, append->position);

@@ -77,6 +77,21 @@ static int enter_topic(struct mainstem_store *store, const char *name, struct ma
     return rc;
 }
 
+/* Settings that the library has no names for stay as other protocols have set them. */
+static int keep_unnamed(void *context, const struct ms_topic_info *topic) {
+    struct ms_topic_settings *taken = context, all = topic->settings;
+    all.partitions = taken->partitions;
+    all.retention_ms = taken->retention_ms;
+    all.retention_bytes = taken->retention_bytes;
+    all.retention_count = taken->retention_count;
+    all.compact = taken->compact;
+    all.compression = taken->compression;
+    all.require_source = taken->require_source;
+    all.require_correlation_id = taken->require_correlation_id;
+    *taken = all;
+    return 0;
+}
+
 int mainstem_put_topic(struct mainstem_store *store, const char *name,
                        const struct mainstem_topic_settings *settings, int *ret_created,
                        struct mainstem_error *err) {
@@ -88,7 +103,9 @@ int mainstem_put_topic(struct mainstem_store *store, const char *name,
         rc = take_settings(store, settings, &taken, err);
     if (rc != 0)
         return rc;
-    rc = ms_store_put_topic(store->store, ms_bytes_cstr(name), &taken, &created, &error);
+    rc = ms_store_get_topic(store->store, ms_bytes_cstr(name), keep_unnamed, &taken, &error);
+    if (rc == 0 || rc == MS_ENOTFOUND)
+        rc = ms_store_put_topic(store->store, ms_bytes_cstr(name), &taken, &created, &error);
     if (rc != 0)
         return ms_lib_fail_with(err, rc, &error);
     if (ret_created != NULL)

@@ -39,7 +39,8 @@
  *     8    1 kind             1 batch · 2 anchors (footers only) · 3 frame: entries compressed
  *                             together by the scavenger (frame.h)
  *     9 1 flags 1 has a stream · 2 last entry of its block · 4 tombstone · 8 control ·
- *                             16 joined: belongs to the same append as the entry before it
+ *                             16 joined: belongs to the same append as the entry before it ·
+ *                             32 pending: of a transaction · 64 commit of a pending entry
  *    10    2 partition
  *    12    4 topic            the topic's number
  *    16   16 stream id        zeros without a stream
@@ -84,6 +85,8 @@ enum {
     MS_ENTRY_TOMBSTONE = 4,
     MS_ENTRY_CONTROL = 8,
     MS_ENTRY_JOINED = 16,
+    MS_ENTRY_PENDING = 32,
+    MS_ENTRY_COMMIT = 64,
 };
 
 struct ms_block_header {

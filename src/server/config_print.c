@@ -112,6 +112,7 @@ static const char *const GROUPS[][2] = {
     {"http", "The HTTP face"},
     {"kafka", "The Kafka face"},
     {"groups", "Consumer groups"},
+    {"txn", "Transactions"},
     {"logging", "Log output"},
 };
 

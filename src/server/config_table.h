@@ -212,6 +212,14 @@
       100, 60000, NULL, 0, \
       "how often members of consumer groups are asked to be heard; less than the session timeout") \
     \
+    X(DURATION, txn_timeout_max_ms, "txn.timeout_max", NULL, "15m", \
+      1000, MS_HOURS(24), NULL, 0, \
+      "the longest timeout that a producer may ask for; an open transaction that is older than " \
+      "its timeout is aborted") \
+    X(DURATION, txn_id_retention_ms, "txn.id_retention", NULL, "168h", \
+      MS_HOURS(1), MS_HOURS(24 * 36500), NULL, 0, \
+      "a transactional id that nobody has used for this time is forgotten") \
+    \
     X(ENUM,     logging_level, "logging.level", NULL, "info", \
       0, 0, "debug,info,warn,error", MS_SETTING_RELOAD, \
       "least important log lines that are written") \

@@ -23,6 +23,7 @@ struct server {
     struct ms_arena arena;
     struct ms_store *store;
     struct ms_http *http;
+    struct ms_txn_service *txns;
     struct ms_group_service *groups;
     struct ms_kafka *kafka; /* NULL: off */
     int64_t progress_at_us;
@@ -107,7 +108,8 @@ static void on_kafka_request(void *context, const struct ms_kafka_log_entry *ent
 
 static int on_metrics(void *context, struct ms_buf *out) {
     struct server *server = context;
-    return server->kafka ? ms_kafka_metrics(server->kafka, out) : 0;
+    int rc = ms_group_service_metrics(server->groups, out);
+    return rc == 0 && server->kafka ? ms_kafka_metrics(server->kafka, out) : rc;
 }
 
 /* ---- starting ---- */
@@ -154,6 +156,7 @@ static void set_http_hooks(struct server *server, struct ms_http_options *option
     options->on_request = on_request;
     options->on_warning = on_warning;
     options->on_metrics = on_metrics;
+    options->groups = ms_group_service_groups(server->groups);
     options->context = server;
 }
 
@@ -164,10 +167,30 @@ static void set_kafka_hooks(struct server *server, struct ms_kafka_options *opti
     options->context = server;
 }
 
-static int start_groups(struct server *server, struct ms_error *err) {
-    struct ms_groups_options options;
-    ms_serve_groups_options(server->config, server->env, &options);
-    return ms_group_service_start(server->store, &options, &server->groups, err);
+static int start_coordinators(struct server *server, struct ms_error *err) {
+    struct ms_txns_options txns_options;
+    struct ms_groups_options groups_options;
+    ms_serve_txns_options(server->config, server->env, &txns_options);
+    ms_serve_groups_options(server->config, server->env, &groups_options);
+    int rc = ms_txn_service_new(server->store, &txns_options, &server->txns, err);
+    if (rc != 0)
+        return rc;
+    struct ms_group_txns group_txns = ms_txn_service_group_txns(server->txns);
+    rc = ms_group_service_start(server->store, &groups_options, &group_txns, &server->groups, err);
+    if (rc != 0)
+        return rc;
+    return ms_txn_service_start(server->txns, ms_group_service_groups(server->groups), err);
+}
+
+/* What waits for them is answered. */
+static void stop_coordinators(struct server *server) {
+    ms_txn_service_stop(server->txns);
+    ms_group_service_stop(server->groups);
+}
+
+static void free_coordinators(struct server *server) {
+    ms_txn_service_free(server->txns);
+    ms_group_service_free(server->groups);
 }
 
 static int start_kafka(struct server *server, struct ms_error *err) {
@@ -179,6 +202,7 @@ static int start_kafka(struct server *server, struct ms_error *err) {
         return rc;
     set_kafka_hooks(server, &options);
     options.groups = ms_group_service_groups(server->groups);
+    options.txns = ms_txn_service_txns(server->txns);
     return ms_kafka_start(server->store, &options, &server->kafka, err);
 }
 
@@ -234,7 +258,7 @@ static int start(struct server *server, struct ms_error *err) {
     if (rc == 0)
         rc = open_store(server, err);
     if (rc == 0)
-        rc = start_groups(server, err);
+        rc = start_coordinators(server, err);
     if (rc == 0)
         rc = start_kafka(server, err);
     if (rc == 0) /* after the faces whose metrics it shows */
@@ -270,6 +294,7 @@ static int reload_kafka(struct server *server, struct ms_arena *arena, struct ms
         return rc;
     set_kafka_hooks(server, &options);
     options.groups = ms_group_service_groups(server->groups);
+    options.txns = ms_txn_service_txns(server->txns);
     return ms_kafka_reload(server->kafka, &options, err);
 }
 
@@ -324,12 +349,12 @@ static int stop(struct server *server, bool log_stopped, struct ms_error *err) {
     MS_LOG(INFO, "stopping");
     if (server->ready_file && remove_ready_file(server, NULL) != 0)
         MS_LOG(WARN, "the ready file could not be removed");
-    ms_group_service_stop(server->groups); /* answers what waits for a group */
+    stop_coordinators(server);
     ms_http_stop(server->http,
                  log_stopped ? LOG_STOPPED_DRAIN_MS : server->config->http_drain_timeout_ms);
     ms_kafka_stop(server->kafka,
                   log_stopped ? LOG_STOPPED_DRAIN_MS : server->config->kafka_drain_timeout_ms);
-    ms_group_service_free(server->groups);
+    free_coordinators(server);
     int rc = ms_store_close(server->store, err);
     int64_t took_us = ms_clock_monotonic_us(server->env->clock) - began_us;
     MS_LOG(INFO, "stopped", MS_FIELD_REAL("duration_ms", (double)took_us / 1000.0));
@@ -341,10 +366,10 @@ static int run(struct server *server, bool *ret_log_stopped, struct ms_error *er
     if (rc != 0) {
         MS_LOG(ERROR, "the server can't start", MS_FIELD_TEXT("error", ms_error_type(rc)),
                MS_FIELD_TEXT("detail", err->message));
-        ms_group_service_stop(server->groups);
+        stop_coordinators(server);
         ms_http_stop(server->http, 0);
         ms_kafka_stop(server->kafka, 0);
-        ms_group_service_free(server->groups);
+        free_coordinators(server);
         ms_store_close(server->store, NULL);
         return rc;
     }

@@ -124,6 +124,15 @@ void ms_serve_groups_options(const struct ms_config *config, const struct ms_env
     };
 }
 
+void ms_serve_txns_options(const struct ms_config *config, const struct ms_env *env,
+                           struct ms_txns_options *ret_options) {
+    *ret_options = (struct ms_txns_options){
+        .env = env,
+        .timeout_ms_max = (int32_t)config->txn_timeout_max_ms,
+        .id_retention_ms = config->txn_id_retention_ms,
+    };
+}
+
 int ms_serve_kafka_options(const struct ms_config *config, struct ms_arena *arena,
                            struct ms_kafka_options *ret_options, struct ms_error *err) {
     struct ms_kafka_options options;

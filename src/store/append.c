@@ -58,10 +58,19 @@ void ms_op_finish(struct ms_op *op) {
 
 /* Readers of the partition see the part's records from now on. The log's end has moved already, and
  * who arms a waiter after the note finds the new end. */
-static void show_part(struct ms_store *store, const struct ms_op_part *part) {
+static void show_part(struct ms_store *store, struct ms_op_part *part, int64_t commit_time_ms) {
     struct ms_partition *partition = ms_topic_partition(part->ref.topic, part->partition);
+    if (part->kind == MS_PART_COMMIT)
+        return;
+    if (part->kind == MS_PART_PENDING)
+        ms_txn_place_opens(partition, part->place, commit_time_ms);
     atomic_store_explicit(&partition->end_offset, part->first_offset + part->count,
                           memory_order_release);
+    if (part->kind == MS_PART_MARKER) {
+        ms_txn_place_ends(store, partition, part->place, part->aborted);
+        part->place = NULL;
+        part->aborted = NULL;
+    }
     struct ms_stream_id id = ms_partition_waiter_id(part->ref.topic->number, part->partition);
     ms_waiters_note(&store->waiters, &id);
 }
@@ -71,11 +80,11 @@ static void finish_appended(struct ms_op *op) {
     uint64_t events = 0;
     for (const struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next)
         if (new->entered) {
-            show_part(store, &new->creation->parts[0]);
+            show_part(store, &new->creation->parts[0], op->ticket.commit_time_ms);
             events++;
         }
     for (size_t i = 0; i < op->part_count; i++) {
-        const struct ms_op_part *part = &op->parts[i];
+        struct ms_op_part *part = &op->parts[i];
         op->results[i] = (struct ms_append_part_result){
             .first_version = part->count > 0 ? part->first_version : part->version,
             .version = part->version,
@@ -84,7 +93,7 @@ static void finish_appended(struct ms_op *op) {
         };
         if (part->count > 0) {
             op->result.position = part->position + part->count - 1;
-            show_part(store, part);
+            show_part(store, part, op->ticket.commit_time_ms);
         }
         events += part->count;
     }
@@ -181,6 +190,14 @@ int ms_op_resolve_heads(struct ms_op *op, struct ms_error *err) {
     return rc;
 }
 
+static uint8_t flags_of(const struct ms_op_part *part) {
+    static const uint8_t flags[] = {[MS_PART_EVENTS] = 0,
+                                    [MS_PART_PENDING] = MS_ENTRY_PENDING,
+                                    [MS_PART_MARKER] = MS_ENTRY_CONTROL,
+                                    [MS_PART_COMMIT] = MS_ENTRY_COMMIT};
+    return (uint8_t)(part->entry_flags | flags[part->kind]);
+}
+
 static void put_part(struct ms_op *op, struct ms_op_part *part) {
     struct ms_store *store = op->store;
     struct ms_topic *topic = part->ref.topic;
@@ -190,14 +207,15 @@ static void put_part(struct ms_op *op, struct ms_op_part *part) {
     if (head != NULL && head->partition_plus_1 != 0 && !op->produce)
         part->partition = (uint16_t)(head->partition_plus_1 - 1);
     struct ms_partition *partition = ms_topic_partition(topic, part->partition);
-    part->first_offset = partition->next_offset;
+    if (part->kind != MS_PART_COMMIT)
+        part->first_offset = partition->next_offset;
     part->first_version = part->version = -1;
     if (head != NULL) {
         part->first_version = head->version + 1;
         part->version = head->version + part->count;
     }
     struct ms_log_put put = {
-        .flags = part->entry_flags,
+        .flags = flags_of(part),
         .partition = part->partition,
         .topic = topic->number,
         .stream_id = head != NULL ? part->ref.id.bytes : NULL,
@@ -215,11 +233,14 @@ static void put_part(struct ms_op *op, struct ms_op_part *part) {
         head->end_position = part->position + part->count;
         head->partition_plus_1 = (uint16_t)(part->partition + 1);
     }
-    partition->next_offset += part->count;
-    atomic_fetch_add_explicit(&topic->events, part->count, memory_order_relaxed);
+    if (part->kind != MS_PART_COMMIT) {
+        partition->next_offset += part->count;
+        atomic_fetch_add_explicit(&topic->events, part->count, memory_order_relaxed);
+    }
     for (uint32_t i = 0; part->id_hashes != NULL && i < part->count; i++)
         ms_window_add(&store->window, part->id_hashes[i], part->first_version + i);
-    ms_query_terms_note(store, part);
+    if (part->kind == MS_PART_EVENTS || part->kind == MS_PART_COMMIT)
+        ms_query_terms_note(store, part);
 }
 
 /* What the append changes besides its events. */
@@ -254,6 +275,8 @@ static void note_heads(struct ms_op *op) {
 
 static uint64_t newest_read(struct ms_op *op) {
     uint64_t newest = 0;
+    if (op->by_producer) /* a sequence follows from whatever was sequenced */
+        newest = ms_log_next_position(op->store->log);
     if (op->new_topics != NULL) /* that there is none may follow from anything before */
         newest = ms_log_next_position(op->store->log);
     if (op->result.code == MS_EQUERYCONDITION)
@@ -277,7 +300,8 @@ static int admit(struct ms_op *op, struct ms_error *err) {
         entries += new->needed;
         bytes += new->needed ? new->creation->batches.len : 0;
     }
-    bool frees_space = op->effect.kind == MS_EFFECT_RULES || op->effect.closes != NULL;
+    bool frees_space = op->effect.kind == MS_EFFECT_RULES || op->effect.kind == MS_EFFECT_START ||
+                       op->effect.closes != NULL;
     int rc = ms_log_admit(op->store->log, bytes, entries, frees_space, &waited, err);
     return rc == 0 && waited ? MS_EAGAIN : rc;
 }
@@ -303,8 +327,10 @@ static int put_all(struct ms_op *op, struct ms_error *err) {
             put_part(op, &op->parts[i]);
             joined = MS_ENTRY_JOINED;
         }
+    ms_txn_sequenced(op);
     apply_effect(op);
     note_heads(op);
+    op->sequenced = true;
     ms_log_attach(log, &op->ticket);
     op->outcome = MS_OP_APPENDED;
     return 0;
@@ -322,7 +348,7 @@ static bool meets_closed_topic(const struct ms_op *op) {
 static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     if (atomic_load(&op->store->closing) || ms_log_failed(op->store->log))
         return ms_error_set(err, MS_ECLOSED, "the store is closed");
-    op->stale = meets_closed_topic(op);
+    op->stale = !op->ends && meets_closed_topic(op);
     if (op->stale)
         return ms_error_set(err, MS_EAGAIN, "a topic is being deleted");
     int rc = bring_heads(op, err);
@@ -350,7 +376,7 @@ static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
                 .first_version = op->parts[i].version,
                 .version = op->parts[i].version,
                 .partition = op->parts[i].partition,
-                .first_offset = -1,
+                .first_offset = op->by_producer ? op->repeat_offset : -1,
             };
     /* It names nothing that may still be lost: what was read, or what is visible already. */
     uint64_t read = newest_read(op), visible = ms_log_end(op->store->log);

@@ -14,10 +14,33 @@ void ms_entry_reader_init(struct ms_entry_reader *reader, struct ms_store *store
 }
 
 void ms_entry_reader_deinit(struct ms_entry_reader *reader) {
+    ms_log_cursor_deinit(&reader->pending);
     ms_batch_reader_deinit(&reader->batch);
     ms_arena_deinit(&reader->arena);
     ms_buf_deinit(&reader->name);
     ms_buf_deinit(&reader->places);
+}
+
+/* The batch that a commit gives positions to stands where its offsets are. One that retention has
+ * removed meanwhile is empty. */
+static int find_committed(struct ms_entry_reader *reader, struct ms_error *err) {
+    const struct ms_entry_header *header = &reader->entry.header;
+    struct ms_store *store = reader->store;
+    struct ms_index_offset_place place;
+    struct ms_log_entry found;
+    int rc = ms_index_offset_find(store->index, header->topic, header->partition,
+                                  reader->entry.first_offset, false, &place, err);
+    if (rc != 0)
+        return rc == MS_ENOTFOUND ? 0 : rc;
+    if (reader->pending.log == NULL)
+        ms_log_cursor_init(&reader->pending, store->log, place.position);
+    ms_log_cursor_seek(&reader->pending, place.position);
+    rc = ms_log_cursor_next(&reader->pending, &found, err);
+    if (rc > 0 && found.header.topic == header->topic &&
+        found.header.partition == header->partition &&
+        found.first_offset == reader->entry.first_offset)
+        reader->entry.batch = found.batch;
+    return rc < 0 ? rc : 0;
 }
 
 int ms_entry_reader_begin(struct ms_entry_reader *reader, const struct ms_log_entry *entry,
@@ -31,7 +54,10 @@ int ms_entry_reader_begin(struct ms_entry_reader *reader, const struct ms_log_en
         return ms_error_set(err, MS_ECORRUPT,
                             "position %llu belongs to a topic that was never made",
                             (unsigned long long)entry->header.first_position);
-    return ms_batch_reader_init(&reader->batch, entry->batch, DECOMPRESSED_MAX, err);
+    int rc = (entry->header.flags & MS_ENTRY_COMMIT) ? find_committed(reader, err) : 0;
+    if (rc == 0)
+        rc = ms_batch_reader_init(&reader->batch, reader->entry.batch, DECOMPRESSED_MAX, err);
+    return rc;
 }
 
 /* The stream's text form; the same for all the records of an event-store batch. */

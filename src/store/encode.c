@@ -295,9 +295,25 @@ int ms_op_new(struct ms_store *store, const struct ms_append_request *request,
     return 0;
 }
 
+static void free_txn(struct ms_op *op) {
+    for (size_t i = 0; i < op->part_count; i++) {
+        ms_txn_pending_free(op->parts[i].pending);
+        ms_free(op->parts[i].aborted);
+        if (op->parts[i].kind == MS_PART_MARKER && op->sequenced)
+            ms_free(op->parts[i].place); /* the log has stopped: it was never shown */
+    }
+    ms_free(op->spare_place);
+    if (!op->sequenced) /* they are the transaction's still */
+        return;
+    ms_txn_pending_free(op->ended_pending);
+    ms_txn_places_free(op->unwritten_places);
+}
+
 void ms_op_free(struct ms_op *op) {
     if (op == NULL)
         return;
+    if (op->by_producer)
+        free_txn(op);
     for (struct ms_op_topic *new = op->new_topics; new != NULL; new = new->next) {
         ms_op_free(new->creation);
         if (!new->entered)

@@ -5,11 +5,14 @@
  *   names.c        text form of streams <-> topic and key
  *   topics.c       the table of topics
  *   topic_changes.c  making, changing, deleting, listing them
+ *   starts.c       where partitions begin
+ *   settle.c       waiting for an append's outcome
  *   heads.c        what the sequencer knows of streams
  *   encode.c       events -> batches
  *   terms.c        what the events of a batch are found by
  *   produce.c      a producer's batch -> entries
  *   records.c      keyed records of the system's topics
+ *   producers.c transactions.c txn_end.c txn_start.c txn_visible.c  see txn.h
  *   partition_read.c  a partition's batches, as they are stored
  *   append.c       sequencing, completing
  *   conditions.c   may it be appended, is it a resend?
@@ -20,7 +23,8 @@
  *   publish.c      what became durable goes to the index and to the waiters
  *   decode.c       entries -> events
  *   read_stream.c read_all.c subscription.c waiters.c metadata.c snapshots.c
- *   scavenge.c scavenge_schedule.c
+ *   scavenge.c scavenge_judge.c scavenge_schedule.c
+ *   compaction.c   the newest record of each key, for the scavenger
  *   worker.c       I/O that the committer's thread must not do
  *
  * Locks, in rank order after those of src/log (docs/internals/threads.md): the log's lock guards
@@ -33,180 +37,7 @@
 #include <stdio.h>
 
 #include "index/index.h"
-#include "store/topics.h"
-
-/* ---- streams ---- */
-
-#define MS_RULES_BYTES_MAX 64u
-
-/* Rules that hold for a stream besides its events. */
-struct ms_stream_rules {
-    bool tombstoned;
-    int64_t deleted_head;     /* soft deleted when the stream's head is this; -1 never */
-    int64_t truncate_before;  /* 0 none */
-    int64_t max_count;        /* 0 none */
-    int64_t max_age_ms;       /* 0 none */
-    int64_t metadata_version; /* -1 none */
-};
-#define MS_STREAM_RULES_NONE ((struct ms_stream_rules){.deleted_head = -1, .metadata_version = -1})
-
-struct ms_head {
-    struct ms_stream_id id;
-    int64_t version;       /* -1: no events */
-    uint64_t end_position; /* one past the last record */
-    struct ms_stream_rules rules;
-    uint16_t partition_plus_1; /* of its newest event; 0: not known */
-    bool used;                 /* place taken */
-    bool referenced;           /* since the clock hand passed */
-};
-
-#define MS_HEADS_SHARDS 256u
-
-/* Where a shard's rows lie, to be fetched into the processor's cache by whoever will need one of
- * them under the lock: a hint, which may be out of date, and is never read through. */
-struct ms_shard_hint {
-    _Atomic(uintptr_t) rows; /* 0 none */
-    _Atomic(size_t) mask;
-};
-
-static inline void ms_shard_hint_set(struct ms_shard_hint *hint, const void *rows,
-                                     size_t capacity) {
-    atomic_store_explicit(&hint->rows, (uintptr_t)rows, memory_order_relaxed);
-    atomic_store_explicit(&hint->mask, capacity - 1, memory_order_relaxed);
-}
-
-static inline void ms_shard_hint_fetch(const struct ms_shard_hint *hint, uint64_t hash,
-                                       size_t row_bytes) {
-    uintptr_t rows = atomic_load_explicit(&hint->rows, memory_order_relaxed);
-    size_t mask = atomic_load_explicit(&hint->mask, memory_order_relaxed);
-    if (rows == 0)
-        return;
-    uintptr_t row = rows + ((size_t)hash & mask) * row_bytes;
-    __builtin_prefetch((const void *)row, 1);
-    if (row_bytes > 64) /* more than a line */
-        __builtin_prefetch((const void *)(row + 64), 1);
-}
-
-struct ms_heads_shard {
-    struct ms_head *table; /* open addressing, linear probing; NULL: nothing was ever in it */
-    size_t capacity, count;
-    struct ms_shard_hint hint;
-};
-
-struct ms_heads {
-    struct ms_heads_shard shards[MS_HEADS_SHARDS];
-    size_t capacity, count, count_max;
-    size_t hand_shard, hand; /* where the clock stands */
-    uint64_t evicted_end;    /* the highest end_position of any head evicted */
-};
-
-struct ms_stream_ref {
-    struct ms_topic *topic;
-    struct ms_bytes key;
-    struct ms_stream_id id;
-};
-
-/* ---- appends in flight ---- */
-
-enum ms_op_outcome {
-    MS_OP_APPENDED,
-    MS_OP_CHECKED, /* no events: only the conditions */
-    MS_OP_REFUSED,
-    MS_OP_REPEAT, /* maybe a resend: the worker compares with what is stored */
-};
-
-struct ms_op_part {
-    struct ms_stream_ref ref;
-    struct ms_bytes stream; /* canonical name */
-    struct ms_condition condition;
-    uint32_t count;
-    size_t batch_at, batch_len; /* in op->batches */
-    const uint64_t *terms;
-    size_t term_count;
-    uint64_t *id_hashes; /* one per event */
-    uint32_t ids_given;  /* by the client; the others were made here, and are no resend's */
-    uint16_t partition;
-    uint8_t entry_flags;
-    /* results of sequencing */
-    int64_t first_version, version;
-    uint64_t position;
-    int64_t first_offset;
-    int64_t newest_ms;     /* timestamp of its newest record */
-    bool of_stream;        /* else it is a partition's only, and has no head */
-    struct ms_bytes batch; /* the producer's own bytes; absent: in op->batches */
-    bool repeat;           /* candidate; the stored events begin at: */
-    int64_t repeat_version;
-    bool by_window;        /* the window knows where; else the condition says it */
-    struct ms_head judged; /* the head as it was then, for a refusal */
-    struct ms_head *head;  /* under the log's lock, once brought in */
-    struct ms_head cold;   /* resolved from the index before the lock */
-    bool cold_known;
-    uint64_t cold_applied; /* the index covered everything below it when it was asked */
-};
-
-/* What an append changes besides the events it adds. Applied when it is sequenced; `name` and
- * `value` are then folded into the index as a fact. */
-struct ms_op_effect {
-    enum { MS_EFFECT_NONE, MS_EFFECT_RULES, MS_EFFECT_TOPIC } kind;
-    size_t part; /* RULES: of which part's stream */
-    struct ms_stream_rules
-        rules; /* RULES: the new ones; deleted_head INT64_MAX = the head as it is then */
-    struct ms_topic *closes; /* TOPIC: the topic that is deleted, or NULL */
-    struct ms_bytes name, value;
-};
-
-/* A topic that was not there when an append was made ready. It has an identity, so that its streams
- * have theirs, and gets its number when it is made: in one step with the append, or never. */
-struct ms_op_topic {
-    struct ms_op_topic *next;
-    struct ms_topic *topic; /* the op's own until `entered` in the table */
-    bool needed;            /* the append adds to it; else only a condition looks there */
-    bool entered;
-    struct ms_op *creation; /* its event, to be put before the append's own */
-};
-
-struct ms_op {
-    struct ms_log_ticket ticket;
-    struct ms_arena arena; /* names, hashes, terms */
-    struct ms_buf batches;
-    struct ms_store *store; /* from here to `error` an op begins as zeros (op_pool.c) */
-    ms_append_done_fn *done;
-    void *context;
-    struct ms_op *next; /* of the worker's queue */
-    enum ms_op_outcome outcome;
-    bool must_exist;    /* a delete: no stream is MS_ENOTFOUND */
-    bool must_reach;    /* expected versions may also have been passed; see ms_append_request */
-    bool ignore_window; /* the window's hint turned out to be wrong */
-    bool system;
-    bool wait;
-    bool stale;    /* submitting said MS_EAGAIN: what it was made from has changed, make it anew */
-    bool replaces; /* its first part was made from that stream's newest event */
-    bool produce;  /* its parts are a producer's batch: nothing is judged but tombstones */
-    struct ms_op_topic *new_topics;
-    uint64_t budget;
-    uint64_t started_us;
-    struct ms_op_part *parts;
-    size_t part_count;
-    const struct ms_query_condition *queries;
-    size_t query_count;
-    uint64_t query_from; /* index and log have answered for everything below */
-    bool query_match;    /* and found an event: */
-    size_t query_match_index;
-    uint64_t query_match_position;
-    bool query_behind; /* what the ring does not have is not published yet */
-    struct ms_append_part_result *results;
-    struct ms_append_result result;
-    struct ms_op_effect effect;
-    struct ms_index_fact *facts; /* of keyed records, folded with its only part; arena */
-    size_t fact_count;
-    struct ms_error error;
-};
-
-struct ms_op_pool {
-    pthread_mutex_t lock;
-    struct ms_op *free;
-    size_t count;
-};
+#include "store/op.h"
 
 /* ---- waiting ---- */
 
@@ -314,6 +145,8 @@ struct ms_store {
     _Atomic(bool) closing;
     struct ms_index_append *publish_appends; /* reused by the committer's thread */
     size_t publish_capacity;
+    struct ms_txns txns;
+    pthread_mutex_t aborted_lock;   /* partitions' lists of aborted transactions */
     pthread_mutex_t scavenge_lock;  /* one scavenge at a time */
     _Atomic(uint64_t) rule_changes; /* since the start */
     struct ms_scavenger scavenger;
@@ -359,23 +192,6 @@ uint16_t ms_partition_of(struct ms_bytes key, uint16_t partitions);
 struct ms_stream_id ms_stream_id_of(const struct ms_store *store, const struct ms_topic *topic,
                                     struct ms_bytes key);
 
-/* heads.c; under the log's lock */
-void ms_heads_init(struct ms_heads *heads, size_t count_max);
-void ms_heads_deinit(struct ms_heads *heads);
-struct ms_head *ms_heads_find(struct ms_heads *heads, const struct ms_stream_id *id);
-/* Without the lock: ms_heads_find will be quicker. */
-void ms_heads_prefetch(const struct ms_heads *heads, const struct ms_stream_id *id);
-/* Takes a place for a head that isn't there, evicting one that the index covers (below `applied`).
- * MS_ENOMEM: no place can be had. */
-int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t applied,
-                 struct ms_head **ret_head) MS_MUST_CHECK;
-/* Not under the lock: head and rules from the index. */
-int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id,
-                     struct ms_head *ret_head, struct ms_error *err) MS_MUST_CHECK;
-/* The first version that truncation, deletion and $maxCount leave readable. */
-int64_t ms_head_first_readable(const struct ms_head *head);
-enum ms_stream_state ms_head_state(int64_t version, const struct ms_stream_rules *rules);
-
 /* op_pool.c */
 void ms_op_pool_init(struct ms_op_pool *pool);
 void ms_op_pool_deinit(struct ms_op_pool *pool);
@@ -410,14 +226,48 @@ int ms_batch_terms(struct ms_bytes batch, const struct ms_topic *topic, struct m
 bool ms_records_is_topic(uint32_t number);
 /* The op's part has its position now: its facts learn theirs. */
 void ms_records_date(struct ms_op *op);
+/* One part for each set, behind those that are there already; room for them is the caller's. */
+int ms_records_add(struct ms_op *op, const struct ms_keyed_records *sets, size_t set_count)
+    MS_MUST_CHECK;
 int ms_records_fold(struct ms_store *store, const struct ms_log_entry *entry, struct ms_error *err)
     MS_MUST_CHECK;
+/* settle.c */
+struct ms_settling {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool done;
+    int code;
+};
+void ms_settling_init(struct ms_settling *settling);
+void ms_settling_deinit(struct ms_settling *settling);
+/* An ms_append_done_fn; the context is the settling. */
+void ms_settling_done(void *context, const struct ms_append_result *result);
+int ms_settling_wait(struct ms_settling *settling, struct ms_store *store) MS_MUST_CHECK;
+
+/* partition_read.c */
+/* Shows the entries of a partition from the one that holds `offset` on, empty ones too, until visit
+ * returns something else than 0, which is then returned; 0 at the end. Blocks for I/O. MS_EIO,
+ * MS_ECORRUPT. */
+typedef int ms_partition_visit_fn(void *context, const struct ms_log_entry *entry,
+                                  struct ms_error *err);
+int ms_partition_walk(struct ms_partition_reader *reader, struct ms_topic *topic,
+                      uint32_t partition, int64_t offset, ms_partition_visit_fn *visit,
+                      void *context, struct ms_error *err) MS_MUST_CHECK;
+
+/* starts.c */
+int64_t ms_partition_start(const struct ms_partition *partition);
+int ms_starts_load(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
+/* Replay: an entry of "$starts". */
+int ms_starts_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,
+                         struct ms_error *err) MS_MUST_CHECK;
+/* The scavenger's: partitions whose beginning expired and is removed begin behind it. */
+int ms_starts_follow(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
 
 /* conditions.c; under the log's lock */
 /* All heads known: true when the events may be put; else the outcome is set. */
 bool ms_op_judge(struct ms_op *op);
 
-/* produce.c; under the log's lock: a batch is refused only for tombstoned streams. */
+/* produce.c; under the log's lock: tombstoned streams, sequences, transactions. */
 bool ms_op_judge_produce(struct ms_op *op);
 
 /* append.c */
@@ -481,6 +331,7 @@ int ms_rules_fold(struct ms_store *store, const struct ms_log_entry *entry, stru
 struct ms_entry_reader {
     struct ms_store *store;
     struct ms_log_entry entry;
+    struct ms_log_cursor pending; /* on the batch that a commit names */
     struct ms_topic *topic;
     struct ms_batch_reader batch;
     struct ms_arena arena;

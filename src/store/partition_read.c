@@ -14,6 +14,7 @@
 #define PACKED_BATCH_MAX ((size_t)4 << 10) /* larger ones are not copied */
 #define BATCH_AT_MAX_TIMESTAMP 35
 #define BATCH_AT_COUNT 57
+#define MISSES_MAX 4u
 #define DECOMPRESSED_MAX ((size_t)1 << 30)
 
 struct ms_partition_reader {
@@ -28,7 +29,7 @@ struct partition_reading {
     struct ms_partition_reader *reader;
     const struct ms_partition_read *read;
     struct ms_slice_list *slices;
-    int64_t next, end;
+    int64_t start, next, end;
     size_t bytes, batches;
     bool follow; /* the next batch may be the next entry */
     bool more;
@@ -116,27 +117,42 @@ static struct ms_blob *memory_of(const struct ms_log_cursor *cursor, struct ms_b
 static bool is_wanted(const struct ms_partition_read *read, const struct ms_log_entry *entry,
                       int64_t next) {
     return entry->header.topic == read->topic->number &&
-           entry->header.partition == read->partition &&
+           entry->header.partition == read->partition && !(entry->header.flags & MS_ENTRY_COMMIT) &&
            entry->first_offset + (int64_t)entry->record_count > next;
 }
 
-/* The entry that holds reading->next, or the next one after it. 1, or 0 at the end. */
-static int find_entry(struct partition_reading *reading, struct ms_log_entry *ret_entry,
-                      struct ms_error *err) {
+/* The first offset from reading->next on whose entry ends behind the position `floor`. */
+static int first_behind(struct partition_reading *reading, uint64_t floor, struct ms_error *err) {
+    const struct ms_partition_read *read = reading->read;
+    int64_t low = reading->next, high = reading->end;
+    while (low < high) {
+        struct ms_index_offset_place place;
+        int64_t middle = low + (high - low) / 2;
+        int rc =
+            ms_index_offset_find(reading->reader->store->index, read->topic->number,
+                                 (uint16_t)read->partition, middle, read->in_memory, &place, err);
+        if (rc != 0 && rc != MS_ENOTFOUND)
+            return rc;
+        if (rc == 0 && place.position + place.record_count <= floor)
+            low = place.first_offset + place.record_count;
+        else
+            high = middle;
+    }
+    reading->next = low;
+    return 0;
+}
+
+/* By the index. What was scavenged is still in it, in long rows maybe: after a few of them it is
+ * asked for the first that stands behind the place in the log that was found instead. */
+static int look_up_entry(struct partition_reading *reading, struct ms_log_entry *ret_entry,
+                         struct ms_error *err) {
     struct ms_log_cursor *cursor = &reading->reader->cursor;
     const struct ms_partition_read *read = reading->read;
-    int rc = 0;
-    if (reading->follow)
-        rc = ms_log_cursor_next(cursor, ret_entry, err);
-    if (rc > 0 && is_wanted(read, ret_entry, reading->next) &&
-        ret_entry->first_offset <= reading->next)
-        return 1;
-    reading->follow = false;
-    while (rc >= 0 && reading->next < reading->end) {
+    for (unsigned misses = 0; reading->next < reading->end;) {
         struct ms_index_offset_place place;
-        rc = ms_index_offset_find(reading->reader->store->index, read->topic->number,
-                                  (uint16_t)read->partition, reading->next, read->in_memory, &place,
-                                  err);
+        int rc = ms_index_offset_find(reading->reader->store->index, read->topic->number,
+                                      (uint16_t)read->partition, reading->next, read->in_memory,
+                                      &place, err);
         if (rc == MS_ENOTFOUND || (rc == 0 && place.first_offset >= reading->end))
             return 0;
         if (rc != 0)
@@ -145,10 +161,28 @@ static int find_entry(struct partition_reading *reading, struct ms_log_entry *re
         rc = ms_log_cursor_next(cursor, ret_entry, err);
         if (rc > 0 && is_wanted(read, ret_entry, reading->next))
             return 1;
-        if (rc >= 0) /* scavenged */
-            reading->next = place.first_offset + place.record_count;
+        if (rc < 0)
+            return rc;
+        reading->next = place.first_offset + place.record_count; /* scavenged */
+        if (rc > 0 && ++misses > MISSES_MAX)
+            rc = first_behind(reading, ret_entry->header.first_position, err);
+        if (rc < 0)
+            return rc;
     }
-    return rc < 0 ? rc : 0;
+    return 0;
+}
+
+/* The entry that holds reading->next, or the next one after it. 1, or 0 at the end. */
+static int find_entry(struct partition_reading *reading, struct ms_log_entry *ret_entry,
+                      struct ms_error *err) {
+    int rc = 0;
+    if (reading->follow)
+        rc = ms_log_cursor_next(&reading->reader->cursor, ret_entry, err);
+    if (rc > 0 && is_wanted(reading->read, ret_entry, reading->next) &&
+        ret_entry->first_offset <= reading->next)
+        return 1;
+    reading->follow = false;
+    return rc < 0 ? rc : look_up_entry(reading, ret_entry, err);
 }
 
 /* ---- batches ---- */
@@ -204,27 +238,38 @@ int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uin
     if (atomic_load(&topic->deleted) || partition >= ms_topics_settings(store, topic).partitions)
         return MS_ENOTFOUND;
     struct ms_partition *p = ms_topic_partition(topic, partition);
+    /* The end first: a transaction that opens meanwhile begins at or behind it. */
+    int64_t end = atomic_load_explicit(&p->end_offset, memory_order_acquire);
+    int64_t open = atomic_load_explicit(&p->open_offset, memory_order_acquire);
     *ret_state = (struct ms_partition_state){
-        .start_offset = 0,
-        .end_offset = atomic_load_explicit(&p->end_offset, memory_order_acquire),
+        .start_offset = ms_partition_start(p),
+        .end_offset = end,
+        .stable_offset = open < end ? open : end,
     };
     return 0;
+}
+
+static int partition_state(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                           struct ms_partition_state *ret_state, struct ms_error *err) {
+    int rc = ms_store_partition_state(store, topic, partition, ret_state);
+    return rc == 0 ? 0
+                   : ms_error_set(err, rc, "there is no partition %u of topic '%s'",
+                                  (unsigned)partition, topic->name);
 }
 
 int ms_store_read_partition(struct ms_partition_reader *reader,
                             const struct ms_partition_read *read, struct ms_slice_list *slices,
                             struct ms_partition_read_result *ret_result, struct ms_error *err) {
     struct ms_partition_read_result result = {0};
-    int rc = ms_store_partition_state(reader->store, read->topic, read->partition, &result.state);
+    int rc = partition_state(reader->store, read->topic, read->partition, &result.state, err);
     if (rc != 0)
-        return ms_error_set(err, rc, "there is no partition %u of topic '%s'",
-                            (unsigned)read->partition, read->topic->name);
+        return rc;
     struct partition_reading reading = {
         .reader = reader,
         .read = read,
         .slices = slices,
         .next = read->offset,
-        .end = result.state.end_offset,
+        .end = read->stable ? result.state.stable_offset : result.state.end_offset,
     };
     size_t before = slices->count;
     reader->cursor.in_memory = read->in_memory;
@@ -240,38 +285,93 @@ int ms_store_read_partition(struct ms_partition_reader *reader,
     return ms_error_settle(err, rc, "partition");
 }
 
-/* ---- by time ---- */
-
-/* The first offset whose entry may have been committed at or behind the floor. */
-static int first_behind(struct partition_reading *reading, uint64_t floor, struct ms_error *err) {
-    const struct ms_partition_read *read = reading->read;
-    int64_t low = 0, high = reading->end;
-    while (low < high) {
-        struct ms_index_offset_place place;
-        int64_t middle = low + (high - low) / 2;
-        int rc = ms_index_offset_find(reading->reader->store->index, read->topic->number,
-                                      (uint16_t)read->partition, middle, false, &place, err);
-        if (rc != 0 && rc != MS_ENOTFOUND)
-            return rc;
-        if (rc == 0 && place.position + place.record_count <= floor)
-            low = place.first_offset + place.record_count;
-        else
-            high = middle;
+int ms_partition_walk(struct ms_partition_reader *reader, struct ms_topic *topic,
+                      uint32_t partition, int64_t offset, ms_partition_visit_fn *visit,
+                      void *context, struct ms_error *err) {
+    struct ms_partition_read read = {.topic = topic, .partition = partition};
+    struct ms_partition *p = ms_topic_partition(topic, partition);
+    struct partition_reading reading = {
+        .reader = reader,
+        .read = &read,
+        .next = offset,
+        .end = atomic_load_explicit(&p->end_offset, memory_order_acquire),
+    };
+    struct ms_log_entry entry;
+    int rc = 0;
+    reader->cursor.in_memory = false;
+    while (rc == 0 && reading.next < reading.end && (rc = find_entry(&reading, &entry, err)) > 0) {
+        rc = visit(context, &entry, err);
+        reading.next = entry.first_offset + entry.record_count;
+        reading.follow = true;
     }
-    reading->next = low;
+    return rc;
+}
+
+/* ---- by position ---- */
+
+int ms_store_offset_at_position(struct ms_partition_reader *reader, struct ms_topic *topic,
+                                uint32_t partition, uint64_t position, int64_t *ret_offset,
+                                struct ms_error *err) {
+    struct ms_partition_state state;
+    struct ms_index_offset_place place;
+    struct ms_store *store = reader->store;
+    int rc = partition_state(store, topic, partition, &state, err);
+    if (rc != 0)
+        return rc;
+    struct ms_partition_read read = {.topic = topic, .partition = partition};
+    struct partition_reading reading = {.reader = reader, .read = &read, .end = state.end_offset};
+    rc = first_behind(&reading, position, err);
+    if (rc == 0)
+        rc = ms_index_offset_find(store->index, topic->number, (uint16_t)partition, reading.next,
+                                  false, &place, err);
+    if (rc != 0 && rc != MS_ENOTFOUND)
+        return ms_error_settle(err, rc, "partition");
+    int64_t offset = state.end_offset;
+    if (rc == 0 && place.first_offset < offset) {
+        offset = place.first_offset;
+        if (position > place.position)
+            offset += (int64_t)(position - place.position);
+    }
+    *ret_offset = offset > state.start_offset ? offset : state.start_offset;
     return 0;
 }
 
-/* 1: the batch has such a record. */
-static int look_into(struct ms_batch_reader *batch, const struct ms_log_entry *entry,
+int ms_store_commit_time(struct ms_partition_reader *reader, struct ms_topic *topic,
+                         uint32_t partition, int64_t offset, int64_t *ret_time_ms,
+                         struct ms_error *err) {
+    struct ms_partition_state state;
+    int rc = partition_state(reader->store, topic, partition, &state, err);
+    if (rc != 0)
+        return rc;
+    struct ms_partition_read read = {.topic = topic, .partition = partition};
+    struct partition_reading reading = {
+        .reader = reader,
+        .read = &read,
+        .next = offset > state.start_offset ? offset : state.start_offset,
+        .end = state.end_offset,
+    };
+    struct ms_log_entry entry;
+    reader->cursor.in_memory = false;
+    rc = find_entry(&reading, &entry, err);
+    if (rc < 0)
+        return ms_error_settle(err, rc, "partition");
+    *ret_time_ms = rc > 0 ? entry.commit_time_ms : -1;
+    return 0;
+}
+
+/* ---- in batches ---- */
+
+/* 1: the batch has such a record, not before the partition's start. */
+static int look_into(const struct partition_reading *reading, const struct ms_log_entry *entry,
                      int64_t time_ms, int64_t *ret_offset, int64_t *ret_timestamp_ms,
                      struct ms_error *err) {
+    struct ms_batch_reader *batch = &reading->reader->batch;
     struct ms_record record;
     if ((int64_t)ms_get_be64(entry->batch.data + BATCH_AT_MAX_TIMESTAMP) < time_ms)
         return 0;
     int rc = ms_batch_reader_init(batch, entry->batch, DECOMPRESSED_MAX, err);
     while (rc == 0 && (rc = ms_batch_reader_next(batch, &record, err)) > 0) {
-        if (record.timestamp_ms >= time_ms) {
+        if (record.timestamp_ms >= time_ms && record.offset >= reading->start) {
             *ret_offset = record.offset;
             *ret_timestamp_ms = record.timestamp_ms;
             return 1;
@@ -286,12 +386,17 @@ int ms_store_offset_at_time(struct ms_partition_reader *reader, struct ms_topic 
                             int64_t *ret_timestamp_ms, struct ms_error *err) {
     struct ms_partition_state state;
     struct ms_store *store = reader->store;
-    int rc = ms_store_partition_state(store, topic, partition, &state);
+    int rc = partition_state(store, topic, partition, &state, err);
     if (rc != 0)
-        return ms_error_set(err, rc, "there is no partition %u of topic '%s'", (unsigned)partition,
-                            topic->name);
+        return rc;
     struct ms_partition_read read = {.topic = topic, .partition = partition};
-    struct partition_reading reading = {.reader = reader, .read = &read, .end = state.end_offset};
+    struct partition_reading reading = {
+        .reader = reader,
+        .read = &read,
+        .start = state.start_offset,
+        .next = state.start_offset,
+        .end = state.end_offset,
+    };
     /* A record's timestamp is at most lead_ms behind the time it was committed at. */
     int64_t lead_ms = atomic_load(&ms_topic_partition(topic, partition)->lead_ms), since;
     uint64_t floor = 0;
@@ -305,7 +410,7 @@ int ms_store_offset_at_time(struct ms_partition_reader *reader, struct ms_topic 
     reader->cursor.in_memory = false;
     struct ms_log_entry entry;
     while (rc == 0 && reading.next < reading.end && (rc = find_entry(&reading, &entry, err)) > 0) {
-        rc = look_into(&reader->batch, &entry, time_ms, ret_offset, ret_timestamp_ms, err);
+        rc = look_into(&reading, &entry, time_ms, ret_offset, ret_timestamp_ms, err);
         reading.next = entry.first_offset + entry.record_count;
         reading.follow = true;
     }
@@ -318,7 +423,7 @@ static int entry_before(struct partition_reading *reading, struct ms_log_entry *
                         struct ms_error *err) {
     const struct ms_partition_read *read = reading->read;
     struct ms_log_cursor *cursor = &reading->reader->cursor;
-    while (reading->next > 0) {
+    while (reading->next > reading->start) {
         struct ms_index_offset_place place;
         int rc =
             ms_index_offset_find(reading->reader->store->index, read->topic->number,
@@ -343,12 +448,16 @@ int ms_store_newest_time(struct ms_partition_reader *reader, struct ms_topic *to
                          uint32_t partition, int64_t *ret_offset, int64_t *ret_timestamp_ms,
                          struct ms_error *err) {
     struct ms_partition_state state;
-    int rc = ms_store_partition_state(reader->store, topic, partition, &state);
+    int rc = partition_state(reader->store, topic, partition, &state, err);
     if (rc != 0)
-        return ms_error_set(err, rc, "there is no partition %u of topic '%s'", (unsigned)partition,
-                            topic->name);
+        return rc;
     struct ms_partition_read read = {.topic = topic, .partition = partition};
-    struct partition_reading reading = {.reader = reader, .read = &read, .next = state.end_offset};
+    struct partition_reading reading = {
+        .reader = reader,
+        .read = &read,
+        .start = state.start_offset,
+        .next = state.end_offset,
+    };
     int64_t lead_ms = atomic_load(&ms_topic_partition(topic, partition)->lead_ms), newest = -1;
     struct ms_log_entry entry;
     *ret_offset = *ret_timestamp_ms = -1;
@@ -361,7 +470,7 @@ int ms_store_newest_time(struct ms_partition_reader *reader, struct ms_topic *to
         rc = 0;
         if (records_in(&entry) > 0 && batch_ms >= newest) {
             newest = batch_ms;
-            rc = look_into(&reader->batch, &entry, newest, ret_offset, ret_timestamp_ms, err);
+            rc = look_into(&reading, &entry, newest, ret_offset, ret_timestamp_ms, err);
             rc = rc > 0 ? 0 : rc;
         }
     }

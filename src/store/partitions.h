@@ -39,13 +39,18 @@ struct ms_produce_request {
     uint32_t partition;
     struct ms_bytes batch; /* one record batch of magic 2; borrowed for the call */
     bool wait;             /* for the in-flight budget instead of MS_EAGAIN */
+    bool begins; /* a transactional batch may open its transaction here: no ms_store_txn_add needed
+                    (KIP-890) */
 };
 /* Validates the batch and all its records, and sequences it. 0: `done` is called exactly once,
  * maybe inside this call; the first part's first_offset is the batch's base offset. Refused before
  * it was sequenced (`done` is not called): MS_ENOTFOUND (partition; the topic was deleted),
  * MS_ERESERVED (the system's), MS_ECRC, MS_EINVAL (*ret_index: which record, -1 the batch),
- * MS_EUNSUPPORTED (codec, attributes), MS_ETOOBIG, MS_ENOSPC, MS_EAGAIN, MS_ECLOSED, MS_ENOMEM. A
- * record of a tombstoned stream: `done` is told MS_ETOMBSTONED. */
+ * MS_EUNSUPPORTED (codec, attributes), MS_ETOOBIG, MS_ENOSPC, MS_EAGAIN, MS_ECLOSED, MS_ENOMEM.
+ * Told to `done`: MS_ETOMBSTONED (a record of a tombstoned stream), MS_ESEQUENCE (the producer has
+ * left a sequence number out), MS_EFENCED (its epoch is over), MS_ENOTXN (its transaction was not
+ * added to the partition). A batch that is among the producer's last five there was appended
+ * already: success, with the offset it got then. */
 int ms_store_produce(struct ms_store *store, const struct ms_produce_request *request,
                      ms_append_done_fn *done, void *context, int32_t *ret_index,
                      struct ms_error *err) MS_MUST_CHECK;
@@ -53,12 +58,21 @@ int ms_store_produce(struct ms_store *store, const struct ms_produce_request *re
 /* ---- reading ---- */
 
 struct ms_partition_state {
-    int64_t start_offset; /* of the first record that can be read, or end_offset */
-    int64_t end_offset;   /* one past the newest record that readers see: the high watermark */
+    int64_t start_offset;  /* of the first record that can be read, or end_offset */
+    int64_t end_offset;    /* one past the newest record that readers see: the high watermark */
+    int64_t stable_offset; /* the first of a transaction that is open, or end_offset */
 };
 /* MS_ENOTFOUND. */
 int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
                              struct ms_partition_state *ret_state) MS_MUST_CHECK;
+
+/* The partition begins at `offset` from now on (-1: its end). What lies before it is not shown to
+ * readers of partitions any more, and is removed by the scavenger; readers of streams and of
+ * everything see it until then. *ret_start: where it begins, maybe further. Blocks until durable.
+ * MS_ENOTFOUND, MS_EINVAL (it ends before the offset), MS_ERESERVED, and what an append is refused
+ * with. */
+int ms_store_trim_partition(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                            int64_t offset, int64_t *ret_start, struct ms_error *err) MS_MUST_CHECK;
 
 /* Reads go through one of these; each is used by one thread at a time, for any partitions. */
 struct ms_partition_reader;
@@ -72,6 +86,7 @@ struct ms_partition_read {
     int64_t offset;
     size_t bytes_max;
     bool oversized;     /* a first batch that is larger than bytes_max is read all the same */
+    bool stable;        /* only what lies before the stable offset: read_committed */
     bool in_memory;     /* MS_EAGAIN where something would have to be read from the disk first */
     size_t batches_max; /* 0: no bound */
 };
@@ -102,6 +117,18 @@ int ms_store_read_partition(struct ms_partition_reader *reader,
 int ms_store_offset_at_time(struct ms_partition_reader *reader, struct ms_topic *topic,
                             uint32_t partition, int64_t time_ms, int64_t *ret_offset,
                             int64_t *ret_timestamp_ms, struct ms_error *err) MS_MUST_CHECK;
+
+/* The first record that stands at or behind `position` in the log: its offset; the end offset when
+ * there is none. Errors as above. */
+int ms_store_offset_at_position(struct ms_partition_reader *reader, struct ms_topic *topic,
+                                uint32_t partition, uint64_t position, int64_t *ret_offset,
+                                struct ms_error *err) MS_MUST_CHECK;
+
+/* When the first record at or behind `offset` was appended; -1 when there is none. Reads one entry.
+ * As above. */
+int ms_store_commit_time(struct ms_partition_reader *reader, struct ms_topic *topic,
+                         uint32_t partition, int64_t offset, int64_t *ret_time_ms,
+                         struct ms_error *err) MS_MUST_CHECK;
 
 /* The record with the newest timestamp, the first of several; -1 when there is none. As above. */
 int ms_store_newest_time(struct ms_partition_reader *reader, struct ms_topic *topic,

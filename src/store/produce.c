@@ -1,7 +1,9 @@
 /*
  * A producer's batch becomes entries of the log.
  *
- *   without streams  one entry: the producer's bytes, borrowed until they are packed into the block
+ *   without streams  one entry: the producer's bytes, borrowed until they are packed into the
+ *                    block; with log append time, or compressed with another codec than the topic
+ *                    wants, a copy of them
  *   with streams     one entry for each run of records with the same key, re-encoded as a batch of
  *                    its stream (or of the partition only, when the key is null): versions are
  *                    counted per entry, so an entry has one stream (docs/decisions/0011)
@@ -12,8 +14,10 @@
 #include "base/alloc.h"
 #include "base/endian.h"
 #include "store/internal.h"
+#include "wire/compress.h"
 
 #define OP_OVERHEAD_BYTES 512u
+#define BATCH_AT_LENGTH 8
 #define BATCH_AT_ATTRIBUTES 21
 #define BATCH_AT_MAX_TIMESTAMP 35
 #define RUN_HEADERS_MAX 1024u
@@ -83,8 +87,12 @@ static int begin_run(struct producing *p, const struct ms_record *record) {
         return rc;
     struct ms_op_part *run = p->run;
     run->batch_at = p->op->batches.len;
-    run->of_stream = p->run_keyed = !record->key_is_null;
-    if (run->of_stream) {
+    p->run_keyed = !record->key_is_null;
+    if (p->header.attributes & MS_BATCH_TRANSACTIONAL)
+        run->pending_stream = p->run_keyed; /* its commit will be of the stream */
+    else
+        run->of_stream = p->run_keyed;
+    if (p->run_keyed) {
         char *key = ms_arena_strdup(&p->op->arena, record->key);
         if (key == NULL)
             return MS_ENOMEM;
@@ -124,6 +132,10 @@ static int add_to_run(struct producing *p, const struct ms_record *record) {
                           record->value_is_null ? NULL : &record->value, headers, count);
     p->run->count += rc == 0;
     return rc;
+}
+
+static bool is_transactional(const struct producing *p) {
+    return (p->header.attributes & MS_BATCH_TRANSACTIONAL) != 0;
 }
 
 static bool continues_run(const struct producing *p, const struct ms_record *record) {
@@ -173,21 +185,54 @@ static int visit_record(void *context, const struct ms_record *record, struct ms
 
 /* ---- a batch as it came ---- */
 
-/* Log append time lies inside the checksum. */
-static int stamp(struct producing *p) {
+/* The records, byte for byte, compressed with the topic's codec. */
+static int recompress(struct producing *p) {
+    struct ms_batch_reader reader = {0};
+    struct ms_buf *out = &p->op->batches;
+    enum ms_codec codec = p->settings.compression;
+    int rc = ms_batch_reader_init(&reader, p->request->batch,
+                                  p->store->options.limits.append_bytes_max, NULL);
+    if (rc == 0)
+        rc = ms_buf_append(out, p->request->batch.data, MS_BATCH_HEADER_LEN);
+    if (rc == 0)
+        rc = codec == MS_CODEC_NONE ? ms_buf_append_bytes(out, reader.records)
+                                    : ms_compress(codec, 0, reader.records, out);
+    ms_batch_reader_deinit(&reader);
+    return rc;
+}
+
+/* Length, attributes and checksum of the copy in op->batches; log append time lies inside the
+ * checksum. */
+static void close_copy(struct producing *p, unsigned attributes) {
     struct ms_op *op = p->op;
-    struct ms_op_part *part = &op->parts[0];
-    int rc = ms_buf_append_bytes(&op->batches, p->request->batch);
-    if (rc != 0)
-        return rc;
     uint8_t *batch = op->batches.data;
     size_t len = op->batches.len;
-    ms_put_be16(batch + BATCH_AT_ATTRIBUTES,
-                (uint16_t)(p->header.attributes | MS_BATCH_LOG_APPEND_TIME));
-    ms_put_be64(batch + BATCH_AT_MAX_TIMESTAMP, (uint64_t)op->result.log_append_time_ms);
+    if (p->settings.log_append_time) {
+        attributes |= MS_BATCH_LOG_APPEND_TIME;
+        ms_put_be64(batch + BATCH_AT_MAX_TIMESTAMP, (uint64_t)op->result.log_append_time_ms);
+    }
+    ms_put_be32(batch + BATCH_AT_LENGTH, (uint32_t)(len - 12));
+    ms_put_be16(batch + BATCH_AT_ATTRIBUTES, (uint16_t)attributes);
     ms_put_be32(batch + MS_BATCH_OFFSET_CRC,
                 ms_crc32c(0, batch + MS_BATCH_CRC_START, len - MS_BATCH_CRC_START));
-    part->batch_len = len;
+    op->parts[0].batch_len = len;
+}
+
+static bool wants_another_codec(const struct producing *p) {
+    return p->settings.recompress &&
+           (p->header.attributes & MS_BATCH_CODEC_MASK) != (unsigned)p->settings.compression;
+}
+
+static int copy_batch(struct producing *p) {
+    unsigned attributes = p->header.attributes;
+    bool other = wants_another_codec(p);
+    int rc = other ? recompress(p) : ms_buf_append_bytes(&p->op->batches, p->request->batch);
+    if (rc != 0)
+        return rc;
+    if (other)
+        attributes =
+            (attributes & ~(unsigned)MS_BATCH_CODEC_MASK) | (unsigned)p->settings.compression;
+    close_copy(p, attributes);
     return 0;
 }
 
@@ -202,10 +247,37 @@ static int keep_batch(struct producing *p) {
     part->terms = p->terms.terms;
     part->term_count = p->terms.count;
     part->count = (uint32_t)p->header.record_count;
-    if (p->settings.log_append_time)
-        return stamp(p);
+    if (p->settings.log_append_time || wants_another_codec(p))
+        return copy_batch(p);
     part->batch = p->request->batch;
     return 0;
+}
+
+/* ---- producers and transactions ---- */
+
+/* Memory that is needed once the batch is sequenced, where nothing may fail. */
+static int prepare_producer(struct producing *p) {
+    struct ms_op *op = p->op;
+    op->header = p->header;
+    op->by_producer = p->header.producer_id >= 0;
+    op->begins = p->request->begins;
+    if (!op->by_producer)
+        return 0;
+    struct ms_op_part *last = &op->parts[op->part_count - 1];
+    last->producer = ms_arena_zalloc(&op->arena, sizeof *last->producer);
+    if (last->producer == NULL)
+        return MS_ENOMEM;
+    if (!is_transactional(p))
+        return 0;
+    for (size_t i = 0; i < op->part_count; i++) {
+        op->parts[i].kind = MS_PART_PENDING;
+        op->parts[i].pending = ms_txn_pending_new(&op->parts[i]);
+        if (op->parts[i].pending == NULL)
+            return MS_ENOMEM;
+    }
+    if (op->begins)
+        op->spare_place = ms_txn_place_new(p->topic, p->request->partition, p->header.producer_id);
+    return op->begins && op->spare_place == NULL ? MS_ENOMEM : 0;
 }
 
 /* ---- the whole ---- */
@@ -240,6 +312,8 @@ static int encode(struct producing *p, int32_t *ret_index, struct ms_error *err)
                                     visit_record, p, &p->header, ret_index, err);
     if (rc == 0) {
         rc = p->settings.streams ? end_run(p) : keep_batch(p);
+        if (rc == 0)
+            rc = prepare_producer(p);
         if (rc == 0) {
             op->results = ms_arena_zalloc(&op->arena, op->part_count * sizeof *op->results);
             rc = op->results != NULL ? 0 : MS_ENOMEM;
@@ -266,6 +340,7 @@ static int make_op(struct ms_store *store, const struct ms_produce_request *requ
         return ms_error_set(err, MS_ENOMEM, "no memory for an append");
     p.op->store = store;
     p.op->produce = true;
+    p.op->streams = p.settings.streams;
     p.op->wait = request->wait;
     ms_arena_init(&p.scratch, (size_t)1 << 26);
     rc = encode(&p, ret_index, err);
@@ -280,6 +355,15 @@ static int make_op(struct ms_store *store, const struct ms_produce_request *requ
 }
 
 bool ms_op_judge_produce(struct ms_op *op) {
+    if (op->ends)
+        return true;
+    if (!ms_records_is_topic(op->parts[0].ref.topic->number) &&
+        op->parts[0].ref.topic->streams != op->streams) {
+        op->outcome = MS_OP_REFUSED; /* and is tried again by the client */
+        op->result.code = ms_error_set(&op->error, MS_EAGAIN, "topic '%s' is being changed",
+                                       op->parts[0].ref.topic->name);
+        return false;
+    }
     for (size_t i = 0; i < op->part_count; i++) {
         const struct ms_head *head = op->parts[i].head;
         if (head != NULL && head->rules.tombstoned) {
@@ -287,7 +371,7 @@ bool ms_op_judge_produce(struct ms_op *op) {
             return false;
         }
     }
-    return true;
+    return ms_txn_judge(op);
 }
 
 int ms_store_produce(struct ms_store *store, const struct ms_produce_request *request,

@@ -10,8 +10,9 @@
 
 #define REPLAY_BATCH 4096u
 #define BATCH_AT_MAX_TIMESTAMP 35
+#define BATCH_AT_PRODUCER_ID 43
 #define FACTS_MAX 256u
-#define FACTS_PER_APPEND 2u /* an offset and an effect */
+#define FACTS_PER_APPEND 4u /* an offset, an effect, a producer, an aborted transaction */
 #define APPLY_ATTEMPTS 3
 
 /* ---- live ---- */
@@ -23,6 +24,7 @@ struct fold {
     char names[FACTS_MAX][MS_FACT_NAME_MAX];
     uint8_t offsets[FACTS_MAX][MS_OFFSET_FACT_LEN];
     uint32_t offset_keys[FACTS_MAX]; /* topic << 12 | partition, 0 = another fact */
+    uint8_t producers[FACTS_MAX][MS_PRODUCER_VALUE_MAX];
     size_t fact_count;
     uint64_t next_position;
 };
@@ -101,6 +103,47 @@ static void fold_fact(struct fold *fold, struct ms_bytes name, struct ms_bytes v
     fold->offset_keys[fold->fact_count++] = 0;
 }
 
+/* What a partition knows of a producer; the newest of a fold is enough. */
+static void fold_producer(struct fold *fold, uint32_t topic, uint16_t partition,
+                          const struct ms_producer *producer) {
+    uint8_t name[MS_PRODUCER_NAME_LEN];
+    size_t slot = fold->fact_count;
+    ms_producer_name(topic, partition, producer->id, name);
+    for (size_t i = 0; i < fold->fact_count && slot == fold->fact_count; i++)
+        if (fold->facts[i].name.len == sizeof name && fold->offset_keys[i] == 0 &&
+            memcmp(fold->facts[i].name.data, name, sizeof name) == 0)
+            slot = i;
+    MS_ASSERT(slot < FACTS_MAX);
+    if (slot == fold->fact_count) {
+        fold->fact_count++;
+        fold->offset_keys[slot] = 0;
+        memcpy(fold->names[slot], name, sizeof name);
+    }
+    size_t len = ms_producer_write(producer, fold->producers[slot]);
+    fold->facts[slot] = (struct ms_index_fact){.name = ms_bytes_of(fold->names[slot], sizeof name),
+                                               .value = ms_bytes_of(fold->producers[slot], len)};
+}
+
+static void fold_aborted(struct fold *fold, uint32_t topic, uint16_t partition,
+                         const struct ms_aborted *aborted) {
+    size_t slot = fold->fact_count++;
+    MS_ASSERT(slot < FACTS_MAX);
+    uint8_t *name = (uint8_t *)fold->names[slot];
+    ms_aborted_name(topic, partition, aborted->last_offset, name);
+    ms_put_be64(fold->producers[slot], (uint64_t)aborted->producer_id);
+    ms_put_be64(fold->producers[slot] + 8, (uint64_t)aborted->first_offset);
+    fold->offset_keys[slot] = 0;
+    fold->facts[slot] = (struct ms_index_fact){
+        .name = ms_bytes_of(name, MS_ABORTED_NAME_LEN),
+        .value = ms_bytes_of(fold->producers[slot], MS_ABORTED_VALUE_LEN),
+    };
+}
+
+/* What is not visible by position is found by its offset only. */
+static bool is_hidden(enum ms_part_kind kind) {
+    return kind == MS_PART_PENDING || kind == MS_PART_MARKER;
+}
+
 static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t commit_time_ms) {
     struct ms_store *store = fold->store;
     int rc = fold_room(fold);
@@ -119,13 +162,20 @@ static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t 
         .first_offset = part->first_offset,
         .commit_time_ms = commit_time_ms,
         .terms = part->terms,
-        .term_count = part->term_count,
+        .term_count = is_hidden(part->kind) ? 0 : part->term_count,
+        .no_offset = part->kind == MS_PART_COMMIT,
     };
     fold->next_position = part->position + part->count;
+    if (part->kind == MS_PART_COMMIT)
+        return;
     struct ms_partition *partition = ms_topic_partition(part->ref.topic, part->partition);
     ms_partition_note_time(partition, part->newest_ms, commit_time_ms);
     fold_offset(fold, part->ref.topic->number, part->partition, part->first_offset + part->count,
                 atomic_load_explicit(&partition->lead_ms, memory_order_relaxed));
+    if (part->producer != NULL && part->producer->id >= 0)
+        fold_producer(fold, part->ref.topic->number, part->partition, part->producer);
+    if (part->aborted != NULL)
+        fold_aborted(fold, part->ref.topic->number, part->partition, part->aborted);
 }
 
 /* Keyed records may be more facts than a fold has room for: they go to the index before their
@@ -207,6 +257,39 @@ struct replay {
     struct fold fold;
 };
 
+static int copy_terms(struct ms_arena *arena, const struct ms_txn_pending *pending,
+                      const uint64_t **ret_terms, size_t *ret_count) {
+    uint64_t *terms = ms_arena_alloc(arena, (pending->term_count + 1) * sizeof *terms);
+    if (terms == NULL)
+        return MS_ENOMEM;
+    memcpy(terms, pending->terms, pending->term_count * sizeof *terms);
+    *ret_terms = terms;
+    *ret_count = pending->term_count;
+    return 0;
+}
+
+/* Facts of what the entry changes for its producer. */
+static int replay_producer(struct replay *replay, const struct ms_log_entry *entry,
+                           struct ms_topic *topic, const struct ms_txn_pending **ret_committed,
+                           struct ms_error *err) {
+    const struct ms_entry_header *header = &entry->header;
+    int64_t id = (int64_t)ms_get_be64(entry->batch.data + BATCH_AT_PRODUCER_ID);
+    if (id < 0)
+        return 0;
+    int rc = ms_txn_replay(replay->store, entry, topic, ret_committed, err);
+    if (rc != 0 || (header->flags & MS_ENTRY_COMMIT))
+        return rc;
+    struct ms_partition *partition = ms_topic_partition(topic, header->partition);
+    const struct ms_producer *producer = ms_producer_find(&partition->producers, id);
+    if (producer != NULL)
+        fold_producer(&replay->fold, header->topic, header->partition, producer);
+    const struct ms_aborted *aborted = partition->aborted;
+    if ((header->flags & MS_ENTRY_CONTROL) && aborted != NULL &&
+        aborted->last_offset == entry->first_offset)
+        fold_aborted(&replay->fold, header->topic, header->partition, aborted);
+    return 0;
+}
+
 static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
                         struct ms_error *err) {
     struct ms_store *store = replay->store;
@@ -217,10 +300,16 @@ static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
         return ms_error_set(err, MS_ECORRUPT,
                             "position %llu belongs to a topic or partition that was never made",
                             (unsigned long long)header->first_position);
-    const uint64_t *terms;
-    size_t term_count;
+    const struct ms_txn_pending *committed = NULL;
+    const uint64_t *terms = NULL;
+    size_t term_count = 0;
+    bool hidden = (header->flags & (MS_ENTRY_PENDING | MS_ENTRY_CONTROL)) != 0;
     int rc = fold_room(fold);
     if (rc == 0)
+        rc = replay_producer(replay, entry, topic, &committed, err);
+    if (rc == 0 && committed != NULL)
+        rc = copy_terms(&replay->arena, committed, &terms, &term_count);
+    else if (rc == 0 && !hidden)
         rc = ms_batch_terms(entry->batch, topic, &replay->arena, &terms, &term_count);
     if (rc != 0)
         return ms_error_set(err, rc, "position %llu can't be indexed",
@@ -237,9 +326,12 @@ static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
         .commit_time_ms = entry->commit_time_ms,
         .terms = terms,
         .term_count = term_count,
+        .no_offset = (header->flags & MS_ENTRY_COMMIT) != 0,
     };
     memcpy(append->stream.bytes, header->stream_id, MS_STREAM_ID_LEN);
     fold->next_position = header->first_position + entry->record_count;
+    if (append->no_offset)
+        return 0;
     int64_t next_offset = entry->first_offset + entry->record_count;
     struct ms_partition *partition = ms_topic_partition(topic, header->partition);
     partition->next_offset = next_offset;
@@ -265,13 +357,16 @@ static int replay_effect(struct replay *replay, const struct ms_log_entry *entry
     struct ms_store *store = replay->store;
     uint32_t topic = entry->header.topic;
     bool rules = topic == MS_TOPIC_METADATA || (entry->header.flags & MS_ENTRY_TOMBSTONE) != 0;
-    if (!rules && topic != MS_TOPIC_TOPICS && !ms_records_is_topic(topic))
+    bool starts = topic == MS_TOPIC_STARTS;
+    if (!rules && topic != MS_TOPIC_TOPICS && !starts && !ms_records_is_topic(topic))
         return 0;
     int rc = replay_flush(replay, err);
     if (rc != 0)
         return rc;
     if (ms_records_is_topic(topic))
         return ms_records_fold(store, entry, err);
+    if (starts)
+        return ms_starts_fold_entry(store, entry, err);
     return rules ? ms_rules_fold(store, entry, err) : ms_topics_fold_entry(store, entry, err);
 }
 

@@ -109,6 +109,8 @@ static int deliver(struct all_reading *reading, const struct ms_read_event *even
 /* Whole entries that can't match are passed over without being decoded. */
 static bool entry_may_match(const struct all_reading *reading, const struct ms_log_entry *entry) {
     const struct ms_topic *topic = reading->events.topic;
+    if (entry->header.flags & (MS_ENTRY_PENDING | MS_ENTRY_CONTROL))
+        return false; /* they have no positions: a commit has */
     if (reading->topic != NULL && entry->header.topic != reading->topic->number)
         return false;
     if (topic == NULL || topic->number != entry->header.topic)

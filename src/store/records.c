@@ -10,7 +10,10 @@
 #define POSITION_LEN 8u
 #define OP_OVERHEAD_BYTES 512u
 
-static const uint32_t topic_numbers[] = {[MS_RECORDS_CONSUMER_OFFSETS] = MS_TOPIC_CONSUMER_OFFSETS};
+static const uint32_t topic_numbers[] = {
+    [MS_RECORDS_CONSUMER_OFFSETS] = MS_TOPIC_CONSUMER_OFFSETS,
+    [MS_RECORDS_TRANSACTION_STATE] = MS_TOPIC_TRANSACTION_STATE,
+};
 
 static int write_prefix(struct ms_buf *out, uint32_t number) {
     return ms_buf_printf(out, "r/%08x/", (unsigned)number);
@@ -18,13 +21,13 @@ static int write_prefix(struct ms_buf *out, uint32_t number) {
 
 /* ---- appending ---- */
 
-static int encode(struct ms_op *op, const struct ms_keyed_record *records, size_t count) {
+static int encode(struct ms_op *op, const struct ms_keyed_records *set) {
     struct ms_batch_writer writer;
     int64_t now_ms = ms_clock_now_us(op->store->env->clock) / 1000;
     int rc = ms_batch_begin(&writer, &op->batches, MS_CODEC_NONE, now_ms);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = ms_batch_add(&writer, now_ms, &records[i].key,
-                          records[i].tombstone ? NULL : &records[i].value, NULL, 0);
+    for (size_t i = 0; rc == 0 && i < set->count; i++)
+        rc = ms_batch_add(&writer, now_ms, &set->records[i].key,
+                          set->records[i].tombstone ? NULL : &set->records[i].value, NULL, 0);
     return rc == 0 ? ms_batch_end(&writer) : rc;
 }
 
@@ -52,60 +55,74 @@ static int make_fact(struct ms_arena *arena, uint32_t number, const struct ms_ke
     return 0;
 }
 
-static int make_facts(struct ms_op *op, uint32_t number, const struct ms_keyed_record *records,
-                      size_t count) {
-    op->facts = ms_arena_alloc(&op->arena, count * sizeof *op->facts);
-    int rc = op->facts != NULL ? 0 : MS_ENOMEM;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = make_fact(&op->arena, number, &records[i], &op->facts[i]);
-    op->fact_count = rc == 0 ? count : 0;
-    return rc;
-}
-
-static int make_part(struct ms_op *op, struct ms_topic *topic, size_t count) {
+static int add_set(struct ms_op *op, const struct ms_keyed_records *set) {
+    struct ms_op_part *part = &op->parts[op->part_count];
+    struct ms_topic *topic = ms_topics_at(op->store, topic_numbers[set->topic]);
     struct ms_term_list terms = {.arena = &op->arena, .untyped = true};
-    op->parts = ms_arena_zalloc(&op->arena, sizeof *op->parts);
-    op->results = ms_arena_zalloc(&op->arena, sizeof *op->results);
-    int rc = op->parts != NULL && op->results != NULL ? 0 : MS_ENOMEM;
-    if (rc == 0)
-        rc = ms_terms_add_topic(&terms, topic);
-    if (rc != 0)
-        return rc;
-    op->part_count = 1;
-    op->parts[0] = (struct ms_op_part){
+    *part = (struct ms_op_part){
         .ref.topic = topic,
-        .count = (uint32_t)count,
-        .batch_len = op->batches.len,
-        .terms = terms.terms,
-        .term_count = terms.count,
+        .count = (uint32_t)set->count,
+        .batch_at = op->batches.len,
         .first_version = -1,
         .version = -1,
     };
-    return 0;
+    int rc = encode(op, set);
+    for (size_t i = 0; rc == 0 && i < set->count; i++)
+        rc = make_fact(&op->arena, topic->number, &set->records[i], &op->facts[op->fact_count++]);
+    if (rc == 0)
+        rc = ms_terms_add_topic(&terms, topic);
+    part->batch_len = op->batches.len - part->batch_at;
+    part->fact_count = set->count;
+    part->terms = terms.terms;
+    part->term_count = terms.count;
+    op->part_count += rc == 0;
+    return rc;
 }
 
-int ms_store_append_records(struct ms_store *store, enum ms_records_topic topic,
-                            const struct ms_keyed_record *records, size_t count,
-                            ms_append_done_fn *done, void *context, struct ms_error *err) {
-    uint32_t number = topic_numbers[topic];
-    if (store->options.read_only)
-        return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
+int ms_records_add(struct ms_op *op, const struct ms_keyed_records *sets, size_t set_count) {
+    size_t facts = 0;
+    for (size_t i = 0; i < set_count; i++)
+        facts += sets[i].count;
+    op->facts = ms_arena_alloc(&op->arena, (facts + 1) * sizeof *op->facts);
+    int rc = op->facts != NULL ? 0 : MS_ENOMEM;
+    for (size_t i = 0; rc == 0 && i < set_count; i++)
+        rc = sets[i].count > 0 ? add_set(op, &sets[i]) : 0;
+    return rc;
+}
+
+static int check_sets(const struct ms_store *store, const struct ms_keyed_records *sets,
+                      size_t set_count, struct ms_error *err) {
+    size_t count = 0;
+    for (size_t s = 0; s < set_count; s++) {
+        count += sets[s].count;
+        for (size_t i = 0; i < sets[s].count; i++) {
+            size_t len = sets[s].records[i].key.len;
+            if (len == 0 || len > MS_RECORD_KEY_BYTES_MAX)
+                return ms_error_set(err, MS_EINVAL, "a key of %zu bytes", len);
+        }
+    }
     if (count == 0 || count > store->options.limits.append_events_max)
         return ms_error_set(err, count == 0 ? MS_EINVAL : MS_ETOOBIG, "%zu records in one append",
                             count);
-    for (size_t i = 0; i < count; i++)
-        if (records[i].key.len == 0 || records[i].key.len > MS_RECORD_KEY_BYTES_MAX)
-            return ms_error_set(err, MS_EINVAL, "a key of %zu bytes", records[i].key.len);
+    return 0;
+}
+
+int ms_store_append_record_sets(struct ms_store *store, const struct ms_keyed_records *sets,
+                                size_t set_count, ms_append_done_fn *done, void *context,
+                                struct ms_error *err) {
+    if (store->options.read_only)
+        return ms_error_set(err, MS_ECLOSED, "the store is open for reading only");
+    int rc = check_sets(store, sets, set_count, err);
+    if (rc != 0)
+        return rc;
     struct ms_op *op = ms_op_take(&store->op_pool, store->options.limits.append_bytes_max);
     if (op == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory for an append");
     op->store = store;
     op->produce = op->wait = true;
-    int rc = encode(op, records, count);
-    if (rc == 0)
-        rc = make_facts(op, number, records, count);
-    if (rc == 0)
-        rc = make_part(op, ms_topics_at(store, number), count);
+    op->parts = ms_arena_zalloc(&op->arena, set_count * sizeof *op->parts);
+    op->results = ms_arena_zalloc(&op->arena, set_count * sizeof *op->results);
+    rc = op->parts != NULL && op->results != NULL ? ms_records_add(op, sets, set_count) : MS_ENOMEM;
     if (rc != 0) {
         ms_op_free(op);
         return ms_error_set(err, rc, "records can't be appended: %s", ms_error_text(rc));
@@ -115,14 +132,26 @@ int ms_store_append_records(struct ms_store *store, enum ms_records_topic topic,
     return ms_error_settle(err, ms_op_start(op, done, context, true, &stale, err), "records");
 }
 
+int ms_store_append_records(struct ms_store *store, enum ms_records_topic topic,
+                            const struct ms_keyed_record *records, size_t count,
+                            ms_append_done_fn *done, void *context, struct ms_error *err) {
+    struct ms_keyed_records set = {topic, records, count};
+    return ms_store_append_record_sets(store, &set, 1, done, context, err);
+}
+
 void ms_records_date(struct ms_op *op) {
-    for (size_t i = 0; i < op->fact_count; i++)
-        ms_put_be64((uint8_t *)(uintptr_t)op->facts[i].value.data, op->parts[0].position + i);
+    size_t fact = 0;
+    for (size_t p = 0; p < op->part_count; p++)
+        for (size_t i = 0; i < op->parts[p].fact_count; i++, fact++)
+            ms_put_be64((uint8_t *)(uintptr_t)op->facts[fact].value.data,
+                        op->parts[p].position + i);
 }
 
 /* ---- folding ---- */
 
-bool ms_records_is_topic(uint32_t number) { return number == MS_TOPIC_CONSUMER_OFFSETS; }
+bool ms_records_is_topic(uint32_t number) {
+    return number == MS_TOPIC_CONSUMER_OFFSETS || number == MS_TOPIC_TRANSACTION_STATE;
+}
 
 int ms_records_fold(struct ms_store *store, const struct ms_log_entry *entry,
                     struct ms_error *err) {

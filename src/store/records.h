@@ -3,7 +3,8 @@
  * the one before it that has its key; a tombstone removes it. The newest of each key is a fact of
  * the index, so that a start needs not read the topic.
  *
- *   __consumer_offsets   groups and the offsets they have committed (src/group/record.h)
+ *   __consumer_offsets    groups and the offsets they have committed (src/group/record.h)
+ *   __transaction_state   transactional ids, producer ids (src/txn)
  *
  * Threads: any.
  */
@@ -11,7 +12,7 @@
 
 #include "store/store.h"
 
-enum ms_records_topic { MS_RECORDS_CONSUMER_OFFSETS };
+enum ms_records_topic { MS_RECORDS_CONSUMER_OFFSETS, MS_RECORDS_TRANSACTION_STATE };
 
 /* With the topic's part of a fact's name it must be one: MS_INDEX_FACT_NAME_MAX. */
 #define MS_RECORD_KEY_BYTES_MAX 4000u
@@ -24,8 +25,8 @@ struct ms_keyed_record {
 
 /* Appends the records as one batch: all or none, in this order, even where a key comes twice.
  * `records` are borrowed for the call. `done` as for ms_store_append; waits for the in-flight
- * budget. MS_EINVAL (no record, a key that is empty or too long), MS_ETOOBIG, MS_ENOSPC, MS_ECLOSED,
- * MS_ENOMEM. */
+ * budget. MS_EINVAL (no record, a key that is empty or too long), MS_ETOOBIG, MS_ENOSPC,
+ * MS_ECLOSED, MS_ENOMEM. */
 int ms_store_append_records(struct ms_store *store, enum ms_records_topic topic,
                             const struct ms_keyed_record *records, size_t count,
                             ms_append_done_fn *done, void *context, struct ms_error *err)

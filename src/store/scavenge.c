@@ -7,207 +7,22 @@
  *   dead when its topic was deleted · its stream was tombstoned, or deleted or truncated behind it
  *   · it is older than $maxAge or the topic's retention · it is beyond $maxCount, or beyond what
  *   each partition of the topic keeps: retention_bytes of what is still stored, the newest
- *   retention_count of the offsets ever given · it is not the newest of its stream in a compacted
- *   topic, in "$metadata" or in "$snapshots"
+ *   retention_count of the offsets ever given · it lies before its partition's start · it is not
+ *   the newest of its stream in a compacted topic, "$metadata", "$snapshots" or "$starts" · it is
+ *   not the newest of its key in a compacted topic without streams (compaction.h)
+ *
+ * Afterwards partitions whose beginning expired begin behind it (starts.c).
  *
  * The last word on a stream and on a partition stays, without its records if it is dead: an empty
  * batch that spans the same offsets, so that an index folded anew knows the same heads.
- * src/log/rewrite.c does the writing. Scavenger's thread, or the caller's.
+ * scavenge_judge.c decides, src/log/rewrite.c writes. Scavenger's thread, or the caller's.
  */
 #include "base/alloc.h"
-#include "base/endian.h"
 #include "log/rewrite.h"
-#include "store/internal.h"
+#include "store/scavenge.h"
 #include "wire/compress.h"
 
-#define HEAD_CACHE 4096u
 #define GAIN_PERCENT 80u
-#define DECOMPRESSED_MAX ((size_t)1 << 30)
-
-enum {
-    BATCH_AT_LENGTH = 8,
-    BATCH_AT_ATTRIBUTES = 21,
-    BATCH_AT_COUNT = 57,
-};
-
-struct partition_bytes {
-    uint64_t key; /* topic << 16 | partition, + 1 */
-    uint64_t left;
-};
-
-struct scavenge {
-    struct ms_store *store;
-    const struct ms_scavenge_options *options;
-    int64_t now_ms;
-    struct ms_head *heads; /* direct-mapped cache */
-    struct ms_topic *topic;
-    struct ms_topic_settings settings;
-    struct ms_batch_reader batch;
-    struct ms_buf scratch;
-    struct partition_bytes *sizes; /* only when a topic has retention_bytes */
-    size_t size_count;
-    uint64_t removed;
-    bool rules_act; /* rules were met that mark events without anybody's doing */
-    bool frugal;
-    bool changed; /* frugal: something may have been marked since the last pass */
-    int64_t started_us;
-    uint64_t looked_bytes; /* by looking, for the throttle */
-};
-
-/* ---- who is wanted ---- */
-
-static int head_of(struct scavenge *s, const uint8_t *stream_id, struct ms_head **ret_head,
-                   struct ms_error *err) {
-    struct ms_stream_id id;
-    uint32_t hash;
-    memcpy(id.bytes, stream_id, MS_STREAM_ID_LEN);
-    memcpy(&hash, stream_id, sizeof hash);
-    struct ms_head *head = &s->heads[hash % HEAD_CACHE];
-    *ret_head = head;
-    if (head->used && memcmp(head->id.bytes, id.bytes, MS_STREAM_ID_LEN) == 0)
-        return 0;
-    int rc = ms_heads_resolve(s->store, &id, head, err);
-    head->used = rc == 0;
-    if (rc == 0 && (head->rules.max_age_ms > 0 || head->rules.max_count > 0))
-        s->rules_act = true;
-    return rc;
-}
-
-static bool keeps_newest_only(const struct scavenge *s) {
-    return s->settings.compact || s->topic->number == MS_TOPIC_METADATA ||
-           s->topic->number == MS_TOPIC_SNAPSHOTS;
-}
-
-static bool stream_event_dead(const struct scavenge *s, const struct ms_head *head, int64_t version,
-                              int64_t timestamp_ms) {
-    const struct ms_stream_rules *rules = &head->rules;
-    if (rules->tombstoned)
-        return version < head->version;
-    if (version < ms_head_first_readable(head))
-        return true;
-    if (rules->max_age_ms > 0 && timestamp_ms < s->now_ms - rules->max_age_ms)
-        return true;
-    return keeps_newest_only(s) && version < head->version;
-}
-
-static bool topic_event_dead(const struct scavenge *s, int64_t timestamp_ms) {
-    return atomic_load(&s->topic->deleted) ||
-           (s->settings.retention_ms >= 0 && timestamp_ms < s->now_ms - s->settings.retention_ms);
-}
-
-static struct partition_bytes *size_of(struct scavenge *s, const struct ms_log_entry *entry) {
-    uint64_t key = ((uint64_t)entry->header.topic << 16 | entry->header.partition) + 1;
-    for (size_t i = 0; i < s->size_count; i++)
-        if (s->sizes[i].key == key)
-            return &s->sizes[i];
-    return NULL;
-}
-
-/* The partition still holds more than it may, this entry being its oldest: it goes. */
-static bool beyond_bytes(struct scavenge *s, const struct ms_log_entry *entry) {
-    struct partition_bytes *size = s->settings.retention_bytes >= 0 ? size_of(s, entry) : NULL;
-    if (size == NULL || size->left <= (uint64_t)s->settings.retention_bytes)
-        return false;
-    size->left -= entry->batch.len < size->left ? entry->batch.len : size->left;
-    return true;
-}
-
-static int64_t partition_end(struct scavenge *s, const struct ms_log_entry *entry) {
-    ms_log_lock(s->store->log);
-    int64_t end = ms_topic_partition(s->topic, entry->header.partition)->next_offset;
-    ms_log_unlock(s->store->log);
-    return end; /* what is not durable yet is waited for before anything is replaced */
-}
-
-/* Offsets below it are beyond the topic's count. */
-static int64_t first_counted(struct scavenge *s, const struct ms_log_entry *entry) {
-    int64_t count = s->settings.retention_count;
-    return count >= 0 ? partition_end(s, entry) - count : INT64_MIN;
-}
-
-static bool is_last_word(const struct ms_log_entry *entry, const struct ms_head *head,
-                         int64_t end_offset) {
-    if (head != NULL && entry->header.first_version + entry->record_count - 1 == head->version)
-        return true;
-    return entry->first_offset + entry->record_count == end_offset;
-}
-
-/* ---- what stands in an entry's place ---- */
-
-/* The batch with `count` records whose bytes follow its header in scratch. */
-static void close_batch(struct scavenge *s, uint32_t count) {
-    uint8_t *bytes = s->scratch.data;
-    ms_put_be32(bytes + BATCH_AT_LENGTH, (uint32_t)(s->scratch.len - 12));
-    uint16_t attributes = ms_get_be16(bytes + BATCH_AT_ATTRIBUTES);
-    ms_put_be16(bytes + BATCH_AT_ATTRIBUTES, (uint16_t)(attributes & ~MS_BATCH_CODEC_MASK));
-    ms_put_be32(bytes + BATCH_AT_COUNT, count);
-    ms_put_be32(bytes + MS_BATCH_OFFSET_CRC,
-                ms_crc32c(0, bytes + MS_BATCH_CRC_START, s->scratch.len - MS_BATCH_CRC_START));
-}
-
-static int filter_records(struct scavenge *s, const struct ms_log_entry *entry,
-                          const struct ms_head *head, uint32_t *ret_kept, struct ms_error *err) {
-    struct ms_record record;
-    bool all_dead = beyond_bytes(s, entry);
-    int64_t counted = first_counted(s, entry);
-    uint32_t kept = 0;
-    ms_buf_clear(&s->scratch);
-    int rc = ms_buf_append(&s->scratch, entry->batch.data, MS_BATCH_HEADER_LEN);
-    if (rc == 0)
-        rc = ms_batch_reader_init(&s->batch, entry->batch, DECOMPRESSED_MAX, err);
-    while (rc == 0) {
-        size_t at = s->batch.at;
-        rc = ms_batch_reader_next(&s->batch, &record, err);
-        if (rc <= 0)
-            break;
-        int64_t version = entry->header.first_version + (record.offset - entry->first_offset);
-        bool dead = all_dead || record.offset < counted ||
-                    topic_event_dead(s, record.timestamp_ms) ||
-                    (head != NULL && stream_event_dead(s, head, version, record.timestamp_ms));
-        rc = dead ? 0 : ms_buf_append(&s->scratch, s->batch.records.data + at, s->batch.at - at);
-        kept += !dead;
-        s->removed += dead;
-    }
-    if (rc == 0)
-        *ret_kept = kept;
-    return rc;
-}
-
-/* Leaves what is wanted of the entry in scratch. *ret_head is NULL for one of no stream. */
-static int judge_entry(struct scavenge *s, const struct ms_log_entry *entry, uint32_t *ret_kept,
-                       struct ms_head **ret_head, struct ms_error *err) {
-    *ret_head = NULL;
-    if (s->topic == NULL || s->topic->number != entry->header.topic) {
-        s->topic = ms_topics_at(s->store, entry->header.topic);
-        if (s->topic == NULL)
-            return ms_error_set(err, MS_ECORRUPT, "position %llu belongs to no topic",
-                                (unsigned long long)entry->header.first_position);
-        s->settings = ms_topics_settings(s->store, s->topic);
-    }
-    int rc = 0;
-    if (entry->header.flags & MS_ENTRY_HAS_STREAM)
-        rc = head_of(s, entry->header.stream_id, ret_head, err);
-    return rc == 0 ? filter_records(s, entry, *ret_head, ret_kept, err) : rc;
-}
-
-static int visit_entry(void *context, const struct ms_log_entry *entry, struct ms_bytes *ret_batch,
-                       struct ms_error *err) {
-    struct scavenge *s = context;
-    struct ms_head *head;
-    uint32_t kept = 0;
-    int rc = judge_entry(s, entry, &kept, &head, err);
-    if (rc != 0)
-        return rc;
-    if (kept == (uint32_t)s->batch.header.record_count) {
-        *ret_batch = entry->batch;
-        return 0;
-    }
-    if (kept == 0 && !is_last_word(entry, head, partition_end(s, entry)))
-        return 0;
-    close_batch(s, kept);
-    *ret_batch = ms_buf_bytes(&s->scratch);
-    return 0;
-}
 
 /* ---- retention by bytes needs to know what there is ---- */
 
@@ -222,22 +37,23 @@ static bool any_retention_bytes(struct ms_store *store) {
     return any;
 }
 
-static int add_size(struct scavenge *s, const struct ms_log_entry *entry) {
-    struct partition_bytes *size = size_of(s, entry);
+static int add_size(struct ms_scavenge *s, const struct ms_log_entry *entry) {
+    struct ms_partition_bytes *size = ms_scavenge_size(s, entry);
     if (size == NULL) {
-        struct partition_bytes *bigger = ms_realloc(s->sizes, (s->size_count + 1) * sizeof *bigger);
+        struct ms_partition_bytes *bigger =
+            ms_realloc(s->sizes, (s->size_count + 1) * sizeof *bigger);
         if (bigger == NULL)
             return MS_ENOMEM;
         s->sizes = bigger;
         size = &s->sizes[s->size_count++];
-        *size = (struct partition_bytes){
+        *size = (struct ms_partition_bytes){
             .key = ((uint64_t)entry->header.topic << 16 | entry->header.partition) + 1};
     }
     size->left += entry->batch.len;
     return 0;
 }
 
-static int measure_partitions(struct scavenge *s, struct ms_error *err) {
+static int measure_partitions(struct ms_scavenge *s, struct ms_error *err) {
     struct ms_log_cursor cursor;
     struct ms_log_entry entry;
     int rc;
@@ -267,11 +83,11 @@ struct look {
     struct ms_buf sample; /* of what is stored */
 };
 
-static int look_at_entry(struct scavenge *s, const struct ms_log_entry *entry, struct look *look,
+static int look_at_entry(struct ms_scavenge *s, const struct ms_log_entry *entry, struct look *look,
                          struct ms_error *err) {
     struct ms_head *head;
     uint32_t kept = 0;
-    int rc = judge_entry(s, entry, &kept, &head, err);
+    int rc = ms_scavenge_judge(s, entry, &kept, &head, err);
     if (rc == 0 && look->stored % SAMPLE_EVERY < SAMPLE_BYTES) {
         size_t len = entry->batch.len < SAMPLE_BYTES ? entry->batch.len : SAMPLE_BYTES;
         ms_ignore(ms_buf_append(&look->sample, entry->batch.data, len)); /* smaller then */
@@ -283,7 +99,7 @@ static int look_at_entry(struct scavenge *s, const struct ms_log_entry *entry, s
     return rc;
 }
 
-static int throttle_look(struct scavenge *s, uint64_t bytes, struct ms_error *err) {
+static int throttle_look(struct ms_scavenge *s, uint64_t bytes, struct ms_error *err) {
     const struct ms_scavenge_options *options = s->options;
     struct ms_clock *clock = s->store->env->clock;
     if (options->stop != NULL && options->stop(options->context))
@@ -298,7 +114,7 @@ static int throttle_look(struct scavenge *s, uint64_t bytes, struct ms_error *er
     return 0;
 }
 
-static int look_at_segment(struct scavenge *s, const struct ms_segment_info *info,
+static int look_at_segment(struct ms_scavenge *s, const struct ms_segment_info *info,
                            struct look *look, struct ms_error *err) {
     struct ms_log_cursor cursor;
     struct ms_log_entry entry;
@@ -365,14 +181,14 @@ static int remember(struct ms_scavenger *scavenger, const struct ms_segment_info
 /* ---- the run ---- */
 
 static bool rewrite_should_stop(void *context) {
-    const struct ms_scavenge_options *options = ((struct scavenge *)context)->options;
+    const struct ms_scavenge_options *options = ((struct ms_scavenge *)context)->options;
     return options->stop != NULL && options->stop(options->context);
 }
 
 /* Retention by bytes is counted down by looking, and counted again by rewriting, and again when
  * that is tried anew. */
-static struct partition_bytes *copy_sizes(const struct scavenge *s) {
-    struct partition_bytes *copy = ms_calloc(s->size_count + 1, sizeof *copy);
+static struct ms_partition_bytes *copy_sizes(const struct ms_scavenge *s) {
+    struct ms_partition_bytes *copy = ms_calloc(s->size_count + 1, sizeof *copy);
     if (copy != NULL && s->size_count > 0)
         memcpy(copy, s->sizes, s->size_count * sizeof *copy);
     return copy;
@@ -380,9 +196,9 @@ static struct partition_bytes *copy_sizes(const struct scavenge *s) {
 
 /* When the space runs out, what was free may have gone to new appends meanwhile: the log gives a
  * second attempt the room that it keeps for it. */
-static int rewrite_segment(struct scavenge *s, const struct ms_rewrite_options *options,
+static int rewrite_segment(struct ms_scavenge *s, const struct ms_rewrite_options *options,
                            struct ms_rewrite_result *ret_rewrite, struct ms_error *err) {
-    struct partition_bytes *sizes = copy_sizes(s);
+    struct ms_partition_bytes *sizes = copy_sizes(s);
     if (sizes == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory to scavenge");
     int rc = MS_ENOSPC;
@@ -396,14 +212,14 @@ static int rewrite_segment(struct scavenge *s, const struct ms_rewrite_options *
     return rc;
 }
 
-static int scavenge_segment(struct scavenge *s, const struct ms_segment_info *info,
+static int scavenge_segment(struct ms_scavenge *s, const struct ms_segment_info *info,
                             struct ms_scavenge_result *result, struct ms_error *err) {
     struct ms_rewrite_options options = {
         .segment = info->first_position,
-        .visit = visit_entry,
+        .visit = ms_scavenge_visit,
         .context = s,
         .bytes_per_second = s->options->bytes_per_second,
-        .keep_above_percent = s->options->all ? 1000 : GAIN_PERCENT,
+        .keep_above_percent = s->options->all || s->overdue ? 1000 : GAIN_PERCENT,
         .stop = rewrite_should_stop,
     };
     struct ms_rewrite_result rewrite;
@@ -425,20 +241,22 @@ static int scavenge_segment(struct scavenge *s, const struct ms_segment_info *in
 }
 
 /* Rewrites a segment when looking at it promises the gain. */
-static int look_and_scavenge(struct scavenge *s, const struct ms_segment_info *info,
+static int look_and_scavenge(struct ms_scavenge *s, const struct ms_segment_info *info,
                              struct ms_scavenge_result *result, struct ms_error *err) {
     struct ms_scavenger *scavenger = &s->store->scavenger;
     const struct ms_scavenge_memo *memo = memo_of(scavenger, info->first_position);
     double dead_min = memo != NULL && memo->bytes == info->bytes ? memo->dead_min : 0;
-    struct partition_bytes *sizes = copy_sizes(s);
+    struct ms_partition_bytes *sizes = copy_sizes(s);
     struct look look = {0};
     ms_buf_init(&look.sample, SAMPLES_MAX);
+    s->overdue = false;
     int rc = sizes != NULL ? look_at_segment(s, info, &look, err) : MS_ENOMEM;
     double dead = look.total > 0 ? (double)look.dead / (double)look.total : 0;
     double left =
         info->rewritten ? (double)info->bytes : (double)look.stored * compressed_share(&look);
     ms_buf_deinit(&look.sample);
-    bool worth = left * (1 - dead) * 100 <= (double)info->bytes * GAIN_PERCENT && dead >= dead_min;
+    bool worth = s->overdue || (left * (1 - dead) * 100 <= (double)info->bytes * GAIN_PERCENT &&
+                                dead >= dead_min);
     uint64_t rewritten = result->rewritten, bytes = info->bytes;
     if (rc == 0 && worth) {
         if (s->size_count > 0)
@@ -455,8 +273,9 @@ static int look_and_scavenge(struct scavenge *s, const struct ms_segment_info *i
     return rc;
 }
 
-static int scavenge_sealed(struct scavenge *s, const struct ms_segment_info *info,
+static int scavenge_sealed(struct ms_scavenge *s, const struct ms_segment_info *info,
                            struct ms_scavenge_result *result, struct ms_error *err) {
+    s->overdue = false;
     if (!s->frugal)
         return scavenge_segment(s, info, result, err);
     const struct ms_scavenge_memo *memo = memo_of(&s->store->scavenger, info->first_position);
@@ -467,7 +286,7 @@ static int scavenge_sealed(struct scavenge *s, const struct ms_segment_info *inf
 
 /* One pass over the segments that are marked; those that there was no room to write anew stay
  * marked. Retention by bytes goes from the oldest on and skips none. */
-static int scavenge_pass(struct scavenge *s, struct ms_segment_info *infos, size_t count,
+static int scavenge_pass(struct ms_scavenge *s, struct ms_segment_info *infos, size_t count,
                          struct ms_scavenge_result *result, size_t *ret_skipped,
                          struct ms_error *err) {
     int rc = 0;
@@ -488,7 +307,7 @@ static int scavenge_pass(struct scavenge *s, struct ms_segment_info *infos, size
 }
 
 /* On a full disk what is dead as a whole makes room for the rest. */
-static int scavenge_all(struct scavenge *s, struct ms_scavenge_result *result,
+static int scavenge_all(struct ms_scavenge *s, struct ms_scavenge_result *result,
                         struct ms_error *err) {
     size_t max = ms_log_segments(s->store->log, NULL, 0);
     struct ms_segment_info *infos = ms_calloc(max + 1, sizeof *infos);
@@ -508,25 +327,49 @@ static int scavenge_all(struct scavenge *s, struct ms_scavenge_result *result,
     return rc;
 }
 
+static int on_read_for_keys(void *context, uint64_t bytes, struct ms_error *err) {
+    return throttle_look(context, bytes, err);
+}
+
+/* Keys that don't fit into memory together are compacted one after the other. */
+static int scavenge_rounds(struct ms_scavenge *s, struct ms_scavenge_result *result,
+                           struct ms_error *err) {
+    int rc;
+    s->compaction.on_read = on_read_for_keys;
+    s->compaction.context = s;
+    do {
+        s->topic = NULL;
+        s->started_us = ms_clock_monotonic_us(s->store->env->clock);
+        s->looked_bytes = 0;
+        rc = ms_compaction_build(&s->compaction, err);
+        if (rc == 0)
+            rc = scavenge_all(s, result, err);
+    } while (rc == 0 && s->compaction.to != 0);
+    return rc;
+}
+
 int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *options, bool frugal,
                     struct ms_scavenge_result *ret_result, struct ms_error *err) {
     struct ms_scavenger *scavenger = &store->scavenger;
     struct ms_scavenge_result result = {0};
     uint64_t marks = ms_scavenge_marks(store);
-    struct scavenge s = {
+    struct ms_scavenge s = {
         .store = store,
         .options = options,
         .frugal = frugal,
         .changed = !frugal || !scavenger->passed || scavenger->marks != marks ||
                    scavenger->rules_act || ms_scavenge_topics_act(store),
         .now_ms = ms_clock_now_us(store->env->clock) / 1000,
-        .heads = ms_calloc(HEAD_CACHE, sizeof(struct ms_head)),
+        .heads = ms_calloc(MS_SCAVENGE_HEADS, sizeof(struct ms_head)),
     };
-    ms_buf_init(&s.scratch, DECOMPRESSED_MAX);
+    ms_buf_init(&s.scratch, MS_SCAVENGE_BATCH_MAX);
     ms_counter_add(&store->metrics.scavenges, 1);
     int rc = s.heads != NULL ? 0 : ms_error_set(err, MS_ENOMEM, "no memory to scavenge");
+    ms_compaction_init(&s.compaction, store, s.now_ms);
     if (rc == 0)
-        rc = scavenge_all(&s, &result, err);
+        rc = scavenge_rounds(&s, &result, err);
+    if (!store->options.read_only) /* where it fails, the next scavenge tries again */
+        ms_ignore(ms_starts_follow(store, NULL));
     if (rc == 0 && frugal) {
         scavenger->passed = true;
         scavenger->marks = marks;
@@ -535,6 +378,7 @@ int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *op
     pthread_mutex_unlock(&store->scavenge_lock);
     ms_free(s.heads);
     ms_free(s.sizes);
+    ms_compaction_deinit(&s.compaction);
     ms_batch_reader_deinit(&s.batch);
     ms_buf_deinit(&s.scratch);
     *ret_result = result;

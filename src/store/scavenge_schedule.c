@@ -31,9 +31,10 @@ bool ms_scavenge_topics_act(struct ms_store *store) {
     pthread_rwlock_rdlock(&store->topics.lock);
     for (size_t i = 0; i < store->topics.by_number_count && !any; i++) {
         const struct ms_topic *topic = store->topics.by_number[i];
-        any = topic != NULL && !topic->system && !atomic_load(&topic->deleted) &&
+        any = topic != NULL && !atomic_load(&topic->deleted) &&
               (topic->settings.retention_ms >= 0 || topic->settings.retention_bytes >= 0 ||
-               topic->settings.retention_count >= 0 || topic->settings.compact);
+               topic->settings.retention_count >= 0 ||
+               (topic->settings.compact && atomic_load(&topic->events) > 0));
     }
     pthread_rwlock_unlock(&store->topics.lock);
     return any;

@@ -44,6 +44,7 @@ void ms_store_options_init(struct ms_store_options *options) {
         .topics_max = 10000,
         .topic_partitions = 4,
         .scavenge_bytes_per_second = (uint64_t)32 << 20,
+        .compaction_bytes_max = (size_t)64 << 20,
     };
 }
 
@@ -266,6 +267,8 @@ static int open_log_and_index(struct ms_store *store, const char *shard, struct 
 static int fold_log(struct ms_store *store, struct ms_error *err) {
     int rc = ms_topics_load(store, err);
     if (rc == 0)
+        rc = ms_txn_load(store, err);
+    if (rc == 0)
         rc = ms_replay(store, err);
     if (rc == 0 && !ms_window_load(store))
         rc = ms_window_rebuild(store, err);
@@ -286,6 +289,7 @@ static struct ms_store *store_new(const struct ms_store_options *options) {
     store->options.dir = store->dir;
     pthread_mutex_init(&store->creation_lock, NULL);
     pthread_mutex_init(&store->scavenge_lock, NULL);
+    pthread_mutex_init(&store->aborted_lock, NULL);
     pthread_mutex_init(&store->budget_lock, NULL);
     pthread_cond_init(&store->budget_freed, NULL);
     ms_waiters_init(&store->waiters);
@@ -301,6 +305,7 @@ static struct ms_store *store_new(const struct ms_store_options *options) {
 
 static void store_free(struct ms_store *store) {
     ms_worker_stop(store);
+    ms_txns_deinit(store);
     if (store->topics_ready)
         ms_topics_deinit(store);
     ms_heads_deinit(&store->heads);
@@ -312,6 +317,7 @@ static void store_free(struct ms_store *store) {
     ms_file_close(store->lock_file);
     pthread_mutex_destroy(&store->creation_lock);
     pthread_mutex_destroy(&store->scavenge_lock);
+    pthread_mutex_destroy(&store->aborted_lock);
     pthread_mutex_destroy(&store->budget_lock);
     pthread_cond_destroy(&store->budget_freed);
     ms_free(store->dir);
@@ -422,6 +428,7 @@ void ms_store_info(struct ms_store *store, struct ms_store_info *ret_info) {
     uint64_t applied = ms_index_applied(store->index);
     *ret_info = (struct ms_store_info){
         .uuid = store->uuid,
+        .dir = store->dir,
         .end = log.end,
         .epoch = log.epoch,
         .segments = log.segments,

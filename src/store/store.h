@@ -43,6 +43,7 @@ struct ms_store_options {
     bool manual;                  /* no threads: tests drive the store with ms_store_run */
     int64_t scavenge_interval_ms; /* 0 (default): only when asked */
     uint64_t scavenge_bytes_per_second; /* of scheduled scavenges; default 32 MiB/s */
+    size_t compaction_bytes_max;        /* of a scavenge's memory for keys; default 64 MiB */
     /* Long work at start. */
     void (*on_progress)(void *context, const char *what, uint64_t done, uint64_t total);
     /* Something an operator should know, a sentence: less than 15% of the disk is free … */
@@ -308,6 +309,7 @@ uint64_t ms_subscription_next_position(const struct ms_subscription *subscriptio
 /* ---- topics ---- */
 
 #define MS_TOPIC_PARTITIONS_MAX 1024u
+#define MS_TOPIC_KEPT_MAX 12u
 struct ms_topic_settings {
     uint16_t partitions;       /* 1 … MS_TOPIC_PARTITIONS_MAX */
     bool streams;              /* records are indexed by key as streams */
@@ -319,7 +321,18 @@ struct ms_topic_settings {
     bool require_source, require_correlation_id;
     uint32_t message_bytes_max; /* of a producer's batch; default MS_MESSAGE_BYTES_MAX */
     bool log_append_time;       /* a producer's records are stamped when they are appended */
+    bool recompress; /* a producer's batch is stored in `compression`; otherwise as it came */
+    /* Of a compacted topic: nothing but compaction removes (Kafka's cleanup.policy=compact). */
+    bool retention_ignored;
+    int64_t compaction_lag_ms;     /* younger records are not compacted away */
+    int64_t compaction_lag_max_ms; /* scheduled scavenges compact what is older; 0: no bound */
+    int64_t delete_retention_ms;   /* how long compaction keeps a record without a value */
+    /* What Kafka's clients set and read back: which configs were set (bits), and the values of
+     * those that mean nothing to the store. The Kafka face's (face/kafka/topic_config.c). */
+    uint64_t configs_set;
+    int64_t configs_kept[MS_TOPIC_KEPT_MAX];
 };
+#define MS_DELETE_RETENTION_MS ((int64_t)86400000)
 /* Kafka's default: a MiB and a batch header of old. */
 #define MS_MESSAGE_BYTES_MAX 1048588u
 struct ms_topic_info {
@@ -332,15 +345,37 @@ struct ms_topic_info {
     int64_t created_at_ms;
 };
 struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store);
+/* Compaction of a topic with streams removes all but the newest event of each: to be asked for
+ * twice. `before`: NULL, or the settings so far. MS_EINVAL. */
+int ms_topic_settings_check_compaction(const struct ms_topic_settings *before,
+                                       const struct ms_topic_settings *after, bool force,
+                                       struct ms_error *err) MS_MUST_CHECK;
 /* Creates, or changes the settings of a topic that exists (partitions may only grow). Blocks until
  * durable. *ret_created. */
 int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
                        const struct ms_topic_settings *settings, bool *ret_created,
                        struct ms_error *err) MS_MUST_CHECK;
+/* Makes a topic that is not there yet, or with validate_only finds out whether it could be made.
+ * Blocks until durable. MS_EEXIST, MS_EINVAL (name, settings), MS_ERESERVED, MS_ELIMIT, and what an
+ * append is refused with. */
+int ms_store_create_topic(struct ms_store *store, struct ms_bytes name,
+                          const struct ms_topic_settings *settings, bool validate_only,
+                          struct ms_error *err) MS_MUST_CHECK;
+/* Changes a topic that is there: `change` gets its settings, and nobody else changes them
+ * meanwhile. What it returns other than 0 is returned. Blocks until durable. MS_ENOTFOUND,
+ * MS_EINVAL,
+ * MS_ERESERVED, MS_EUNSUPPORTED (what can't be changed), and what an append is refused with. */
+typedef int ms_topic_change_fn(void *context, struct ms_topic_settings *settings,
+                               struct ms_error *err);
+int ms_store_change_topic(struct ms_store *store, struct ms_bytes name, ms_topic_change_fn *change,
+                          void *context, bool validate_only, struct ms_error *err) MS_MUST_CHECK;
 /* Deletes the topic: its streams are gone for readers at once; a topic made anew under the name
  * starts empty. */
 int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct ms_error *err)
     MS_MUST_CHECK;
+/* The same by its identity. MS_ENOTFOUND. */
+int ms_store_delete_topic_by_id(struct ms_store *store, const struct ms_uuid *id,
+                                struct ms_error *err) MS_MUST_CHECK;
 typedef int ms_topic_fn(void *context, const struct ms_topic_info *topic);
 int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn *visit,
                        void *context, struct ms_error *err) MS_MUST_CHECK;
@@ -382,7 +417,8 @@ int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *
 
 struct ms_store_info {
     struct ms_uuid uuid;
-    uint64_t end; /* first position not yet published */
+    const char *dir; /* as it was given; the store's */
+    uint64_t end;    /* first position not yet published */
     uint64_t epoch;
     uint32_t segments;
     uint64_t log_bytes;

@@ -24,9 +24,41 @@ static struct ms_bytes name_of(const struct ms_topic *topic) {
 
 static const char *yes_no(bool flag) { return flag ? "true" : "false"; }
 
+static int describe_kept(const struct ms_topic_settings *s, struct ms_buf *out) {
+    size_t count = MS_TOPIC_KEPT_MAX;
+    while (count > 0 && s->configs_kept[count - 1] == 0)
+        count--;
+    int rc = ms_buf_append_cstr(out, ",\"configs_kept\":[");
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = ms_buf_printf(out, i > 0 ? ",%lld" : "%lld", (long long)s->configs_kept[i]);
+    return rc == 0 ? ms_buf_append_u8(out, ']') : rc;
+}
+
+static int describe_settings(const struct ms_topic_settings *s, struct ms_buf *out) {
+    int rc = ms_buf_printf(out,
+                           ",\"partitions\":%u,\"streams\":%s,\"retention_ms\":%lld,"
+                           "\"retention_bytes\":%lld,\"retention_count\":%lld,"
+                           "\"compact\":%s,\"compression\":\"%s\","
+                           "\"require_source\":%s,\"require_correlation_id\":%s,"
+                           "\"message_bytes_max\":%u,\"log_append_time\":%s",
+                           (unsigned)s->partitions, yes_no(s->streams), (long long)s->retention_ms,
+                           (long long)s->retention_bytes, (long long)s->retention_count,
+                           yes_no(s->compact), ms_codec_name(s->compression),
+                           yes_no(s->require_source), yes_no(s->require_correlation_id),
+                           (unsigned)s->message_bytes_max, yes_no(s->log_append_time));
+    if (rc == 0)
+        rc = ms_buf_printf(out,
+                           ",\"recompress\":%s,\"retention_ignored\":%s,"
+                           "\"compaction_lag_ms\":%lld,\"compaction_lag_max_ms\":%lld,"
+                           "\"delete_retention_ms\":%lld,\"configs_set\":%lld",
+                           yes_no(s->recompress), yes_no(s->retention_ignored),
+                           (long long)s->compaction_lag_ms, (long long)s->compaction_lag_max_ms,
+                           (long long)s->delete_retention_ms, (long long)s->configs_set);
+    return rc == 0 ? describe_kept(s, out) : rc;
+}
+
 static int describe(const struct change *c, struct ms_buf *out) {
     char id[MS_UUID_TEXT_LEN + 1];
-    const struct ms_topic_settings *s = &c->settings;
     const struct ms_topic *topic = c->topic;
     ms_uuid_format(&topic->id, id);
     int rc =
@@ -34,18 +66,9 @@ static int describe(const struct change *c, struct ms_buf *out) {
     if (rc == 0)
         rc = ms_json_write_string(out, name_of(topic));
     if (rc == 0)
-        rc = ms_buf_printf(out,
-                           ",\"partitions\":%u,\"streams\":%s,\"retention_ms\":%lld,"
-                           "\"retention_bytes\":%lld,\"retention_count\":%lld,"
-                           "\"compact\":%s,\"compression\":\"%s\","
-                           "\"require_source\":%s,\"require_correlation_id\":%s,"
-                           "\"message_bytes_max\":%u,\"log_append_time\":%s,"
-                           "\"created_at_ms\":%lld,\"deleted\":%s}",
-                           (unsigned)s->partitions, yes_no(s->streams), (long long)s->retention_ms,
-                           (long long)s->retention_bytes, (long long)s->retention_count,
-                           yes_no(s->compact), ms_codec_name(s->compression),
-                           yes_no(s->require_source), yes_no(s->require_correlation_id),
-                           (unsigned)s->message_bytes_max, yes_no(s->log_append_time),
+        rc = describe_settings(&c->settings, out);
+    if (rc == 0)
+        rc = ms_buf_printf(out, ",\"created_at_ms\":%lld,\"deleted\":%s}",
                            (long long)topic->created_at_ms, yes_no(c->deleted));
     return rc;
 }
@@ -181,41 +204,42 @@ int ms_topics_prepare(struct ms_op *op, struct ms_error *err) {
 
 /* ---- the API ---- */
 
-struct waiting_change {
-    pthread_mutex_t lock;
-    pthread_cond_t cond;
-    bool done;
-    int code;
-};
-
-static void change_done(void *context, const struct ms_append_result *result) {
-    struct waiting_change *waiting = context;
-    pthread_mutex_lock(&waiting->lock);
-    waiting->done = true;
-    waiting->code = result->code;
-    pthread_cond_signal(&waiting->cond);
-    pthread_mutex_unlock(&waiting->lock);
-}
-
 static int change_and_wait(struct ms_store *store, const struct change *change, bool *ret_sequenced,
                            struct ms_error *err) {
-    struct waiting_change waiting = {0};
-    pthread_mutex_init(&waiting.lock, NULL);
-    pthread_cond_init(&waiting.cond, NULL);
-    int rc = submit_change(store, change, change_done, &waiting, err);
+    struct ms_settling settling;
+    ms_settling_init(&settling);
+    int rc = submit_change(store, change, ms_settling_done, &settling, err);
     *ret_sequenced = rc == 0;
-    if (rc == 0) {
-        if (store->options.manual)
-            ms_store_run(store);
-        pthread_mutex_lock(&waiting.lock);
-        while (!waiting.done)
-            pthread_cond_wait(&waiting.cond, &waiting.lock);
-        pthread_mutex_unlock(&waiting.lock);
-        rc = waiting.code;
-    }
-    pthread_cond_destroy(&waiting.cond);
-    pthread_mutex_destroy(&waiting.lock);
+    if (rc == 0)
+        rc = ms_settling_wait(&settling, store);
+    ms_settling_deinit(&settling);
     return ms_error_settle(err, rc, "topic");
+}
+
+int ms_topic_settings_check_compaction(const struct ms_topic_settings *before,
+                                       const struct ms_topic_settings *after, bool force,
+                                       struct ms_error *err) {
+    bool was = before != NULL && before->compact && before->streams;
+    if (force || was || !after->compact || !after->streams)
+        return 0;
+    return ms_error_set(err, MS_EINVAL,
+                        "the topic has streams: compaction would remove all but the newest event "
+                        "of each; say so with force");
+}
+
+static int check_bounds(const struct ms_topic_settings *settings, struct ms_error *err) {
+    if (settings->retention_ms < -1 || settings->retention_bytes < -1 ||
+        settings->retention_count < -1)
+        return ms_error_set(err, MS_EINVAL, "retention must be -1 (for ever) or not negative");
+    if (settings->compaction_lag_ms < 0 || settings->compaction_lag_max_ms < 0 ||
+        settings->delete_retention_ms < 0)
+        return ms_error_set(err, MS_EINVAL, "times of compaction must not be negative");
+    if (settings->compaction_lag_max_ms > 0 &&
+        settings->compaction_lag_max_ms < settings->compaction_lag_ms)
+        return ms_error_set(
+            err, MS_EINVAL, "the compaction lag is at least %lld ms and can't be at most %lld ms",
+            (long long)settings->compaction_lag_ms, (long long)settings->compaction_lag_max_ms);
+    return 0;
 }
 
 static int check_settings(const struct ms_topic_settings *settings, const struct ms_topic *topic,
@@ -229,61 +253,112 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
     if ((unsigned)settings->compression > MS_CODEC_ZSTD)
         return ms_error_set(err, MS_EINVAL, "there is no compression %d",
                             (int)settings->compression);
-    if (topic != NULL && settings->streams != topic->settings.streams)
-        return ms_error_set(err, MS_EUNSUPPORTED,
-                            "topic '%s' %s streams, which can't be changed yet", topic->name,
-                            topic->settings.streams ? "has" : "is without");
     if (topic != NULL && settings->partitions < topic->settings.partitions)
         return ms_error_set(err, MS_EINVAL,
                             "topic '%s' has %u partitions; they can only become more", topic->name,
                             (unsigned)topic->settings.partitions);
-    if (settings->retention_ms < -1 || settings->retention_bytes < -1 ||
-        settings->retention_count < -1)
-        return ms_error_set(err, MS_EINVAL, "retention must be -1 (for ever) or not negative");
-    return 0;
+    return check_bounds(settings, err);
 }
 
+/* Only while it is empty: the records that are there are versions of no stream, or are some. From
+ * then on batches that were made for the other way are made anew. */
+static int switch_streams(struct ms_store *store, struct ms_topic *topic, bool streams,
+                          struct ms_error *err) {
+    bool empty = true;
+    ms_log_lock(store->log);
+    for (uint32_t p = 0; p < topic->settings.partitions; p++)
+        empty = empty && ms_topic_partition(topic, p)->next_offset == 0;
+    if (empty)
+        topic->streams = streams;
+    ms_log_unlock(store->log);
+    if (empty)
+        return 0;
+    return ms_error_set(err, MS_EUNSUPPORTED,
+                        "topic '%s' has records, and %s streams: that can be changed only while a "
+                        "topic is empty",
+                        topic->name, topic->settings.streams ? "has" : "is without");
+}
+
+static struct ms_topic_settings completed(const struct ms_topic_settings *settings) {
+    struct ms_topic_settings whole = *settings;
+    if (whole.message_bytes_max == 0)
+        whole.message_bytes_max = MS_MESSAGE_BYTES_MAX;
+    return whole;
+}
+
+/* ---- under creation_lock ---- */
+
 static int create_topic(struct ms_store *store, struct ms_bytes name,
-                        const struct ms_topic_settings *settings, struct ms_error *err) {
-    struct change change = {.settings = *settings, .created = true};
+                        const struct ms_topic_settings *settings, bool validate_only,
+                        struct ms_error *err) {
+    struct change change = {.settings = completed(settings), .created = true};
     bool sequenced = false;
-    int rc = ms_topics_new(store, name, &change.topic, err);
+    int rc = check_settings(settings, NULL, err);
+    if (rc == 0)
+        rc = ms_topics_new(store, name, &change.topic, err);
     if (rc != 0)
         return rc;
-    change.topic->settings = *settings;
+    change.topic->settings = change.settings;
+    change.topic->streams = settings->streams;
     rc = ms_topic_reserve_partitions(change.topic, settings->partitions);
     if (rc != 0)
         rc = ms_error_set(err, rc, "no memory for a topic");
     else
         rc = reserve_topics(store, 1, &change.topic->number, err);
-    if (rc == 0)
+    if (rc == 0 && !validate_only)
         rc = change_and_wait(store, &change, &sequenced, err);
     if (!sequenced)
         ms_topics_free(change.topic);
     return rc;
 }
 
+static int change_topic(struct ms_store *store, struct ms_topic *topic,
+                        const struct ms_topic_settings *settings, bool validate_only,
+                        struct ms_error *err) {
+    struct change change = {.topic = topic, .settings = completed(settings)};
+    bool sequenced;
+    int rc = check_settings(settings, topic, err);
+    if (rc == 0 && !validate_only && ms_topic_reserve_partitions(topic, settings->partitions) != 0)
+        rc = ms_error_set(err, MS_ENOMEM, "no memory for partitions");
+    bool switches = rc == 0 && settings->streams != topic->settings.streams;
+    if (switches)
+        rc = switch_streams(store, topic, settings->streams, err);
+    if (rc == 0 && !validate_only)
+        rc = change_and_wait(store, &change, &sequenced, err);
+    if (switches && (rc != 0 || validate_only))
+        ms_ignore(switch_streams(store, topic, !settings->streams, NULL));
+    return rc;
+}
+
 int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
                        const struct ms_topic_settings *settings, bool *ret_created,
                        struct ms_error *err) {
-    bool sequenced;
     int rc = ms_name_check_topic(name, err);
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&store->creation_lock);
     struct ms_topic *topic = ms_topics_find(store, name);
-    struct change change = {.topic = topic, .settings = *settings};
-    if (settings->message_bytes_max == 0)
-        change.settings.message_bytes_max = MS_MESSAGE_BYTES_MAX;
-    rc = check_settings(settings, topic, err);
-    if (rc == 0 && topic != NULL && ms_topic_reserve_partitions(topic, settings->partitions) != 0)
-        rc = ms_error_set(err, MS_ENOMEM, "no memory for partitions");
-    if (rc == 0)
-        rc = topic != NULL ? change_and_wait(store, &change, &sequenced, err)
-                           : create_topic(store, name, &change.settings, err);
+    rc = topic != NULL ? change_topic(store, topic, settings, false, err)
+                       : create_topic(store, name, settings, false, err);
     pthread_mutex_unlock(&store->creation_lock);
     if (rc == 0)
         *ret_created = topic == NULL;
+    return rc;
+}
+
+int ms_store_create_topic(struct ms_store *store, struct ms_bytes name,
+                          const struct ms_topic_settings *settings, bool validate_only,
+                          struct ms_error *err) {
+    int rc = ms_name_check_topic(name, err);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&store->creation_lock);
+    if (ms_topics_find(store, name) != NULL)
+        rc =
+            ms_error_set(err, MS_EEXIST, "topic '%.*s' is there already", (int)name.len, name.data);
+    else
+        rc = create_topic(store, name, settings, validate_only, err);
+    pthread_mutex_unlock(&store->creation_lock);
     return rc;
 }
 
@@ -292,8 +367,8 @@ static int not_found(struct ms_bytes name, struct ms_error *err) {
                         (int)(name.len > 80 ? 80 : name.len), name.data);
 }
 
-int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct ms_error *err) {
-    bool sequenced;
+int ms_store_change_topic(struct ms_store *store, struct ms_bytes name, ms_topic_change_fn *change,
+                          void *context, bool validate_only, struct ms_error *err) {
     int rc = ms_name_check_topic(name, err);
     if (rc != 0)
         return rc;
@@ -301,10 +376,40 @@ int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct m
     struct ms_topic *topic = ms_topics_find(store, name);
     rc = topic != NULL ? 0 : not_found(name, err);
     if (rc == 0) {
-        struct change change = {
-            .topic = topic, .settings = ms_topics_settings(store, topic), .deleted = true};
-        rc = change_and_wait(store, &change, &sequenced, err);
+        struct ms_topic_settings settings = ms_topics_settings(store, topic);
+        rc = change(context, &settings, err);
+        if (rc == 0)
+            rc = change_topic(store, topic, &settings, validate_only, err);
     }
+    pthread_mutex_unlock(&store->creation_lock);
+    return rc;
+}
+
+/* Under creation_lock. */
+static int delete_topic(struct ms_store *store, struct ms_topic *topic, struct ms_error *err) {
+    bool sequenced;
+    struct change change = {
+        .topic = topic, .settings = ms_topics_settings(store, topic), .deleted = true};
+    return change_and_wait(store, &change, &sequenced, err);
+}
+
+int ms_store_delete_topic(struct ms_store *store, struct ms_bytes name, struct ms_error *err) {
+    int rc = ms_name_check_topic(name, err);
+    if (rc != 0)
+        return rc;
+    pthread_mutex_lock(&store->creation_lock);
+    struct ms_topic *topic = ms_topics_find(store, name);
+    rc = topic != NULL ? delete_topic(store, topic, err) : not_found(name, err);
+    pthread_mutex_unlock(&store->creation_lock);
+    return rc;
+}
+
+int ms_store_delete_topic_by_id(struct ms_store *store, const struct ms_uuid *id,
+                                struct ms_error *err) {
+    pthread_mutex_lock(&store->creation_lock);
+    struct ms_topic *topic = ms_store_topic_by_id(store, id);
+    int rc = topic != NULL ? delete_topic(store, topic, err)
+                           : ms_error_set(err, MS_ENOTFOUND, "there is no topic of this identity");
     pthread_mutex_unlock(&store->creation_lock);
     return rc;
 }

@@ -6,7 +6,11 @@
  *   {"number":17,"id":"…","name":"order","partitions":4,"streams":true,"retention_ms":-1,
  *    "retention_bytes":-1,"retention_count":-1,"compact":false,"compression":"none",
  *    "require_source":true,"require_correlation_id":false,"message_bytes_max":1048588,
- *    "log_append_time":false,"created_at_ms":…,"deleted":false}
+ *    "log_append_time":false,"recompress":false,"retention_ignored":false,"compaction_lag_ms":0,
+ *    "compaction_lag_max_ms":0,"delete_retention_ms":86400000,"configs_set":0,"configs_kept":[],
+ *    "created_at_ms":…,"deleted":false}
+ *
+ * What a description of old lacks has its default.
  *
  * Topics are never freed before the store is closed: a number means the same topic for ever, and a
  * topic made anew under an old name is another one. Any thread.
@@ -30,6 +34,8 @@ static const struct {
     {MS_TOPIC_METADATA, "$metadata"},
     {MS_TOPIC_SNAPSHOTS, "$snapshots"},
     {MS_TOPIC_CONSUMER_OFFSETS, "__consumer_offsets"},
+    {MS_TOPIC_TRANSACTION_STATE, "__transaction_state"},
+    {MS_TOPIC_STARTS, "$starts"},
 };
 
 /* ---- the table ---- */
@@ -190,8 +196,12 @@ static struct ms_topic *topic_new(uint32_t number, struct ms_bytes name) {
 void ms_topics_free(struct ms_topic *topic) {
     if (topic == NULL)
         return;
-    for (size_t i = 0; i < MS_TOPIC_PARTITIONS_MAX / MS_PARTITION_BLOCK; i++)
-        ms_free(atomic_load(&topic->partitions[i]));
+    for (size_t i = 0; i < MS_TOPIC_PARTITIONS_MAX / MS_PARTITION_BLOCK; i++) {
+        struct ms_partition *block = atomic_load(&topic->partitions[i]);
+        for (size_t p = 0; block != NULL && p < MS_PARTITION_BLOCK; p++)
+            ms_partition_txns_deinit(&block[p]);
+        ms_free(block);
+    }
     ms_free(topic);
 }
 
@@ -202,8 +212,10 @@ int ms_topic_reserve_partitions(struct ms_topic *topic, uint32_t count) {
         struct ms_partition *block = ms_calloc(MS_PARTITION_BLOCK, sizeof *block);
         if (block == NULL)
             return MS_ENOMEM;
-        for (uint32_t p = 0; p < MS_PARTITION_BLOCK; p++)
+        for (uint32_t p = 0; p < MS_PARTITION_BLOCK; p++) {
             atomic_store(&block[p].lead_ms, INT64_MIN);
+            atomic_store(&block[p].open_offset, INT64_MAX);
+        }
         atomic_store_explicit(&topic->partitions[i], block, memory_order_release);
     }
     return 0;
@@ -218,6 +230,7 @@ struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store)
         .retention_count = -1,
         .compression = MS_CODEC_NONE,
         .message_bytes_max = MS_MESSAGE_BYTES_MAX,
+        .delete_retention_ms = MS_DELETE_RETENTION_MS,
     };
 }
 
@@ -231,6 +244,7 @@ int ms_topics_new(struct ms_store *store, struct ms_bytes name, struct ms_topic 
         return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
     topic->system = false; /* its number will be a user's */
     topic->settings = ms_topic_settings_default(store);
+    topic->streams = topic->settings.streams;
     if (ms_topic_reserve_partitions(topic, topic->settings.partitions) != 0) {
         ms_topics_free(topic);
         return ms_error_set(err, MS_ENOMEM, "no memory for a topic");
@@ -383,6 +397,38 @@ static int read_text(struct ms_json_value object, const char *name, struct ms_ar
     return ms_json_string(value, arena, ret_text);
 }
 
+static void read_kept(struct ms_json_value object, struct ms_topic_settings *settings) {
+    struct ms_json_value array, value;
+    size_t at = 0, i = 0;
+    if (!ms_json_get(object, "configs_kept", &array) || array.type != MS_JSON_ARRAY)
+        return;
+    while (i < MS_TOPIC_KEPT_MAX && ms_json_next_element(array, &at, &value))
+        if (ms_json_i64(value, &settings->configs_kept[i++]) != 0)
+            return;
+}
+
+static void read_settings(struct ms_json_value object, struct ms_topic_settings *settings) {
+    settings->partitions = (uint16_t)read_number(object, "partitions", 1);
+    settings->streams = read_flag(object, "streams");
+    settings->retention_ms = read_number(object, "retention_ms", -1);
+    settings->retention_bytes = read_number(object, "retention_bytes", -1);
+    settings->retention_count = read_number(object, "retention_count", -1);
+    settings->compact = read_flag(object, "compact");
+    settings->require_source = read_flag(object, "require_source");
+    settings->require_correlation_id = read_flag(object, "require_correlation_id");
+    settings->message_bytes_max =
+        (uint32_t)read_number(object, "message_bytes_max", MS_MESSAGE_BYTES_MAX);
+    settings->log_append_time = read_flag(object, "log_append_time");
+    settings->recompress = read_flag(object, "recompress");
+    settings->retention_ignored = read_flag(object, "retention_ignored");
+    settings->compaction_lag_ms = read_number(object, "compaction_lag_ms", 0);
+    settings->compaction_lag_max_ms = read_number(object, "compaction_lag_max_ms", 0);
+    settings->delete_retention_ms =
+        read_number(object, "delete_retention_ms", MS_DELETE_RETENTION_MS);
+    settings->configs_set = (uint64_t)read_number(object, "configs_set", 0);
+    read_kept(object, settings);
+}
+
 static int read_description(struct ms_bytes json, struct ms_arena *arena, struct description *ret_d,
                             struct ms_error *err) {
     struct ms_json_value object;
@@ -404,17 +450,7 @@ static int read_description(struct ms_bytes json, struct ms_arena *arena, struct
     d.number = rc == 0 ? (uint32_t)read_number(object, "number", 0) : 0;
     if (rc != 0 || d.number < MS_TOPIC_USER_FIRST)
         return ms_error_set(err, MS_ECORRUPT, "the description of a topic is damaged");
-    d.settings.partitions = (uint16_t)read_number(object, "partitions", 1);
-    d.settings.streams = read_flag(object, "streams");
-    d.settings.retention_ms = read_number(object, "retention_ms", -1);
-    d.settings.retention_bytes = read_number(object, "retention_bytes", -1);
-    d.settings.retention_count = read_number(object, "retention_count", -1);
-    d.settings.compact = read_flag(object, "compact");
-    d.settings.require_source = read_flag(object, "require_source");
-    d.settings.require_correlation_id = read_flag(object, "require_correlation_id");
-    d.settings.message_bytes_max =
-        (uint32_t)read_number(object, "message_bytes_max", MS_MESSAGE_BYTES_MAX);
-    d.settings.log_append_time = read_flag(object, "log_append_time");
+    read_settings(object, &d.settings);
     d.created_at_ms = read_number(object, "created_at_ms", 0);
     d.deleted = read_flag(object, "deleted");
     *ret_d = d;
@@ -441,6 +477,7 @@ static int adopt(struct ms_store *store, const struct description *d) {
     if (rc == 0) {
         topic->id = d->id;
         topic->settings = d->settings;
+        topic->streams = d->settings.streams;
         topic->created_at_ms = d->created_at_ms;
         atomic_store(&topic->deleted, d->deleted);
         rc = table_add(topics, topic);
@@ -501,7 +538,7 @@ int ms_topics_load(struct ms_store *store, struct ms_error *err) {
     if (rc == 0)
         rc =
             ms_index_fact_list(store->index, MS_BYTES_LITERAL("o/"), from, load_offset, store, err);
-    return rc;
+    return rc == 0 ? ms_starts_load(store, err) : rc;
 }
 
 int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,

@@ -11,7 +11,7 @@
 
 #include "index/index.h"
 #include "store/partitions.h"
-#include "store/store.h"
+#include "store/txn.h"
 
 struct ms_log_entry;
 struct ms_op;
@@ -20,20 +20,28 @@ struct ms_op;
 #define MS_TOPIC_USER_FIRST 16u /* numbers below are the system's */
 
 enum {
-    MS_TOPIC_TOPICS = 1,           /* "$topics": creations and changes of topics */
-    MS_TOPIC_STREAMS = 2,          /* "$streams": streams whose names have no topic in them */
-    MS_TOPIC_METADATA = 3,         /* "$metadata": of streams, by stream name */
-    MS_TOPIC_SNAPSHOTS = 4,        /* "$snapshots" */
-    MS_TOPIC_CONSUMER_OFFSETS = 5, /* "__consumer_offsets"; records.c */
+    MS_TOPIC_TOPICS = 1,            /* "$topics": creations and changes of topics */
+    MS_TOPIC_STREAMS = 2,           /* "$streams": streams whose names have no topic in them */
+    MS_TOPIC_METADATA = 3,          /* "$metadata": of streams, by stream name */
+    MS_TOPIC_SNAPSHOTS = 4,         /* "$snapshots" */
+    MS_TOPIC_CONSUMER_OFFSETS = 5,  /* "__consumer_offsets"; records.c */
+    MS_TOPIC_TRANSACTION_STATE = 6, /* "__transaction_state"; records.c */
+    MS_TOPIC_STARTS = 7,            /* "$starts": where partitions begin; starts.c */
 };
 
 #define MS_PARTITION_BLOCK 16u
 
 struct ms_partition {
-    int64_t next_offset;         /* of the next record; under the log's lock */
-    _Atomic(int64_t) end_offset; /* readers see offsets below it */
+    int64_t next_offset;           /* of the next record; under the log's lock */
+    _Atomic(int64_t) end_offset;   /* readers see offsets below it */
+    _Atomic(int64_t) start_offset; /* and none below this one; starts.c */
+    int64_t expired_end; /* retention wants everything below it gone; under scavenge_lock */
     /* How far a record's timestamp was ahead of its commit at most; INT64_MIN: no record yet. */
     _Atomic(int64_t) lead_ms;
+    _Atomic(int64_t) open_offset;       /* of the earliest open transaction; INT64_MAX none */
+    struct ms_producer_table producers; /* under the log's lock */
+    struct ms_txn_place *open;          /* the committer's */
+    struct ms_aborted *aborted;         /* the newest first; under aborted_lock */
 };
 
 struct ms_topic {
@@ -41,7 +49,8 @@ struct ms_topic {
     struct ms_uuid id;
     struct ms_topic_settings settings; /* under topics->lock */
     _Atomic(bool) deleted;
-    bool closed; /* its deletion is sequenced, nothing follows; under the log's lock */
+    bool closed;  /* its deletion is sequenced, nothing follows; under the log's lock */
+    bool streams; /* as settings.streams, for batches; under the log's lock */
     bool system;
     int64_t created_at_ms;
     _Atomic(uint64_t) events;

@@ -36,6 +36,13 @@ void ms_http_get_topic_start(struct ms_http_request *request);
 void ms_http_put_topic_start(struct ms_http_request *request);
 void ms_http_delete_topic_start(struct ms_http_request *request);
 void ms_http_list_streams_start(struct ms_http_request *request);
+/* partitions.c */
+void ms_http_list_partitions_start(struct ms_http_request *request);
+/* groups.c, group_reset.c */
+void ms_http_list_groups_start(struct ms_http_request *request);
+void ms_http_get_group_start(struct ms_http_request *request);
+void ms_http_delete_group_start(struct ms_http_request *request);
+void ms_http_reset_group_start(struct ms_http_request *request);
 /* system.c */
 void ms_http_health_start(struct ms_http_request *request);
 void ms_http_ready_start(struct ms_http_request *request);

@@ -19,6 +19,8 @@
  *   reads.c         pages of events                 longpoll.c    ?wait=
  *   sse.c           subscriptions                   topics.c      topics and lists
  *   system.c        health, info, metrics           http_metrics.c, log_entry.c
+ *   groups.c        consumer groups                 group_reset.c   setting their offsets
+ *   partitions.c    the partitions of a topic       assignment.c    what members are assigned
  *   admin.c         backup, scavenge                budget.c      memory that clients make it hold
  *
  * Threads: everything here from any thread, one call at a time per object. Callbacks come from the
@@ -26,6 +28,7 @@
  */
 #pragma once
 
+#include "group/group.h"
 #include "store/store.h"
 #include "wire/http1.h"
 
@@ -73,6 +76,9 @@ struct ms_http_options {
     const char *const *cors_origins;
     size_t cors_origin_count;
     const char *version; /* shown by /v1/info; default "dev" */
+    /* The group coordinator; NULL: requests for groups are answered with 501. Must outlive the
+     * face. */
+    struct ms_groups *groups;
 
     /* Called with the headers, before a body is read. 0 allows; 401, 403 or 429 refuses with that
      * status and *err's message. Default NULL: everyone may do everything. */

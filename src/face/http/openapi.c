@@ -12,6 +12,13 @@
 
 #define TEXT "{\"type\":\"string\"}"
 #define NUMBER "{\"type\":\"integer\",\"minimum\":0}"
+#define NUMBERS "{\"type\":\"array\",\"items\":" NUMBER "}"
+#define OPTIONAL_TEXT "{\"type\":[\"string\",\"null\"]}"
+#define OPTIONAL_TIME "{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}"
+#define OPTIONAL_NUMBER "{\"type\":[\"integer\",\"null\"]}"
+#define GROUP_HEAD                                                                                 \
+    "\"group\":" TEXT ",\"state\":" TEXT ",\"protocol_type\":" OPTIONAL_TEXT                       \
+    ",\"protocol\":" OPTIONAL_TEXT
 #define FLAG "{\"type\":\"boolean\"}"
 #define OBJECT(...) "{\"type\":\"object\",\"properties\":{" __VA_ARGS__ "}}"
 #define APPENDED                                                                                   \
@@ -70,17 +77,72 @@ static const struct {
      OBJECT("\"stream\":" TEXT ",\"version\":" NUMBER
             ",\"snapshot\":{\"$ref\":\"#/components/schemas/Event\"}")},
     {"TopicSettings", "application/json",
-     OBJECT(
-         "\"partitions\":" NUMBER ",\"streams\":" FLAG ",\"retention_ms\":{\"type\":[\"integer\","
-         "\"null\"]},\"retention_bytes\":{\"type\":[\"integer\",\"null\"]},\"retention_count\":{"
-         "\"type\":[\"integer\",\"null\"]},\"compact\":" FLAG
-         ",\"compression\":{\"enum\":[\"none\",\"gzip\",\"snappy\",\"lz4\",\"zstd\"]},"
-         "\"require\":{\"type\":\"array\",\"items\":{\"enum\":[\"source\",\"correlation_id\"]}}")},
+     OBJECT("\"partitions\":" NUMBER ",\"streams\":" FLAG
+            ",\"retention_ms\":{\"type\":[\"integer\","
+            "\"null\"]},\"retention_bytes\":{\"type\":[\"integer\",\"null\"]},\"retention_count\":{"
+            "\"type\":[\"integer\",\"null\"]},\"compact\":" FLAG
+            ",\"compression\":{\"enum\":[\"none\",\"gzip\",\"snappy\",\"lz4\",\"zstd\"]},"
+            "\"require\":{\"type\":\"array\",\"items\":{\"enum\":[\"source\",\"correlation_id\"]}},"
+            "\"recompress\":" FLAG ",\"message_bytes_max\":" NUMBER ",\"log_append_time\":" FLAG
+            ",\"retention_ignored\":" FLAG ",\"compaction_lag_ms\":" NUMBER
+            ",\"compaction_lag_max_ms\":{\"type\":[\"integer\",\"null\"]},"
+            "\"delete_retention_ms\":" NUMBER ",\"force\":" FLAG)},
     {"Topic", "application/json",
      "{\"allOf\":[{\"$ref\":\"#/components/schemas/TopicSettings\"}," OBJECT(
          "\"name\":" TEXT ",\"id\":" TEXT ",\"system\":" FLAG ",\"events\":" NUMBER
          ",\"created_at\":{\"type\":\"string\",\"format\":\"date-time\"}") "]}"},
     {"Topics", "application/json", OBJECT("\"topics\":" LIST("Topic"))},
+    {"Partitions", "application/json",
+     OBJECT("\"topic\":" TEXT ",\"partitions\":{\"type\":\"array\",\"items\":" OBJECT(
+         "\"partition\":" NUMBER ",\"start_offset\":" NUMBER ",\"end_offset\":" NUMBER
+         ",\"events\":" NUMBER ",\"newest_timestamp\":" OPTIONAL_TIME) "}")},
+    {"Groups", "application/json",
+     OBJECT("\"groups\":{\"type\":\"array\",\"items\":" OBJECT(GROUP_HEAD ",\"members\":" NUMBER
+                                                                          ",\"lag\":" NUMBER) "}")},
+    {"Group", "application/json",
+     OBJECT(
+         GROUP_HEAD
+         ",\"generation\":{\"type\":\"integer\"},\"members\":{\"type\":\"array\","
+         "\"items\":" OBJECT(
+             "\"member_id\":" TEXT ",\"instance_id\":" OPTIONAL_TEXT ",\"client_id\":" OPTIONAL_TEXT
+             ",\"host\":" OPTIONAL_TEXT
+             ",\"assigned\":{\"type\":[\"array\",\"null\"],\"items\":" OBJECT(
+                 "\"topic\":" TEXT
+                 ",\"partitions\":" NUMBERS) "},"
+                                             "\"assignment_base64\":" TEXT) "},\"lag\":" NUMBER
+                                                                            ",\"offsets\":{"
+                                                                            "\"type\":\"array\","
+                                                                            "\"items\":" OBJECT(
+                                                                                "\"topic\":" TEXT
+                                                                                ",\"partition\""
+                                                                                ":" NUMBER
+                                                                                ",\"offset\""
+                                                                                ":" NUMBER ",\"end_"
+                                                                                "offset\""
+                                                                                ":" OPTIONAL_NUMBER
+                                                                                ",\"lag\""
+                                                                                ":" OPTIONAL_NUMBER
+                                                                                ",\"lag_seconds\":{"
+                                                                                "\"type\":["
+                                                                                "\"number\","
+                                                                                "\"null\"]},"
+                                                                                "\"metadata\":" TEXT
+                                                                                ",\"committed_at\":"
+                                                                                "{\"type\":"
+                                                                                "\"string\","
+                                                                                "\"format\":\"date-"
+                                                                                "time\"}") "}")},
+    {"GroupReset", "application/json",
+     "{\"type\":\"object\",\"required\":[\"to\"],\"properties\":{\"to\":{\"enum\":["
+     "\"earliest\",\"latest\",\"time\",\"position\",\"offset\"]},\"value\":{\"type\":["
+     "\"string\",\"integer\"]},\"topics\":{\"type\":\"array\",\"items\":" TEXT
+     "},\"partitions\":{\"type\":\"object\",\"additionalProperties\":" NUMBERS "},\"dry_run\":" FLAG
+     "}}"},
+    {"GroupResetDone", "application/json",
+     OBJECT("\"group\":" TEXT ",\"dry_run\":" FLAG
+            ",\"offsets\":{\"type\":\"array\",\"items\":" OBJECT(
+                "\"topic\":" TEXT ",\"partition\":" NUMBER ",\"before\":" OPTIONAL_NUMBER
+                ",\"offset\":" NUMBER ",\"moved\":" OPTIONAL_NUMBER) "}")},
     {"Streams", "application/json",
      OBJECT("\"streams\":{\"type\":\"array\",\"items\":" OBJECT(
          "\"stream\":" TEXT ",\"version\":" NUMBER
@@ -222,6 +284,8 @@ static int write_request_body(struct ms_buf *out, const struct ms_http_route *ro
         code = write_content(out, "application/json", "BackupRequest");
     else if (code == 0 && strcmp(route->name, "startScavenge") == 0)
         code = write_content(out, "application/json", "ScavengeRequest");
+    else if (code == 0 && strcmp(route->name, "resetGroupOffsets") == 0)
+        code = write_content(out, "application/json", "GroupReset");
     else if (code == 0)
         code = write_content(out, "application/json", "Metadata");
     return code == 0 ? ms_buf_append_cstr(out, "}}") : code;

@@ -26,6 +26,12 @@
     }
 #define DISK_FULL                                                                                  \
     { 507, "Problem", "No disk space for further appends." }
+#define NO_GROUPS                                                                                  \
+    { 501, "Problem", "This server keeps no consumer groups." }
+#define BUSY                                                                                       \
+    { 503, "Problem", "Not possible right now, try again." }
+#define NOT_EMPTY                                                                                  \
+    { 409, "Problem", "The group has members: see `state` and `members`." }
 
 static const struct ms_http_route_answer append_answers[] = {
     {201, "Appended", "Appended and durable."},
@@ -142,6 +148,10 @@ static const struct ms_http_route table[] = {
      ms_http_delete_topic_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
      ANSWERS({204, NULL, "Deleted."}, RESERVED, {404, "Problem", "There is no such topic."},
              UNKNOWN_OUTCOME, DISK_FULL)},
+    {MS_HTTP_GET, "/v1/topics/{topic}/partitions", "listPartitions",
+     "The partitions of a topic and how far they reach", ms_http_list_partitions_start, NULL, 0, 0,
+     MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Partitions", "The partitions."}, {404, "Problem", "There is no such topic."})},
     {MS_HTTP_POST, "/v1/topics/{topic}/keys/{key}", "appendToKey",
      "Append to the stream of a topic and key", ms_http_append_start, NULL, 0,
      MS_HTTP_ROUTE_PIPELINED | MS_HTTP_ROUTE_CONDITIONS | MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_EVENTS,
@@ -165,6 +175,26 @@ static const struct ms_http_route table[] = {
      "Store a snapshot of the stream of a topic and key", ms_http_put_snapshot_start,
      ms_http_snapshot_prepare, P(VERSION), MS_HTTP_ROUTE_KEY, MS_HTTP_TAKES_EVENTS,
      written_answers},
+    {MS_HTTP_GET, "/v1/groups", "listGroups", "All consumer groups, and how far they are behind",
+     ms_http_list_groups_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Groups", "The groups."}, NO_GROUPS, BUSY)},
+    {MS_HTTP_GET, "/v1/groups/{group}", "getGroup",
+     "A consumer group: its members, its offsets, how far it is behind", ms_http_get_group_start,
+     NULL, 0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Group", "The group."}, {404, "Problem", "There is no such group."}, NO_GROUPS,
+             BUSY)},
+    {MS_HTTP_PUT, "/v1/groups/{group}/offsets", "resetGroupOffsets",
+     "Set where a consumer group without members goes on reading", ms_http_reset_group_start, NULL,
+     0, 0, MS_HTTP_TAKES_JSON,
+     ANSWERS({200, "GroupResetDone", "Set and durable, or what would have been set."}, BAD,
+             {404, "Problem", "There is no such group, topic or partition."}, NOT_EMPTY, TOO_LARGE,
+             BAD_TYPE, {429, "Problem", "There are as many groups or offsets as there may be."},
+             NO_GROUPS, BUSY)},
+    {MS_HTTP_DELETE, "/v1/groups/{group}", "deleteGroup",
+     "Delete a consumer group without members, with its offsets", ms_http_delete_group_start, NULL,
+     0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({204, NULL, "Deleted."}, {404, "Problem", "There is no such group."}, NOT_EMPTY,
+             NO_GROUPS, BUSY)},
     {MS_HTTP_POST, "/v1/admin/backup", "backup",
      "Make a backup in a directory of the server's host; answers when it is done",
      ms_http_backup_start, NULL, 0, 0, MS_HTTP_TAKES_JSON,

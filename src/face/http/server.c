@@ -76,6 +76,7 @@ int ms_http_start(struct ms_store *store, const struct ms_http_options *options,
     }
     http->env = config->options.env;
     http->store = store;
+    http->groups = options->groups;
     http->started_us = ms_clock_monotonic_us(http->env->clock);
     ms_http_admin_init(&http->admin, store, http->env->clock);
     atomic_store(&http->ready, true);

@@ -13,6 +13,7 @@ struct ms_http_loop;
 struct ms_http {
     const struct ms_env *env;
     struct ms_store *store;
+    struct ms_groups *groups; /* NULL: none */
     struct ms_http_loop *loops;
     unsigned loop_count;
     struct ms_net_readers readers;

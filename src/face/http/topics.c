@@ -5,9 +5,14 @@
  *   GET    /v1/topics/{topic}         {"name":"order","id":…,"partitions":4,"streams":true,
  *                                      "retention_ms":null,"retention_bytes":null,
  *                                      "retention_count":null,"compact":false,
- *                                      "compression":"none","require":[],"system":false,
+ *                                      "compression":"none","require":[],
+ *                                      "recompress":false,"message_bytes_max":1048588,
+ *                                      "log_append_time":false,"retention_ignored":false,
+ *                                      "compaction_lag_ms":0,"compaction_lag_max_ms":null,
+ *                                      "delete_retention_ms":86400000,"system":false,
  *                                      "events":815,"created_at":…}
- *   PUT    /v1/topics/{topic}         any of partitions … require; what is left out stays as it is
+ *   PUT    /v1/topics/{topic}         any of partitions … delete_retention_ms; what is left out
+ *                                     stays as it is; with "force":true streams may be compacted
  *                                     (or becomes the default)
  *   DELETE /v1/topics/{topic}         204
  *   GET    /v1/streams?topic=&from=&limit=
@@ -54,6 +59,27 @@ static int write_bound(struct ms_buf *out, const char *name, int64_t bound) {
     return ms_buf_printf(out, ",\"%s\":%lld", name, (long long)bound);
 }
 
+static const char *truth(bool flag) { return flag ? "true" : "false"; }
+
+static int write_of_batches(struct ms_buf *out, const struct ms_topic_settings *settings) {
+    int code =
+        ms_buf_printf(out, ",\"recompress\":%s,\"message_bytes_max\":%u,\"log_append_time\":%s",
+                      truth(settings->recompress), (unsigned)settings->message_bytes_max,
+                      truth(settings->log_append_time));
+    if (code == 0)
+        code = ms_buf_printf(out, ",\"retention_ignored\":%s,\"compaction_lag_ms\":%lld",
+                             truth(settings->retention_ignored),
+                             (long long)settings->compaction_lag_ms);
+    if (code == 0)
+        code =
+            write_bound(out, "compaction_lag_max_ms",
+                        settings->compaction_lag_max_ms > 0 ? settings->compaction_lag_max_ms : -1);
+    if (code == 0)
+        code = ms_buf_printf(out, ",\"delete_retention_ms\":%lld",
+                             (long long)settings->delete_retention_ms);
+    return code;
+}
+
 int ms_http_topic_settings_write(struct ms_buf *out, const struct ms_topic_settings *settings) {
     int code = ms_buf_printf(out, ",\"partitions\":%u,\"streams\":%s",
                              (unsigned)settings->partitions, settings->streams ? "true" : "false");
@@ -70,7 +96,7 @@ int ms_http_topic_settings_write(struct ms_buf *out, const struct ms_topic_setti
                           settings->compact ? "true" : "false", codec_names[settings->compression],
                           settings->require_source ? "\"source\"" : "", both ? "," : "",
                           settings->require_correlation_id ? "\"correlation_id\"" : "");
-    return code;
+    return code == 0 ? write_of_batches(out, settings) : code;
 }
 
 static int write_topic(struct ms_buf *out, const struct ms_topic_info *topic) {
@@ -187,6 +213,58 @@ static int set_required(const json_t *value, struct ms_topic_settings *settings,
     return 0;
 }
 
+static int set_milliseconds(const char *name, const json_t *value, int64_t *ret_ms,
+                            struct ms_error *err) {
+    if (!json_is_integer(value) || json_integer_value(value) < 0)
+        return ms_error_set(err, MS_EINVAL, "field \"%s\": expected a number from 0 on", name);
+    *ret_ms = json_integer_value(value);
+    return 0;
+}
+
+static int set_message_bytes(const json_t *value, uint32_t *ret_bytes, struct ms_error *err) {
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value) || number < MS_BATCH_HEADER_LEN || number > INT32_MAX)
+        return ms_error_set(err, MS_EINVAL,
+                            "field \"message_bytes_max\": expected a number from %u to %d",
+                            MS_BATCH_HEADER_LEN, INT32_MAX);
+    *ret_bytes = (uint32_t)number;
+    return 0;
+}
+
+static int set_lag_max(const char *name, const json_t *value, int64_t *ret_ms,
+                       struct ms_error *err) {
+    if (!json_is_null(value) && (!json_is_integer(value) || json_integer_value(value) < 1))
+        return ms_error_set(err, MS_EINVAL, "field \"%s\": expected a number from 1 on, or null",
+                            name);
+    *ret_ms = json_is_null(value) ? 0 : json_integer_value(value);
+    return 0;
+}
+
+/* Of what comes from Kafka's clients, and of compaction. */
+static int set_further_field(const char *name, const json_t *value,
+                             struct ms_topic_settings *settings, struct ms_error *err) {
+    if (strcmp(name, "recompress") == 0)
+        return set_flag(name, value, &settings->recompress, err);
+    if (strcmp(name, "message_bytes_max") == 0)
+        return set_message_bytes(value, &settings->message_bytes_max, err);
+    if (strcmp(name, "log_append_time") == 0)
+        return set_flag(name, value, &settings->log_append_time, err);
+    if (strcmp(name, "retention_ignored") == 0)
+        return set_flag(name, value, &settings->retention_ignored, err);
+    if (strcmp(name, "compaction_lag_ms") == 0)
+        return set_milliseconds(name, value, &settings->compaction_lag_ms, err);
+    if (strcmp(name, "compaction_lag_max_ms") == 0)
+        return set_lag_max(name, value, &settings->compaction_lag_max_ms, err);
+    if (strcmp(name, "delete_retention_ms") == 0)
+        return set_milliseconds(name, value, &settings->delete_retention_ms, err);
+    return ms_error_set(err, MS_EINVAL,
+                        "unknown field \"%.64s\"; known here: partitions, streams, retention_ms, "
+                        "retention_bytes, retention_count, compact, compression, require, "
+                        "recompress, message_bytes_max, log_append_time, retention_ignored, "
+                        "compaction_lag_ms, compaction_lag_max_ms, delete_retention_ms, force",
+                        name);
+}
+
 static int set_field(const char *name, const json_t *value, struct ms_topic_settings *settings,
                      struct ms_error *err) {
     if (strcmp(name, "partitions") == 0)
@@ -205,14 +283,12 @@ static int set_field(const char *name, const json_t *value, struct ms_topic_sett
         return set_codec(value, &settings->compression, err);
     if (strcmp(name, "require") == 0)
         return set_required(value, settings, err);
-    return ms_error_set(err, MS_EINVAL,
-                        "unknown field \"%.64s\"; known here: partitions, streams, retention_ms, "
-                        "retention_bytes, retention_count, compact, compression, require",
-                        name);
+    return set_further_field(name, value, settings, err);
 }
 
 int ms_http_topic_settings_parse(struct ms_bytes body, struct ms_topic_settings *settings,
-                                 struct ms_error *err) {
+                                 bool *ret_force, struct ms_error *err) {
+    *ret_force = false;
     if (body.len == 0)
         return 0;
     json_error_t problem;
@@ -225,7 +301,8 @@ int ms_http_topic_settings_parse(struct ms_bytes body, struct ms_topic_settings 
     json_t *value;
     json_object_foreach(root, name, value) {
         if (code == 0)
-            code = set_field(name, value, settings, err);
+            code = strcmp(name, "force") == 0 ? set_flag(name, value, ret_force, err)
+                                              : set_field(name, value, settings, err);
     }
     json_decref(root);
     return code;
@@ -240,13 +317,16 @@ static void run_put_topic(struct ms_http_request *request) {
     struct ms_error err = {0};
     struct ms_store *store = store_of(request);
     struct ms_bytes name = request->captures[0];
-    struct ms_topic_settings settings = ms_topic_settings_default(store);
-    bool created = false;
+    struct ms_topic_settings settings = ms_topic_settings_default(store), before;
+    bool created = false, force = false;
     int code = ms_store_get_topic(store, name, copy_settings, &settings, &err);
     if (code == MS_ENOTFOUND)
         code = 0;
+    before = settings;
     if (code == 0)
-        code = ms_http_topic_settings_parse(ms_buf_bytes(&request->body), &settings, &err);
+        code = ms_http_topic_settings_parse(ms_buf_bytes(&request->body), &settings, &force, &err);
+    if (code == 0)
+        code = ms_topic_settings_check_compaction(&before, &settings, force, &err);
     if (code == 0)
         code = ms_store_put_topic(store, name, &settings, &created, &err);
     if (code == 0)

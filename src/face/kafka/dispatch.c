@@ -4,7 +4,7 @@
 #define API_VERSIONS 18
 
 int ms_kafka_dispatch_init(struct ms_kafka_dispatch *dispatch,
-                           const struct ms_kafka_handler *handlers, size_t count, bool groups,
+                           const struct ms_kafka_handler *handlers, size_t count, unsigned lacking,
                            struct ms_error *err) {
     *dispatch = (struct ms_kafka_dispatch){0};
     MS_ASSERT(ms_kafka_api_count <= MS_KAFKA_APIS_MAX);
@@ -12,7 +12,7 @@ int ms_kafka_dispatch_init(struct ms_kafka_dispatch *dispatch,
         const struct ms_kafka_api *api = ms_kafka_api_find(handlers[i].key);
         if (!api)
             return ms_error_set(err, MS_EINVAL, "kafka: no API has key %d", handlers[i].key);
-        if ((handlers[i].flags & MS_KAFKA_GROUPS) && !groups)
+        if (handlers[i].flags & lacking)
             continue;
         if (dispatch->handlers[api->index])
             return ms_error_set(err, MS_EINVAL, "kafka: two handlers for %s", api->name);

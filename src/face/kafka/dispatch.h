@@ -15,9 +15,10 @@ struct ms_kafka_dispatch {
     const struct ms_kafka_handler *handlers[MS_KAFKA_APIS_MAX];
 };
 
-/* `groups`: there is a coordinator. MS_EINVAL: a handler for an API that the codec doesn't know, or two for one. */
+/* `lacking`: MS_KAFKA_GROUPS, MS_KAFKA_TXN where there is no such coordinator. MS_EINVAL: a handler
+ * for an API that the codec doesn't know, or two for one. */
 int ms_kafka_dispatch_init(struct ms_kafka_dispatch *dispatch,
-                           const struct ms_kafka_handler *handlers, size_t count, bool groups,
+                           const struct ms_kafka_handler *handlers, size_t count, unsigned lacking,
                            struct ms_error *err) MS_MUST_CHECK;
 
 /* What becomes of a request whose header has been read. */

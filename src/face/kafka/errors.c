@@ -31,6 +31,14 @@ enum ms_kafka_error ms_kafka_error_of(int code) {
     case MS_EQUERYCONDITION:
     case MS_ENOSTREAMS:
         return MS_KAFKA_POLICY_VIOLATION;
+    case MS_ESEQUENCE:
+        return MS_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    case MS_EFENCED:
+        return MS_KAFKA_INVALID_PRODUCER_EPOCH;
+    case MS_ENOTXN:
+        return MS_KAFKA_INVALID_TXN_STATE;
+    case MS_ENOTEMPTY:
+        return MS_KAFKA_NON_EMPTY_GROUP;
     case MS_ETIMEOUT:
         return MS_KAFKA_REQUEST_TIMED_OUT;
     case MS_ESCAVENGED:

@@ -21,11 +21,12 @@
 #include "face/kafka/loop.h"
 #include "face/kafka/request.h"
 #include "face/kafka/server.h"
-#include "store/partitions.h"
+#include "store/transactions.h"
 #include "wire/kafka/messages.h"
 
 #define BY_ID_VERSION 13
 #define LEADER_EPOCH 0
+#define READ_COMMITTED 1
 
 struct fetched { /* one partition of the request */
     const struct ms_kafka_fetch_request_partition *from;
@@ -46,9 +47,10 @@ struct fetching {
     size_t count;
     size_t bytes, bytes_max;
     int64_t until_us;
-    bool failed;  /* a partition has an error: no waiting */
-    bool waiting; /* the waiters are armed */
-    bool blocked; /* the pass came to something that isn't in memory */
+    bool committed; /* only what is committed is read */
+    bool failed;    /* a partition has an error: no waiting */
+    bool waiting;   /* the waiters are armed */
+    bool blocked;   /* the pass came to something that isn't in memory */
 };
 
 /* ---- waiting ---- */
@@ -115,6 +117,7 @@ static int read_on(struct fetching *fetching, struct fetched *f, struct ms_parti
         .offset = f->next,
         .bytes_max = limit_of(fetching, f),
         .oversized = fetching->bytes == 0,
+        .stable = fetching->committed,
         .in_memory = in_memory,
     };
     struct ms_partition_read_result result;
@@ -137,6 +140,10 @@ static int read_on(struct fetching *fetching, struct fetched *f, struct ms_parti
     return 0;
 }
 
+static int64_t end_for(const struct fetching *fetching, const struct fetched *f) {
+    return fetching->committed ? f->state.stable_offset : f->state.end_offset;
+}
+
 static void read_pass(struct fetching *fetching, struct ms_partition_reader *reader,
                       bool in_memory) {
     struct ms_store *store = fetching->request->loop->kafka->store;
@@ -150,7 +157,7 @@ static void read_pass(struct fetching *fetching, struct ms_partition_reader *rea
             fail_partition(fetching, f, MS_KAFKA_UNKNOWN_TOPIC_OR_PARTITION);
         else if (f->next < f->state.start_offset || f->next > f->state.end_offset)
             fail_partition(fetching, f, MS_KAFKA_OFFSET_OUT_OF_RANGE);
-        else if (f->next < f->state.end_offset)
+        else if (f->next < end_for(fetching, f))
             fetching->blocked = read_on(fetching, f, reader, &list, in_memory) == MS_EAGAIN;
     }
     ms_slice_list_deinit(&list);
@@ -158,23 +165,45 @@ static void read_pass(struct fetching *fetching, struct ms_partition_reader *rea
 
 /* ---- the answer ---- */
 
-static void fill_partition(const struct fetched *f,
-                           struct ms_kafka_fetch_response_partition *partition) {
+/* The aborted transactions that the client has to leave out of what it gets. */
+static int fill_aborted(struct fetching *fetching, const struct fetched *f,
+                        struct ms_kafka_fetch_response_partition *partition) {
+    struct ms_kafka_request *request = fetching->request;
+    struct ms_txn_aborted *aborted;
+    size_t count;
+    int code = ms_store_aborted(request->loop->kafka->store, f->topic, (uint32_t)f->from->partition,
+                                f->from->fetch_offset, f->next, &request->arena, &aborted, &count);
+    if (code != 0)
+        return code;
+    partition->aborted_transactions =
+        ms_arena_alloc(&request->arena, (count + 1) * sizeof *partition->aborted_transactions);
+    if (partition->aborted_transactions == NULL)
+        return MS_ENOMEM;
+    for (size_t i = 0; i < count; i++)
+        partition->aborted_transactions[i] = (struct ms_kafka_fetch_response_aborted_transaction){
+            .producer_id = aborted[i].producer_id, .first_offset = aborted[i].first_offset};
+    partition->aborted_transactions_count = (int32_t)count;
+    return 0;
+}
+
+static int fill_partition(struct fetching *fetching, const struct fetched *f,
+                          struct ms_kafka_fetch_response_partition *partition) {
     static const uint8_t nothing[1];
     bool known = f->topic != NULL || f->error == MS_KAFKA_OFFSET_OUT_OF_RANGE;
     *partition = ms_kafka_fetch_response_partition_default;
     partition->partition_index = f->from->partition;
     partition->error_code = (int16_t)f->error;
     partition->high_watermark = known ? f->state.end_offset : -1;
-    partition->last_stable_offset = partition->high_watermark;
+    partition->last_stable_offset = known ? f->state.stable_offset : -1;
     partition->log_start_offset = known ? f->state.start_offset : -1;
     partition->aborted_transactions_count = -1;
     partition->records.bytes = ms_bytes_of(nothing, 0);
     if (f->slice_count == 0 || f->error != MS_KAFKA_NONE)
-        return;
+        return 0;
     partition->records.slices = f->slices;
     partition->records.slice_count = f->slice_count;
     partition->records.slice_bytes = f->bytes;
+    return fetching->committed ? fill_aborted(fetching, f, partition) : 0;
 }
 
 static int fill_answer(struct fetching *fetching, struct ms_kafka_fetch_response *response) {
@@ -199,7 +228,8 @@ static int fill_answer(struct fetching *fetching, struct ms_kafka_fetch_response
             return MS_ENOMEM;
         topic->partitions_count = (int32_t)partitions;
         for (size_t p = 0; p < partitions; p++)
-            fill_partition(f++, &topic->partitions[p]);
+            if (fill_partition(fetching, f++, &topic->partitions[p]) != 0)
+                return MS_ENOMEM;
     }
     return 0;
 }
@@ -317,6 +347,7 @@ static int begin(struct fetching *fetching) {
         ms_arena_alloc(&request->arena, (count + 1) * sizeof *fetching->partitions);
     if (fetching->partitions == NULL)
         return MS_ENOMEM;
+    fetching->committed = body->isolation_level == READ_COMMITTED;
     fetching->bytes_max = body->max_bytes > 0 ? (size_t)body->max_bytes : 0;
     if (fetching->bytes_max > room)
         fetching->bytes_max = room;

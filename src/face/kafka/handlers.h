@@ -26,6 +26,8 @@ enum {
     MS_KAFKA_BEFORE_AUTHENTICATION = 4,
     /* Needs the group coordinator: without one the API is not offered. */
     MS_KAFKA_GROUPS = 8,
+    /* Needs the transaction coordinator. */
+    MS_KAFKA_TXN = 16,
 };
 
 struct ms_kafka_handler {
@@ -63,6 +65,27 @@ void ms_kafka_offset_delete(struct ms_kafka_request *request);
 void ms_kafka_describe_groups(struct ms_kafka_request *request);
 void ms_kafka_list_groups(struct ms_kafka_request *request);
 void ms_kafka_delete_groups(struct ms_kafka_request *request);
+void ms_kafka_init_producer_id(struct ms_kafka_request *request); /* init_producer_id.c */
+/* transactions.c */
+void ms_kafka_add_partitions_to_txn(struct ms_kafka_request *request);
+void ms_kafka_add_offsets_to_txn(struct ms_kafka_request *request);
+void ms_kafka_end_txn(struct ms_kafka_request *request);
+void ms_kafka_txn_offset_commit(struct ms_kafka_request *request); /* txn_offsets.c */
+/* txn_admin.c */
+void ms_kafka_describe_producers(struct ms_kafka_request *request);
+void ms_kafka_describe_transactions(struct ms_kafka_request *request);
+void ms_kafka_list_transactions(struct ms_kafka_request *request);
 /* cluster.c */
 void ms_kafka_find_coordinator(struct ms_kafka_request *request);
 void ms_kafka_describe_cluster(struct ms_kafka_request *request);
+void ms_kafka_create_topics(struct ms_kafka_request *request);     /* create_topics.c */
+void ms_kafka_delete_topics(struct ms_kafka_request *request);     /* delete_topics.c */
+void ms_kafka_delete_records(struct ms_kafka_request *request);    /* delete_records.c */
+void ms_kafka_create_partitions(struct ms_kafka_request *request); /* create_partitions.c */
+void ms_kafka_describe_configs(struct ms_kafka_request *request);  /* describe_configs.c */
+/* alter_configs.c */
+void ms_kafka_alter_configs(struct ms_kafka_request *request);
+void ms_kafka_incremental_alter_configs(struct ms_kafka_request *request);
+/* describe_topic_partitions.c */
+void ms_kafka_describe_topic_partitions(struct ms_kafka_request *request);
+void ms_kafka_describe_log_dirs(struct ms_kafka_request *request); /* log_dirs.c */

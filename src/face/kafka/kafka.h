@@ -16,6 +16,12 @@
  *   api_versions.c, sasl.c                         the handlers of the connection itself
  *   produce.c fetch.c list_offsets.c leader_epoch.c metadata.c cluster.c
  *   group_members.c group_offsets.c group_admin.c
+ *   create_topics.c delete_topics.c create_partitions.c delete_records.c
+ *   describe_configs.c alter_configs.c
+ *   describe_topic_partitions.c log_dirs.c
+ *   topic_config.c  a topic's settings by Kafka's names    broker_config.c  the server's
+ *   admin.c       what those share
+ *   init_producer_id.c transactions.c txn_offsets.c txn_admin.c
  *
  * Threads: everything here from any thread, one call at a time per object. Callbacks come from the
  * loops' threads and must not block.
@@ -25,6 +31,7 @@
 #include "store/store.h"
 
 struct ms_groups;
+struct ms_txns;
 struct ms_kafka;
 struct ms_kafka_handler;
 
@@ -62,7 +69,9 @@ struct ms_kafka_options {
     unsigned auto_create_partitions; /* of topics made because a client named them; default 1; 0:
                                         none are made */
 
-    struct ms_groups *groups; /* the coordinator; must outlive the face. NULL: without groups */
+    /* The coordinators; must outlive the face. NULL: without groups, without transactions. */
+    struct ms_groups *groups;
+    struct ms_txns *txns;
 
     /* What is answered. NULL: ms_kafka_handlers. Tests bring their own. */
     const struct ms_kafka_handler *handlers;

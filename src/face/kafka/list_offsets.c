@@ -23,6 +23,7 @@ enum {
     TIME_LATEST_TIERED = -5,
 };
 #define LEADER_EPOCH 0
+#define READ_COMMITTED 1
 
 static bool needs_reading(int64_t timestamp) { return timestamp >= 0 || timestamp == TIME_NEWEST; }
 
@@ -39,7 +40,7 @@ static int look_up(struct ms_partition_reader *reader, struct ms_topic *topic,
 }
 
 static void answer_partition(struct ms_store *store, struct ms_partition_reader *reader,
-                             struct ms_topic *topic,
+                             struct ms_topic *topic, bool committed,
                              const struct ms_kafka_list_offsets_request_partition *from,
                              struct ms_kafka_list_offsets_response_partition *to) {
     struct ms_partition_state state;
@@ -57,7 +58,7 @@ static void answer_partition(struct ms_store *store, struct ms_partition_reader 
     if (needs_reading(from->timestamp))
         to->error_code = (int16_t)ms_kafka_error_of(look_up(reader, topic, from, to));
     else if (from->timestamp == TIME_LATEST)
-        to->offset = state.end_offset;
+        to->offset = committed ? state.stable_offset : state.end_offset;
     else if (from->timestamp == TIME_EARLIEST || from->timestamp == TIME_EARLIEST_LOCAL)
         to->offset = state.start_offset;
     else if (from->timestamp != TIME_LATEST_TIERED)
@@ -87,7 +88,8 @@ static int fill(struct ms_kafka_request *request, struct ms_partition_reader *re
         topic->partitions_count = (int32_t)partitions;
         struct ms_topic *found = ms_store_topic(store, from->name, false);
         for (size_t p = 0; p < partitions; p++)
-            answer_partition(store, reader, found, &from->partitions[p], &topic->partitions[p]);
+            answer_partition(store, reader, found, body->isolation_level == READ_COMMITTED,
+                             &from->partitions[p], &topic->partitions[p]);
     }
     return 0;
 }

@@ -11,6 +11,7 @@
 #include "face/kafka/loop.h"
 #include "face/kafka/request.h"
 #include "face/kafka/server.h"
+#include "face/kafka/topic_config.h"
 #include "store/partitions.h"
 #include "wire/kafka/messages.h"
 
@@ -52,13 +53,10 @@ static int fill_topic(struct ms_kafka_request *request, struct ms_topic *topic, 
     return 0;
 }
 
-static int create(struct ms_store *store, struct ms_bytes name, unsigned partitions,
-                  struct ms_error *err) {
-    struct ms_topic_settings settings = ms_topic_settings_default(store);
-    bool created;
-    settings.streams = false;
-    settings.partitions = (uint16_t)partitions;
-    return ms_store_put_topic(store, name, &settings, &created, err);
+static int create(struct ms_kafka_request *request, struct ms_bytes name) {
+    struct ms_topic_settings settings = ms_kafka_topic_settings(request);
+    int code = ms_store_create_topic(request->loop->kafka->store, name, &settings, false, NULL);
+    return code == MS_EEXIST ? 0 : code; /* somebody else made it meanwhile */
 }
 
 static int error_of_creation(int code) {
@@ -86,8 +84,7 @@ static int fill_named(struct ms_kafka_request *request, const request_topic *fro
     int error = by_id ? MS_KAFKA_UNKNOWN_TOPIC_ID : MS_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
     *ret_missing = topic == NULL && !by_id;
     if (*ret_missing && make) {
-        unsigned partitions = request->loop->config->options.auto_create_partitions;
-        error = error_of_creation(create(kafka->store, from->name, partitions, NULL));
+        error = error_of_creation(create(request, from->name));
         topic = ms_store_topic(kafka->store, from->name, false);
     }
     if (topic != NULL)

@@ -9,15 +9,23 @@
  */
 #include <stdatomic.h>
 
+#include "base/endian.h"
 #include "face/kafka/errors.h"
 #include "face/kafka/handlers.h"
 #include "face/kafka/loop.h"
 #include "face/kafka/request.h"
 #include "face/kafka/server.h"
 #include "store/partitions.h"
+#include "txn/txn.h"
 #include "wire/kafka/messages.h"
 
 #define ACKS_ALL (-1)
+#define IMPLIED_VERSION                                                                            \
+    12 /* from here on a batch adds its partition to the transaction (KIP-890) */
+
+/* Of a record batch. */
+enum { ATTRIBUTES_AT = 21, PRODUCER_AT = 43, EPOCH_AT = 51, BATCH_HEADER_BYTES = 61 };
+#define ATTRIBUTE_TRANSACTIONAL 0x10
 
 struct producing {
     struct ms_kafka_request *request;
@@ -95,6 +103,31 @@ static void refuse(struct ms_kafka_request *request,
     partition->record_errors_count = 1;
 }
 
+/* A transactional batch comes in a request that says whose it is, and no other batch does. When it
+ * may begin the transaction itself the coordinator makes the partition a part of it. The batch may
+ * still come too late: the store judges that. */
+static int check_transaction(struct ms_kafka_request *request,
+                             const struct ms_kafka_produce_request_partition *from,
+                             struct ms_bytes topic) {
+    const struct ms_kafka_produce_request *body = request->body;
+    struct ms_txns *txns = request->loop->kafka->txns;
+    const uint8_t *batch = from->records.bytes.data;
+    bool transactional = body->transactional_id.data != NULL;
+    if (from->records.bytes.len < BATCH_HEADER_BYTES)
+        return MS_KAFKA_NONE; /* refused by the store */
+    if (transactional != ((ms_get_be16(batch + ATTRIBUTES_AT) & ATTRIBUTE_TRANSACTIONAL) != 0))
+        return MS_KAFKA_INVALID_RECORD;
+    if (!transactional || (txns != NULL && request->version < IMPLIED_VERSION))
+        return MS_KAFKA_NONE;
+    if (txns == NULL)
+        return MS_KAFKA_INVALID_TXN_STATE;
+    struct ms_txn_identity who = {
+        body->transactional_id,
+        {(int64_t)ms_get_be64(batch + PRODUCER_AT), (int16_t)ms_get_be16(batch + EPOCH_AT)}};
+    enum ms_txn_code code = ms_txns_begin(txns, &who, topic, from->index);
+    return code == MS_TXN_FENCED ? MS_KAFKA_INVALID_PRODUCER_EPOCH : (int)code;
+}
+
 static void produce_partition(struct producing *producing, struct ms_topic *topic,
                               const struct ms_kafka_produce_request_partition *from,
                               struct ms_kafka_produce_response_partition *partition,
@@ -110,6 +143,11 @@ static void produce_partition(struct producing *producing, struct ms_topic *topi
         return;
     }
     partition->log_start_offset = state.start_offset;
+    struct ms_topic_info info;
+    ms_topic_info_of(store, topic, &info);
+    partition->error_code = (int16_t)check_transaction(request, from, info.name);
+    if (partition->error_code != MS_KAFKA_NONE)
+        return;
     struct ms_produce_request produce = {
         .topic = topic,
         .partition = (uint32_t)from->index,
@@ -140,7 +178,7 @@ static int produce_topic(struct producing *producing,
         return MS_ENOMEM;
     topic->partition_responses_count = from->partition_data_count;
     struct ms_topic *target = request->version >= 13 ? ms_store_topic_by_id(store, &from->topic_id)
-                                                     : ms_store_topic(store, from->name, false);
+                                                     : ms_store_topic(store, from->name, true);
     for (size_t i = 0; i < count; i++) {
         struct ms_kafka_produce_response_partition *partition = &topic->partition_responses[i];
         *partition = (struct ms_kafka_produce_response_partition){
@@ -174,8 +212,6 @@ void ms_kafka_produce(struct ms_kafka_request *request) {
     int refused = MS_KAFKA_NONE;
     if (body->acks < ACKS_ALL || body->acks > 1)
         refused = MS_KAFKA_INVALID_REQUIRED_ACKS;
-    else if (body->transactional_id.data != NULL)
-        refused = MS_KAFKA_INVALID_TXN_STATE;
     ms_kafka_request_handed_over(request, answer);
     for (size_t t = 0; t < count && !producing->broken; t++)
         producing->broken =

@@ -85,8 +85,10 @@ int ms_kafka_start(struct ms_store *store, const struct ms_kafka_options *option
     kafka->env = config->options.env;
     kafka->store = store;
     kafka->groups = options->groups;
+    kafka->txns = options->txns;
+    unsigned lacking = (options->groups ? 0 : MS_KAFKA_GROUPS) | (options->txns ? 0 : MS_KAFKA_TXN);
     code = ms_kafka_dispatch_init(&kafka->dispatch, config->options.handlers,
-                                  config->options.handler_count, options->groups != NULL, err);
+                                  config->options.handler_count, lacking, err);
     if (code == 0)
         code = listen_on(kafka, config, err);
     if (code == 0)

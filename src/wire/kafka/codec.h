@@ -78,7 +78,9 @@ int ms_kafka_read_request_header(struct ms_bytes frame, struct ms_kafka_request_
 
 /* ---- bodies ---- */
 
-/* Decodes `bytes`, all of them, into a new struct of the arena. MS_EINVAL names message, field and
+/* Decodes the message that `bytes` begin with into a new struct of the arena. What is behind it is
+ * ignored, as by Kafka: there are clients that leave some there (librdkafka 2.0.2). MS_EINVAL
+ * names message, field and
  * byte; MS_EUNSUPPORTED the version; MS_ENOMEM: the arena is exhausted. */
 int ms_kafka_decode(const struct ms_kafka_message *message, int16_t version, struct ms_bytes bytes,
                     struct ms_arena *arena, void **ret_struct, struct ms_error *err) MS_MUST_CHECK;

@@ -337,8 +337,6 @@ int ms_kafka_decode(const struct ms_kafka_message *message, int16_t version, str
     int code = read_struct(&r, message, value);
     if (code < 0)
         return code;
-    if (r.at != r.end)
-        return fail(&r, "the message", MS_EINVAL, "there are bytes behind its end");
     *ret_struct = value;
     return 0;
 }

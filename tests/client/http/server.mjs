@@ -12,7 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
-const binary = process.env.MAINSTEM ?? join(root, 'build/mainstem');
+export const binary = process.env.MAINSTEM ?? join(root, 'build/mainstem');
 const START_MS = 30_000;
 
 export class Server {

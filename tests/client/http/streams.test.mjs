@@ -216,13 +216,14 @@ test('metadata and snapshots of a stream named by topic and key', async () => {
   assert.equal((await server.get(`${path}/colour`)).status, 404);
 });
 
-test('a topic without streams is refused', async () => {
+test('a topic may be without streams, and get them while it is empty', async () => {
   const put = (json) => server.request('PUT', '/v1/topics/nostreams', { json });
-  const answer = await put({ streams: false });
-  assertProblem(assert, answer, 400, 'bad-request');
-  assert.match(answer.json.detail, /without streams/);
-  assert.equal((await server.get('/v1/topics/nostreams')).status, 404);
-  assert.equal((await put({ streams: true })).status, 201);
+  const made = await put({ streams: false });
+  assert.equal(made.status, 201, made.text);
+  assert.equal(made.json.streams, false);
+  const switched = await put({ streams: true });
+  assert.equal(switched.status, 200, switched.text);
+  assert.equal(switched.json.streams, true);
 });
 
 test('a topic is made, changed, shown, listed and deleted', async () => {
@@ -237,7 +238,8 @@ test('a topic is made, changed, shown, listed and deleted', async () => {
   assert.deepEqual(made.json.require, ['source']);
   assert.match(made.json.id, /^[0-9a-f-]{36}$/);
 
-  const changed = await put({ compact: true, compression: 'zstd', retention_count: 7 });
+  assertProblem(assert, await put({ compact: true }), 400, 'bad-request');
+  const changed = await put({ compact: true, force: true, compression: 'zstd', retention_count: 7 });
   assert.equal(changed.status, 200, changed.text);
   assert.equal(changed.json.partitions, 2);
   assert.equal(changed.json.compact, true);

@@ -68,7 +68,11 @@ test('the OpenAPI document describes what there is', async () => {
     '/v1/events': ['get'],
     '/v1/append': ['post'],
     '/v1/topics/{topic}': ['get', 'put', 'delete'],
+    '/v1/topics/{topic}/partitions': ['get'],
     '/v1/topics': ['get'],
+    '/v1/groups': ['get'],
+    '/v1/groups/{group}': ['get', 'delete'],
+    '/v1/groups/{group}/offsets': ['put'],
     '/v1/streams': ['get'],
     '/v1/topics/{topic}/keys/{key}': ['get', 'post', 'delete'],
     '/v1/topics/{topic}/keys/{key}/metadata': ['get', 'put'],
@@ -98,6 +102,7 @@ test('every GET of the document answers and takes no unknown parameter', async (
     const real = path
       .replace('{stream}', 'nobody-1')
       .replace('{topic}', 'nobody')
+      .replace('{group}', 'nobody')
       .replace('{key}', '1');
     const needed = path === '/v1/streams' ? '?topic=nobody' : '';
     const answer = await server.get(real + needed);

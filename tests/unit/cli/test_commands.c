@@ -177,6 +177,53 @@ static void topics_are_made_changed_and_deleted(void **state) {
     assert_int_equal(ON_DATA("topic", "show", "shop"), MS_EXIT_NOT_FOUND);
 }
 
+static void a_topic_is_shown_with_the_reach_of_its_partitions(void **state) {
+    (void)state;
+    assert_int_equal(ON_DATA("topic", "create", "shop", "--partitions", "2"), 0);
+    assert_int_equal(ON_DATA("append", "shop-1", "t", "1", "--time", "2026-11-23T10:00:00Z"), 0);
+    assert_int_equal(ON_DATA("topic", "show", "shop"), 0);
+    assert_int_equal(lines_out(), 1);
+    expect_out(&fixture, "{\"name\":\"shop\",");
+    expect_out(&fixture, ",\"offsets\":[ {\"partition\":0,\"start_offset\":0,\"end_offset\":");
+    expect_out(&fixture, "\"events\":1,\"newest_timestamp\":\"2026-11-23T10:00:00.000Z\"}");
+    expect_out(&fixture, "\"events\":0,\"newest_timestamp\":null}");
+    fixture.cli.out_is_terminal = true;
+    assert_int_equal(ON_DATA("topic", "show", "shop"), 0);
+    expect_out(&fixture, "name: shop\n");
+    expect_out(&fixture, "\n\nPARTITION  START  END  EVENTS  NEWEST\n        0      0    ");
+    expect_out(&fixture, "      1  2026-11-23T10:00:00.000Z\n");
+    fixture.cli.out_is_terminal = false;
+}
+
+static void groups_need_a_server(void **state) {
+    (void)state;
+    const char *wanted = "consumer groups are kept by a running server: give --server, not --data";
+    assert_int_equal(ON_DATA("group", "list"), MS_EXIT_FAILURE);
+    expect_err(&fixture, wanted);
+    assert_int_equal(ON_DATA("group", "show", "g"), MS_EXIT_FAILURE);
+    expect_err(&fixture, wanted);
+    assert_int_equal(ON_DATA("group", "delete", "g"), MS_EXIT_FAILURE);
+    expect_err(&fixture, wanted);
+    assert_int_equal(ON_DATA("group", "reset", "g", "--to", "latest"), MS_EXIT_FAILURE);
+    expect_err(&fixture, wanted);
+    assert_int_equal(RUN(&fixture, "group", "list", "--server", "127.0.0.1:1"),
+                     MS_EXIT_UNAVAILABLE);
+}
+
+static void a_group_is_reset_to_what_is_said(void **state) {
+    (void)state;
+    const char *const bad[] = {"end", "position:", "position:-1", "offset:x",
+                               "2026-13-01T00:00:00Z"};
+    assert_int_equal(RUN(&fixture, "group", "reset", "g"), MS_EXIT_USAGE);
+    expect_err(&fixture, "say --to where the group goes on");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(RUN(&fixture, "group", "reset", "g", "--to", bad[i]), MS_EXIT_USAGE);
+        expect_err(&fixture, "--to: ");
+    }
+    assert_int_equal(RUN(&fixture, "group", "reset", "--to", "latest"), MS_EXIT_USAGE);
+    expect_err(&fixture, "group reset needs GROUP");
+}
+
 static void write_events(int count) {
     FILE *out = fopen(file, "w");
     assert_non_null(out);
@@ -252,6 +299,9 @@ int main(void) {
         TEST(tail_follows_from_where_it_is_told),
         TEST(streams_are_shown_deleted_and_given_metadata),
         TEST(topics_are_made_changed_and_deleted),
+        TEST(a_topic_is_shown_with_the_reach_of_its_partitions),
+        TEST(groups_need_a_server),
+        TEST(a_group_is_reset_to_what_is_said),
         TEST(import_twice_adds_nothing_and_export_reads_back),
         TEST(exported_data_is_what_was_stored_also_when_it_spans_lines),
         TEST(an_import_that_fails_names_the_line),

@@ -63,6 +63,9 @@ static void groups_are_listed_by_state_and_type(void **state) {
     assert_int_equal(count, 3);
     assert_true(ms_bytes_equal_cstr(infos[0].group, "a"));
     assert_true(ms_bytes_equal_cstr(infos[2].group, "g"));
+    assert_int_equal(infos[0].member_count, 0);
+    assert_int_equal(infos[2].member_count, 1);
+    assert_null(infos[2].members);
     uint32_t empty = 1u << MS_GROUP_EMPTY;
     assert_int_equal(ms_groups_list(party->groups, empty, 0, &arena, &infos, &count), 0);
     assert_int_equal(count, 2);

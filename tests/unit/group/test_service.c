@@ -79,7 +79,7 @@ static void put_topic(struct store_world *w, const char *name, uint16_t partitio
 static struct ms_group_service *start(struct store_world *w) {
     struct ms_groups_options options = {.env = &w->env};
     struct ms_group_service *service;
-    assert_int_equal(ms_group_service_start(w->store, &options, &service, &w->error), 0);
+    assert_int_equal(ms_group_service_start(w->store, &options, NULL, &service, &w->error), 0);
     return service;
 }
 

@@ -69,6 +69,35 @@ static void the_last_offset_of_a_transaction_counts(void **state) {
     party_free(party);
 }
 
+/* As after a restart: the end's records come behind it. */
+static void a_commit_in_between_is_replaced_at_the_end(void **state) {
+    (void)state;
+    struct party *party = party_new();
+    (void)txn_commit(party, 9, 5);
+    (void)txn_commit(party, 9, 6);
+    (void)commit_now(party, nobody("g"), "t", 0, 7);
+    assert_int_equal(fetch_offset(party, "g", "t", 0), 7);
+    ms_groups_txn_end(party->groups, 9, true);
+    assert_int_equal(fetch_offset(party, "g", "t", 0), 6);
+    (void)commit_now(party, nobody("g"), "t", 0, 8);
+    assert_int_equal(fetch_offset(party, "g", "t", 0), 8);
+    party_free(party);
+}
+
+static void what_is_refused_at_the_end_replaces_nothing(void **state) {
+    (void)state;
+    struct party *party = party_new();
+    struct committing c;
+    (void)txn_commit(party, 9, 5);
+    party->log.hold = true;
+    txn_start(&c, party, nobody("g"), 9, 6);
+    ms_groups_txn_end(party->groups, 9, true);
+    assert_int_equal(fetch_offset(party, "g", "t", 0), 5);
+    fake_log_finish_all(&party->log, MS_EAGAIN);
+    assert_int_equal(fetch_offset(party, "g", "t", 0), 5);
+    party_free(party);
+}
+
 static void an_end_waits_for_the_offsets_own_record(void **state) {
     (void)state;
     struct party *party = party_new();
@@ -133,6 +162,8 @@ int main(void) {
         cmocka_unit_test(offsets_are_seen_when_the_transaction_commits),
         cmocka_unit_test(offsets_of_an_aborted_transaction_are_never_seen),
         cmocka_unit_test(the_last_offset_of_a_transaction_counts),
+        cmocka_unit_test(a_commit_in_between_is_replaced_at_the_end),
+        cmocka_unit_test(what_is_refused_at_the_end_replaces_nothing),
         cmocka_unit_test(an_end_waits_for_the_offsets_own_record),
         cmocka_unit_test(open_transactions_survive_a_restart),
         cmocka_unit_test(members_are_checked_when_they_are_named),

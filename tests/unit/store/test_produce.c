@@ -8,9 +8,7 @@
 
 #include <stdio.h>
 
-#include "base/alloc.h"
-#include "store/partitions.h"
-#include "support/store_world.h"
+#include "store/produce_world.h"
 
 static int setup(void **state) {
     static struct store_world w;
@@ -27,104 +25,6 @@ static int teardown(void **state) {
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
-/* ---- help ---- */
-
-static struct ms_topic *make_topic(struct store_world *w, const char *name,
-                                   struct ms_topic_settings settings) {
-    bool created;
-    assert_int_equal(
-        ms_store_put_topic(w->store, ms_bytes_cstr(name), &settings, &created, &w->error), 0);
-    return ms_store_topic(w->store, ms_bytes_cstr(name), false);
-}
-
-static struct ms_topic_settings plain(struct store_world *w, uint16_t partitions) {
-    struct ms_topic_settings settings = ms_topic_settings_default(w->store);
-    settings.streams = false;
-    settings.partitions = partitions;
-    return settings;
-}
-
-/* Records "k=v" (or "v": null key), separated by spaces; the n-th has timestamp time_ms + n. */
-static void encode(struct ms_buf *out, enum ms_codec codec, int64_t time_ms, const char *records) {
-    struct ms_batch_writer writer;
-    char copy[512];
-    int n = 0;
-    snprintf(copy, sizeof copy, "%s", records);
-    assert_int_equal(ms_batch_begin(&writer, out, codec, time_ms), 0);
-    for (char *save, *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-        char *equals = strchr(word, '=');
-        struct ms_bytes key = {0}, value = ms_bytes_cstr(equals != NULL ? equals + 1 : word);
-        if (equals != NULL)
-            key = ms_bytes_of(word, (size_t)(equals - word));
-        assert_int_equal(
-            ms_batch_add(&writer, time_ms + n++, equals != NULL ? &key : NULL, &value, NULL, 0), 0);
-    }
-    assert_int_equal(ms_batch_end(&writer), 0);
-}
-
-static struct store_answer produce_bytes(struct store_world *w, struct ms_topic *topic,
-                                         uint32_t partition, struct ms_bytes batch) {
-    struct ms_produce_request request = {.topic = topic, .partition = partition, .batch = batch};
-    struct store_answer answer = {0};
-    int32_t index;
-    answer.refused =
-        ms_store_produce(w->store, &request, store_answer_take, &answer, &index, &answer.error);
-    if (answer.refused != 0)
-        answer.code = answer.refused;
-    if (!w->real)
-        ms_store_run(w->store);
-    return answer;
-}
-
-static struct store_answer produce(struct store_world *w, struct ms_topic *topic,
-                                   uint32_t partition, const char *records) {
-    struct ms_buf batch;
-    ms_buf_init(&batch, 1 << 20);
-    encode(&batch, MS_CODEC_NONE, 1000, records);
-    struct store_answer answer = produce_bytes(w, topic, partition, ms_buf_bytes(&batch));
-    ms_buf_deinit(&batch);
-    return answer;
-}
-
-/* What a consumer sees from `offset` on: "offset:key=value …". */
-static const char *consume(struct store_world *w, struct ms_topic *topic, uint32_t partition,
-                           int64_t offset, size_t bytes_max) {
-    static char text[4096];
-    struct ms_partition_reader *reader;
-    struct ms_slice_list slices = {0};
-    struct ms_partition_read read = {.topic = topic,
-                                     .partition = partition,
-                                     .offset = offset,
-                                     .bytes_max = bytes_max,
-                                     .oversized = true};
-    struct ms_partition_read_result result;
-    struct ms_batch_reader batch = {0};
-    struct ms_record record;
-    size_t len = 0;
-    text[0] = 0;
-    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
-    assert_int_equal(ms_store_read_partition(reader, &read, &slices, &result, &w->error), 0);
-    for (size_t i = 0; i < slices.count; i++) {
-        struct ms_bytes left = slices.items[i].bytes;
-        while (left.len > 0) {
-            assert_int_equal(ms_batch_reader_init(&batch, left, 1 << 20, NULL), 0);
-            assert_int_equal(ms_batch_check_crc(ms_bytes_of(left.data, batch.header.length), NULL),
-                             0);
-            while (ms_batch_reader_next(&batch, &record, NULL) > 0)
-                len +=
-                    (size_t)snprintf(text + len, sizeof text - len, "%s%lld:%.*s%s%.*s",
-                                     len ? " " : "", (long long)record.offset, (int)record.key.len,
-                                     (const char *)record.key.data, record.key_is_null ? "" : "=",
-                                     (int)record.value.len, (const char *)record.value.data);
-            left = ms_bytes_of(left.data + batch.header.length, left.len - batch.header.length);
-        }
-    }
-    ms_batch_reader_deinit(&batch);
-    ms_slice_list_deinit(&slices);
-    ms_partition_reader_free(reader);
-    return text;
-}
 
 /* ---- cases ---- */
 
@@ -276,6 +176,23 @@ static void topic_without_streams_has_none(void **state) {
     assert_non_null(strstr(w->error.message, "PUT /v1/topics/order"));
 }
 
+static void empty_topic_may_get_streams(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    struct ms_topic_settings settings = ms_topic_settings_default(w->store);
+    settings.partitions = 1;
+    assert_ptr_equal(make_topic(w, "order", settings), topic);
+    assert_int_equal(produce(w, topic, 0, "7=a").code, 0);
+    assert_int_equal(store_stream(w, "order-7").head, 0);
+    settings.streams = false;
+    bool created;
+    assert_int_equal(
+        ms_store_put_topic(w->store, MS_BYTES_LITERAL("order"), &settings, &created, &w->error),
+        MS_EUNSUPPORTED);
+    assert_int_equal(produce(w, topic, 0, "7=b").code, 0);
+    assert_int_equal(store_stream(w, "order-7").head, 1);
+}
+
 static void streams_get_versions_from_producers(void **state) {
     struct store_world *w = *state;
     struct ms_topic_settings settings = ms_topic_settings_default(w->store);
@@ -381,6 +298,46 @@ static void log_append_time_is_the_servers(void **state) {
     ms_partition_reader_free(reader);
 }
 
+/* The codec of the batch that holds the offset. */
+static unsigned codec_at(struct store_world *w, struct ms_topic *topic, int64_t offset) {
+    struct ms_partition_reader *reader;
+    struct ms_slice_list slices = {0};
+    struct ms_partition_read read = {
+        .topic = topic, .offset = offset, .bytes_max = 1, .oversized = true};
+    struct ms_partition_read_result result;
+    struct ms_batch_header header = {0};
+    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
+    assert_int_equal(ms_store_read_partition(reader, &read, &slices, &result, NULL), 0);
+    assert_int_equal(slices.count, 1);
+    assert_int_equal(ms_batch_read_header(slices.items[0].bytes, &header, NULL), 0);
+    ms_slice_list_deinit(&slices);
+    ms_partition_reader_free(reader);
+    return header.attributes & MS_BATCH_CODEC_MASK;
+}
+
+static void batch_is_recompressed_where_the_topic_says_so(void **state) {
+    struct store_world *w = *state;
+    for (int wanted = MS_CODEC_NONE; wanted <= MS_CODEC_ZSTD; wanted++) {
+        char name[8];
+        snprintf(name, sizeof name, "t%d", wanted);
+        struct ms_topic_settings settings = plain(w, 1);
+        settings.recompress = true;
+        settings.compression = (enum ms_codec)wanted;
+        settings.log_append_time = wanted % 2 == 1;
+        struct ms_topic *topic = make_topic(w, name, settings);
+        for (int codec = MS_CODEC_NONE; codec <= MS_CODEC_ZSTD; codec++) {
+            struct ms_buf batch;
+            ms_buf_init(&batch, 1 << 20);
+            encode(&batch, (enum ms_codec)codec, 1000, "a=1 b=2");
+            assert_int_equal(produce_bytes(w, topic, 0, ms_buf_bytes(&batch)).code, 0);
+            assert_int_equal(codec_at(w, topic, codec * 2), wanted);
+            ms_buf_deinit(&batch);
+        }
+        assert_string_equal(consume(w, topic, 0, 0, 1 << 20),
+                            "0:a=1 1:b=2 2:a=1 3:b=2 4:a=1 5:b=2 6:a=1 7:b=2 8:a=1 9:b=2");
+    }
+}
+
 static void assert_at_time(struct store_world *w, struct ms_topic *topic, int64_t time_ms,
                            int64_t wanted_offset, int64_t wanted_ms) {
     struct ms_partition_reader *reader;
@@ -440,6 +397,68 @@ static void newest_timestamp_is_found(void **state) {
     assert_int_equal(ms_store_newest_time(reader, topic, 0, &offset, &time_ms, NULL), 0);
     assert_int_equal(offset, 3);
     assert_int_equal(time_ms, now_ms + 50001);
+    ms_partition_reader_free(reader);
+}
+
+static int64_t offset_at(struct store_world *w, struct ms_topic *topic, uint32_t partition,
+                         uint64_t position) {
+    struct ms_partition_reader *reader;
+    int64_t offset;
+    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
+    assert_int_equal(
+        ms_store_offset_at_position(reader, topic, partition, position, &offset, &w->error), 0);
+    ms_partition_reader_free(reader);
+    return offset;
+}
+
+static void offset_is_found_by_position(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "t", plain(w, 2));
+    assert_int_equal(offset_at(w, topic, 0, 0), 0);
+    uint64_t at[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        at[i] = ms_store_end(w->store);
+        assert_int_equal(produce(w, topic, i % 2, "a=1 b=2 c=3").code, 0);
+    }
+    for (int i = 0; i < 2; i++) { /* partition 0 has batches 0 and 2, partition 1 has 1 and 3 */
+        assert_int_equal(offset_at(w, topic, 0, 0), 0);
+        assert_int_equal(offset_at(w, topic, 0, at[0] + 1), 1);
+        assert_int_equal(offset_at(w, topic, 0, at[0] + 3), 3);
+        assert_int_equal(offset_at(w, topic, 0, at[2]), 3);
+        assert_int_equal(offset_at(w, topic, 0, at[2] + 2), 5);
+        assert_int_equal(offset_at(w, topic, 0, at[3]), 6);
+        assert_int_equal(offset_at(w, topic, 1, at[0]), 0);
+        assert_int_equal(offset_at(w, topic, 1, at[3] + 3), 6);
+        assert_int_equal(offset_at(w, topic, 1, UINT64_MAX), 6);
+        store_world_reopen(w);
+        topic = ms_store_topic(w->store, MS_BYTES_LITERAL("t"), false);
+    }
+    struct ms_partition_reader *reader;
+    int64_t offset = 7;
+    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
+    assert_int_equal(ms_store_offset_at_position(reader, topic, 2, 0, &offset, &w->error),
+                     MS_ENOTFOUND);
+    assert_string_equal(w->error.message, "there is no partition 2 of topic 't'");
+    assert_int_equal(offset, 7);
+    ms_partition_reader_free(reader);
+}
+
+static void commit_time_is_that_of_the_first_record_not_before_an_offset(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "t", plain(w, 1));
+    struct ms_partition_reader *reader;
+    int64_t began_ms = ms_clock_now_us(w->env.clock) / 1000, time_ms;
+    assert_int_equal(ms_partition_reader_new(w->store, &reader), 0);
+    assert_int_equal(ms_store_commit_time(reader, topic, 0, 0, &time_ms, NULL), 0);
+    assert_int_equal(time_ms, -1);
+    assert_int_equal(produce(w, topic, 0, "a=1 b=2").code, 0);
+    ms_clock_sleep_us(w->env.clock, 10000000);
+    assert_int_equal(produce(w, topic, 0, "c=3").code, 0);
+    const int64_t wanted[] = {began_ms, began_ms, began_ms + 10000, -1, -1};
+    for (int64_t offset = 0; offset < 5; offset++) {
+        assert_int_equal(ms_store_commit_time(reader, topic, 0, offset, &time_ms, NULL), 0);
+        assert_int_equal(time_ms, wanted[offset]);
+    }
     ms_partition_reader_free(reader);
 }
 
@@ -516,12 +535,16 @@ int main(void) {
         test(refused_batch_leaves_nothing),
         test(produced_record_is_an_event),
         test(topic_without_streams_has_none),
+        test(empty_topic_may_get_streams),
         test(streams_get_versions_from_producers),
         test(stream_stays_on_the_partition_of_its_last_event),
         test(producer_fields_go_on_in_the_runs_of_a_batch),
         test(log_append_time_is_the_servers),
+        test(batch_is_recompressed_where_the_topic_says_so),
         test(offset_is_found_by_time_however_timestamps_jump),
         test(newest_timestamp_is_found),
+        test(offset_is_found_by_position),
+        test(commit_time_is_that_of_the_first_record_not_before_an_offset),
         test(waiter_wakes_for_its_partition_only),
         test(topic_is_found_by_its_identity_until_it_is_deleted),
         test(the_version_of_topics_moves_with_every_change),

@@ -49,7 +49,16 @@ static struct ms_topic_settings unusual(void) {
                                       .compact = true,
                                       .compression = MS_CODEC_ZSTD,
                                       .require_source = true,
-                                      .require_correlation_id = false};
+                                      .require_correlation_id = false,
+                                      .message_bytes_max = 5000,
+                                      .log_append_time = true,
+                                      .recompress = true,
+                                      .retention_ignored = true,
+                                      .compaction_lag_ms = 1000,
+                                      .compaction_lag_max_ms = 60000,
+                                      .delete_retention_ms = 3,
+                                      .configs_set = (uint64_t)1 << 40 | 1,
+                                      .configs_kept = {7, 0, -1, INT64_MAX}};
 }
 
 static void assert_settings(const struct ms_topic_settings *a, const struct ms_topic_settings *b) {
@@ -62,6 +71,15 @@ static void assert_settings(const struct ms_topic_settings *a, const struct ms_t
     assert_int_equal(a->compression, b->compression);
     assert_int_equal(a->require_source, b->require_source);
     assert_int_equal(a->require_correlation_id, b->require_correlation_id);
+    assert_int_equal(a->message_bytes_max, b->message_bytes_max);
+    assert_int_equal(a->log_append_time, b->log_append_time);
+    assert_int_equal(a->recompress, b->recompress);
+    assert_int_equal(a->retention_ignored, b->retention_ignored);
+    assert_int_equal(a->compaction_lag_ms, b->compaction_lag_ms);
+    assert_int_equal(a->compaction_lag_max_ms, b->compaction_lag_max_ms);
+    assert_int_equal(a->delete_retention_ms, b->delete_retention_ms);
+    assert_true(a->configs_set == b->configs_set);
+    assert_memory_equal(a->configs_kept, b->configs_kept, sizeof a->configs_kept);
 }
 
 static void settings_survive(struct store_world *w) {

@@ -110,7 +110,7 @@ void store_answer_take(void *context, const struct ms_append_result *result) {
     __atomic_store_n(&answer->calls, calls, __ATOMIC_RELEASE);
 }
 
-static void wait_for_answer(struct store_world *w, struct store_answer *answer) {
+void store_wait(struct store_world *w, struct store_answer *answer) {
     if (answer->refused != 0) {
         MS_ASSERT(answer->calls == 0);
         answer->code = answer->refused;
@@ -131,7 +131,7 @@ struct store_answer store_request(struct store_world *w, const struct ms_append_
     answer.refused = ms_store_append(w->store, request, store_answer_take, &answer, &error);
     if (answer.refused != 0)
         answer.error = error;
-    wait_for_answer(w, &answer);
+    store_wait(w, &answer);
     return answer;
 }
 
@@ -191,7 +191,7 @@ struct store_answer store_append(struct store_world *w, const char *stream,
                                  struct ms_condition condition, const char *ids) {
     struct store_answer answer;
     store_submit(w, stream, condition, ids, &answer);
-    wait_for_answer(w, &answer);
+    store_wait(w, &answer);
     return answer;
 }
 
@@ -215,7 +215,7 @@ struct store_answer store_delete(struct store_world *w, const char *stream,
     int rc = ms_store_delete_stream(w->store, ms_bytes_cstr(stream), condition, tombstone,
                                     store_answer_take, &answer, &w->error);
     answer.refused = rc;
-    wait_for_answer(w, &answer);
+    store_wait(w, &answer);
     return answer;
 }
 
@@ -225,7 +225,7 @@ struct store_answer store_put_metadata(struct store_world *w, const char *stream
     int rc = ms_store_put_metadata(w->store, ms_bytes_cstr(stream), condition, ms_bytes_cstr(json),
                                    store_answer_take, &answer, &w->error);
     answer.refused = rc;
-    wait_for_answer(w, &answer);
+    store_wait(w, &answer);
     return answer;
 }
 

@@ -61,6 +61,8 @@ void store_world_drop_index(struct store_world *w);
 /* An ms_append_done_fn; the context is a store_answer. */
 void store_answer_take(void *answer, const struct ms_append_result *result);
 
+/* Until `done` was called, unless `refused` says that it won't be. */
+void store_wait(struct store_world *w, struct store_answer *answer);
 /* Appends whatever the request says; waits for the answer. */
 struct store_answer store_request(struct store_world *w, const struct ms_append_request *request);
 /* One event with a text of `bytes` bytes; simulated time goes on by a second before it. */

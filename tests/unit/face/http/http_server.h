@@ -43,10 +43,9 @@ static inline void server_init(struct server *server) {
     server->options.threads = 2;
 }
 
-static inline void server_start(struct server *server) {
+/* On a store that is open. */
+static inline void server_serve(struct server *server) {
     struct ms_error err = {0};
-    if (ms_store_open(&server->store_options, &server->store, &err) != 0)
-        fail_msg("%s", err.message);
     if (ms_http_start(server->store, &server->options, &server->http, &err) != 0)
         fail_msg("%s", err.message);
     char address[MS_HTTP_ADDRESS_MAX];
@@ -54,6 +53,13 @@ static inline void server_start(struct server *server) {
     uint64_t port;
     assert_int_equal(ms_parse_u64(ms_bytes_cstr(strrchr(address, ':') + 1), &port), 0);
     server->port = (unsigned)port;
+}
+
+static inline void server_start(struct server *server) {
+    struct ms_error err = {0};
+    if (ms_store_open(&server->store_options, &server->store, &err) != 0)
+        fail_msg("%s", err.message);
+    server_serve(server);
 }
 
 static inline void server_stop(struct server *server) {

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 
 struct server {
     struct ms_kafka_options options;
+    struct ms_store *store; /* NULL: the handlers need none */
     struct ms_kafka *kafka;
     unsigned port;
     pthread_mutex_t mutex; /* of what the loops report */
@@ -62,9 +64,9 @@ static inline void server_init(struct server *server, const struct ms_kafka_hand
     server->options.context = server;
 }
 
-static inline void server_start(struct server *server) {
+static inline void server_start_over(struct server *server, struct ms_store *store) {
     struct ms_error err = {0};
-    if (ms_kafka_start(NULL, &server->options, &server->kafka, &err) != 0)
+    if (ms_kafka_start(store, &server->options, &server->kafka, &err) != 0)
         fail_msg("%s", err.message);
     char address[MS_KAFKA_ADDRESS_MAX];
     ms_kafka_address(server->kafka, address);
@@ -72,6 +74,8 @@ static inline void server_start(struct server *server) {
     assert_int_equal(ms_parse_u64(ms_bytes_cstr(strrchr(address, ':') + 1), &port), 0);
     server->port = (unsigned)port;
 }
+
+static inline void server_start(struct server *server) { server_start_over(server, server->store); }
 
 static inline void server_stop(struct server *server) {
     ms_kafka_stop(server->kafka, 5000);

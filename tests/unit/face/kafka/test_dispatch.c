@@ -13,7 +13,7 @@ static const struct ms_kafka_handler handlers[] = {
 static enum ms_kafka_route route(int16_t key, int16_t version, bool authenticated,
                                  struct ms_error *err) {
     struct ms_kafka_dispatch dispatch;
-    assert_int_equal(ms_kafka_dispatch_init(&dispatch, handlers, 3, true, NULL), 0);
+    assert_int_equal(ms_kafka_dispatch_init(&dispatch, handlers, 3, 0, NULL), 0);
     struct ms_kafka_request_header header = {.key = key, .version = version};
     const struct ms_kafka_api *api = NULL;
     const struct ms_kafka_handler *handler = NULL;
@@ -70,11 +70,10 @@ static void a_table_that_contradicts_itself_is_refused(void **state) {
     const struct ms_kafka_handler twice[] = {{12, 0, handle}, {12, 0, handle}};
     const struct ms_kafka_handler unknown[] = {{999, 0, handle}};
     struct ms_kafka_dispatch dispatch;
-    assert_int_equal(ms_kafka_dispatch_init(&dispatch, twice, 2, true, NULL), MS_EINVAL);
-    assert_int_equal(ms_kafka_dispatch_init(&dispatch, unknown, 1, true, NULL), MS_EINVAL);
+    assert_int_equal(ms_kafka_dispatch_init(&dispatch, twice, 2, 0, NULL), MS_EINVAL);
+    assert_int_equal(ms_kafka_dispatch_init(&dispatch, unknown, 1, 0, NULL), MS_EINVAL);
     assert_int_equal(
-        ms_kafka_dispatch_init(&dispatch, ms_kafka_handlers, ms_kafka_handler_count, true, NULL),
-        0);
+        ms_kafka_dispatch_init(&dispatch, ms_kafka_handlers, ms_kafka_handler_count, 0, NULL), 0);
 }
 
 int main(void) {
