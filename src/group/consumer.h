@@ -211,6 +211,12 @@ void ms_consumers_refuse_all(struct ms_turn *turn, struct ms_group *group);
 size_t ms_consumers_tombstones(const struct ms_group *group);
 /* For all that may be on record of a group without members. */
 int ms_consumers_encode_tombstones(struct ms_write *write, const struct ms_group *group);
+/* ---- consumer_describe.c ---- */
+
+/* Members as those of a classic group are told, in ret_info; false: the arena is full. */
+bool ms_consumers_describe(const struct ms_group *group, struct ms_arena *arena,
+                           struct ms_group_info *ret_info);
+
 /* ---- consumer_load.c ---- */
 
 int ms_consumers_load(struct ms_turn *turn, struct ms_group *group, const struct ms_group_key *key,

@@ -1,5 +1,6 @@
 /* Describing consumer groups: copies, taken under the lock. */
 #include "group/consumer.h"
+#include "group/fields.h"
 
 static bool copy(struct ms_arena *arena, struct ms_bytes bytes, struct ms_bytes *ret_copy) {
     char *text = ms_arena_strdup(arena, bytes);
@@ -71,6 +72,58 @@ static bool describe_member(const struct ms_consumer *member, struct ms_arena *a
                                &ret_info->assigned_count) &&
            describe_assignment(member, true, arena, &ret_info->target, &ret_info->target_count);
 }
+
+/* ---- for those who ask as they ask of classic groups ---- */
+
+/* What a classic consumer's assignment looks like:
+ * i16 version | array of: string topic, array of i32 partition | bytes user data. */
+static int write_assignment(struct ms_buf *out, const struct ms_group_partitions *topics,
+                            size_t count) {
+    int rc = ms_put_i16(out, 0);
+    if (rc == 0)
+        rc = ms_put_i32(out, (int32_t)count);
+    for (size_t t = 0; rc == 0 && t < count; t++) {
+        rc = ms_put_string(out, topics[t].topic);
+        if (rc == 0)
+            rc = ms_put_i32(out, (int32_t)topics[t].count);
+        for (size_t i = 0; rc == 0 && i < topics[t].count; i++)
+            rc = ms_put_i32(out, topics[t].partitions[i]);
+    }
+    return rc == 0 ? ms_put_i32(out, -1) : rc;
+}
+
+static bool describe_plainly(const struct ms_consumer *member, struct ms_arena *arena,
+                             struct ms_group_member_info *ret_info) {
+    const struct ms_group_partitions *topics;
+    size_t count;
+    struct ms_buf out;
+    *ret_info = (struct ms_group_member_info){0};
+    ms_buf_init(&out, MS_WRITE_BYTES_MAX);
+    bool whole = copy(arena, member->id, &ret_info->member_id) &&
+                 copy(arena, member->instance_id, &ret_info->instance_id) &&
+                 copy(arena, member->client_id, &ret_info->client_id) &&
+                 copy(arena, member->client_host, &ret_info->client_host) &&
+                 describe_assignment(member, false, arena, &topics, &count) &&
+                 write_assignment(&out, topics, count) == 0 &&
+                 copy(arena, ms_buf_bytes(&out), &ret_info->assignment);
+    ms_buf_deinit(&out);
+    return whole;
+}
+
+bool ms_consumers_describe(const struct ms_group *group, struct ms_arena *arena,
+                           struct ms_group_info *ret_info) {
+    struct ms_group_member_info *members =
+        ms_arena_alloc(arena, (group->consumers->count + 1) * sizeof *members);
+    size_t count = 0;
+    bool whole = members != NULL;
+    for (struct ms_consumer *m = group->consumers->first; whole && m != NULL; m = m->next)
+        whole = describe_plainly(m, arena, &members[count++]);
+    ret_info->members = members;
+    ret_info->member_count = count;
+    return whole;
+}
+
+/* ---- in full ---- */
 
 static bool describe(const struct ms_group *group, struct ms_arena *arena,
                      struct ms_consumer_group_info *ret_info) {

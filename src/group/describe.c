@@ -1,7 +1,7 @@
 /* Describing, listing and counting groups: copies, taken under the lock. */
 #include <stdlib.h>
 
-#include "group/internal.h"
+#include "group/consumer.h"
 
 const char *ms_group_state_name(enum ms_group_state state) {
     switch (state) {
@@ -38,10 +38,11 @@ static bool copy(struct ms_arena *arena, struct ms_bytes bytes, struct ms_bytes 
 
 static bool describe_head(const struct ms_group *group, struct ms_arena *arena,
                           struct ms_group_info *ret_info) {
-    *ret_info = (struct ms_group_info){.type = group->type,
-                                       .state = group->state,
-                                       .generation = group->generation,
-                                       .member_count = group->member_count};
+    *ret_info = (struct ms_group_info){
+        .type = group->type,
+        .state = group->state,
+        .generation = group->generation,
+        .member_count = group->consumers != NULL ? group->consumers->count : group->member_count};
     return copy(arena, ms_group_id(group), &ret_info->group) &&
            copy(arena, group->protocol_type, &ret_info->protocol_type) &&
            (group->state != MS_GROUP_STABLE ||
@@ -62,6 +63,9 @@ static bool describe_member(const struct ms_member *member, struct ms_arena *are
 
 static bool describe(const struct ms_group *group, struct ms_arena *arena,
                      struct ms_group_info *ret_info) {
+    if (group->consumers != NULL)
+        return describe_head(group, arena, ret_info) &&
+               ms_consumers_describe(group, arena, ret_info);
     struct ms_group_member_info *members =
         ms_arena_alloc(arena, group->member_count * sizeof *members);
     bool ok = members != NULL && describe_head(group, arena, ret_info);

@@ -490,7 +490,11 @@ int ms_op_start(struct ms_op *op, ms_append_done_fn *done, void *context, bool w
     op->done = done;
     op->context = context;
     op->started_us = (uint64_t)ms_clock_monotonic_us(store->env->clock);
-    int rc = budget_take(store, op->budget, wait, err);
+    int rc = 0;
+    if (op->exempt)
+        atomic_fetch_add(&store->inflight, op->budget);
+    else
+        rc = budget_take(store, op->budget, wait, err);
     if (rc != 0) {
         ms_op_free(op);
         return rc;

@@ -101,6 +101,7 @@ struct ms_op {
     bool begins;      /* its batch may open a place for its transaction */
     bool ends;        /* it ends a transaction */
     bool sequenced;
+    bool exempt; /* from waiting for the budget: a coordinator's, maybe on the committer's thread */
     struct ms_op_topic *new_topics;
     uint64_t budget;
     uint64_t started_us;

@@ -119,7 +119,7 @@ int ms_store_append_record_sets(struct ms_store *store, const struct ms_keyed_re
     if (op == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory for an append");
     op->store = store;
-    op->produce = op->wait = true;
+    op->produce = op->wait = op->exempt = true;
     op->parts = ms_arena_zalloc(&op->arena, set_count * sizeof *op->parts);
     op->results = ms_arena_zalloc(&op->arena, set_count * sizeof *op->results);
     rc = op->parts != NULL && op->results != NULL ? ms_records_add(op, sets, set_count) : MS_ENOMEM;

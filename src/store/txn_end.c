@@ -170,7 +170,7 @@ static int make_op(struct ending *e, struct ms_op **ret_op, struct ms_error *err
     if (op == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory to end a transaction");
     op->store = store;
-    op->produce = op->ends = op->by_producer = op->wait = true;
+    op->produce = op->ends = op->by_producer = op->wait = op->exempt = true;
     op->header.producer_id = e->end->producer_id;
     op->header.producer_epoch = e->end->epoch;
     int rc = fill(op, e);

@@ -327,6 +327,7 @@ static void lists_and_counts_know_the_type(void **state) {
     assert_int_equal(count, 1);
     assert_true(ms_bytes_equal_cstr(infos[0].group, "g"));
     assert_true(ms_bytes_equal_cstr(infos[0].protocol_type, "consumer"));
+    assert_int_equal(infos[0].member_count, 1);
     assert_string_equal(ms_group_type_name(infos[0].type), "consumer");
     ms_arena_deinit(&arena);
     struct ms_groups_stats stats;
@@ -418,6 +419,27 @@ static void memory_is_bounded(void **state) {
     feast_free(feast);
 }
 
+static void a_group_is_described_as_a_classic_one_too(void **state) {
+    (void)state;
+    struct feast *feast = feast_new();
+    struct eater a;
+    struct ms_arena arena;
+    struct ms_group_info info;
+    topic_add(&feast->topics, "t", 2);
+    eater_init(&a, feast, "a", "t");
+    eater_joins(&a);
+    ms_arena_init(&arena, 1 << 20);
+    assert_int_equal(ms_groups_describe(feast->party->groups, TEXT("g"), &arena, &info),
+                     MS_GROUP_OK);
+    assert_int_equal(info.type, MS_GROUP_TYPE_CONSUMER);
+    assert_int_equal(info.member_count, 1);
+    assert_true(ms_bytes_equal_cstr(info.members[0].member_id, "a"));
+    assert_true(ms_bytes_equal(info.members[0].assignment,
+                               TEXT("\0\0\0\0\0\1\0\1t\0\0\0\2\0\0\0\0\0\0\0\1\xff\xff\xff\xff")));
+    ms_arena_deinit(&arena);
+    feast_free(feast);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_members_at_their_epoch_commit),
@@ -432,6 +454,7 @@ int main(void) {
         cmocka_unit_test(a_classic_member_that_is_pending_is_no_member),
         cmocka_unit_test(a_group_is_described),
         cmocka_unit_test(lists_and_counts_know_the_type),
+        cmocka_unit_test(a_group_is_described_as_a_classic_one_too),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(memory_is_bounded),
     };
