@@ -18,8 +18,8 @@
 //   offsets    topic, partition                  -> {earliest, latest}
 //   at_time    topic, partition, time            -> offset, or null
 //   metadata   topic (or none: all)              -> {brokers: [{host, port}], topics: {name: partitions}}
-//   transact   id, topic, records, outcome: "commit" | "abort"
-//   transfer   id, group, from, to, count        reads, upper-cases, writes, commits, in one transaction
+//   transact   producer, topic, records, outcome: "commit" | "abort"
+//   transfer   producer, group, from, to, count  reads, upper-cases, writes, commits, in one transaction
 //   and create_topic, delete_topic, create_partitions, describe_configs, alter_configs,
 //   delete_records, list_groups, describe_group, delete_group, group_offsets, describe_cluster:
 //   see workload_admin.mjs

@@ -29,7 +29,7 @@ export function transactionSteps(step) {
       const run = (value, outcome) => {
         const { key, ...rest } = record(value);
         const records = [{ ...rest, key, value: Buffer.from(value).toString('base64'), headers: [] }];
-        return driver.call('transact', { id, topic, outcome, records });
+        return driver.call('transact', { producer: id, topic, outcome, records });
       };
       await run('kept', 'commit');
       await run('dropped', 'abort');
@@ -47,9 +47,9 @@ export function transactionSteps(step) {
       const group = fresh('group');
       const id = fresh('id');
       await driver.produce(from, numbered(5));
-      assert.equal(await driver.call('transfer', { id, group, from, to, count: 5 }), 5);
+      assert.equal(await driver.call('transfer', { producer: id, group, from, to, count: 5 }), 5);
       await driver.produce(from, [record('six')]);
-      assert.equal(await driver.call('transfer', { id, group, from, to, count: 1 }), 1);
+      assert.equal(await driver.call('transfer', { producer: id, group, from, to, count: 1 }), 1);
       const got = await driver.read(to, 'beginning', 6);
       assert.deepEqual(texts(got), [...texts(numbered(5)), 'six'].map((text) => text.toUpperCase()));
     },

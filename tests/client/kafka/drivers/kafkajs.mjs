@@ -194,12 +194,12 @@ serveOps({
       topics: Object.fromEntries(topics.map((one) => [one.name, one.partitions.length])),
     };
   },
-  async transact({ id, topic, records, outcome }) {
+  async transact({ producer: id, topic, records, outcome }) {
     const open = await transaction(id);
     await open.send({ topic, messages: records.map(toMessage) });
     await (outcome === 'commit' ? open.commit() : open.abort());
   },
-  async transfer({ id, group, from, to, count }) {
+  async transfer({ producer: id, group, from, to, count }) {
     await start({ group, topics: [from] });
     const records = await inbox.take(count, 8000);
     const open = await transaction(id);

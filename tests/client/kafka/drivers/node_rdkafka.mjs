@@ -175,14 +175,14 @@ serveOps({
       topics: Object.fromEntries(topics.map((one) => [one.name, one.partitions.length])),
     };
   },
-  async transact({ id, topic, records, outcome }) {
+  async transact({ producer: id, topic, records, outcome }) {
     const client = await producer({ 'transactional.id': id });
     await call(client, 'initTransactions', WAIT_MS);
     await call(client, 'beginTransaction');
     await send(client, topic, records);
     await call(client, outcome === 'commit' ? 'commitTransaction' : 'abortTransaction', WAIT_MS);
   },
-  async transfer({ id, group, from, to, count }) {
+  async transfer({ producer: id, group, from, to, count }) {
     const reader = await start({ 'group.id': group, rebalance_cb: true });
     reader.subscribe([from]);
     reader.consume();

@@ -163,13 +163,13 @@ serveOps({
       ),
     };
   },
-  async transact({ id, topic, records, outcome }) {
+  async transact({ producer: id, topic, records, outcome }) {
     const client = producer({ transactionalId: id, idempotent: true, autocreateTopics: true });
     const open = await client.beginTransaction();
     await open.send({ messages: records.map(toMessage(topic)) });
     await (outcome === 'commit' ? open.commit() : open.abort());
   },
-  async transfer({ id, group, from, to, count }) {
+  async transfer({ producer: id, group, from, to, count }) {
     await start({ group, topics: [from], mode: 'committed', fallbackMode: 'earliest' });
     const last = {};
     stream.on('data', (message) => {

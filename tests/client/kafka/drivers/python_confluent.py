@@ -168,8 +168,8 @@ class Client:
         return {"brokers": [{"host": one.host, "port": one.port} for one in found.brokers.values()],
                 "topics": {name: len(one.partitions) for name, one in found.topics.items()}}
 
-    def transact(self, id, topic, records, outcome):  # pylint: disable=redefined-builtin
-        producer = self.producer(transactional_id=id)
+    def transact(self, producer, topic, records, outcome):
+        producer = self.producer(transactional_id=producer)
         producer.init_transactions(WAIT)
         producer.begin_transaction()
         self.send(producer, topic, records)
@@ -178,7 +178,7 @@ class Client:
         else:
             producer.abort_transaction(WAIT)
 
-    def transfer(self, id, group, to, count, **more):  # pylint: disable=redefined-builtin
+    def transfer(self, producer, group, to, count, **more):
         self.fresh()
         reader = self.reader(group)
         reader.subscribe([more["from"]])
@@ -186,7 +186,7 @@ class Client:
             if len(self.inbox.records) < count:
                 self.poll(0.05, reader)
         records = self.inbox.take(count, 0)
-        producer = self.producer(transactional_id=id)
+        producer = self.producer(transactional_id=producer)
         producer.init_transactions(WAIT)
         producer.begin_transaction()
         self.send(producer, to, [

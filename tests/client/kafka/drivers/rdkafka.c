@@ -456,7 +456,7 @@ static int op_shut(const json_t *args, json_t **ret_answer) {
 
 static int op_transact(const json_t *args, json_t **ret_answer) {
     (void)ret_answer;
-    rd_kafka_t *handle = producer("none", true, text_of(args, "id", "id"));
+    rd_kafka_t *handle = producer("none", true, text_of(args, "producer", "id"));
     if (!handle || fail_error(rd_kafka_begin_transaction(handle), "begin") ||
         produce_all(handle, text_of(args, "topic", ""), json_object_get(args, "records")))
         return -1;
@@ -483,7 +483,7 @@ static json_t *upper_cased(const json_t *records) {
 static int op_transfer(const json_t *args, json_t **ret_answer) {
     const char *settings[] = {"group.id", text_of(args, "group", ""), NULL};
     rd_kafka_t *consumer = consumer_new(settings);
-    rd_kafka_t *handle = producer("none", true, text_of(args, "id", "id"));
+    rd_kafka_t *handle = producer("none", true, text_of(args, "producer", "id"));
     if (!consumer || !handle)
         return -1;
     json_t *topics = json_pack("[s]", text_of(args, "from", ""));
