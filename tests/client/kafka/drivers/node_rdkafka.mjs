@@ -44,6 +44,7 @@ async function producer(options = {}) {
     made.on('event.error', () => {});
     await ready(made);
     made.setPollInterval(5);
+    if (options['transactional.id']) await call(made, 'initTransactions', WAIT_MS);
     producers.set(key, made);
   }
   return producers.get(key);
@@ -177,7 +178,6 @@ serveOps({
   },
   async transact({ producer: id, topic, records, outcome }) {
     const client = await producer({ 'transactional.id': id });
-    await call(client, 'initTransactions', WAIT_MS);
     await call(client, 'beginTransaction');
     await send(client, topic, records);
     await call(client, outcome === 'commit' ? 'commitTransaction' : 'abortTransaction', WAIT_MS);
@@ -188,7 +188,6 @@ serveOps({
     reader.consume();
     const records = await inbox.take(count, 8000);
     const client = await producer({ 'transactional.id': id });
-    await call(client, 'initTransactions', WAIT_MS);
     await call(client, 'beginTransaction');
     const upper = (text) => encode(Buffer.from(decode(text).toString().toUpperCase()));
     const made = records.map(({ value }) => ({ key: null, value: upper(value), headers: [] }));

@@ -39,6 +39,8 @@ class Client:
             self.producers[key] = Producer({
                 **self.common(), "linger.ms": 2, "message.max.bytes": 4 << 20,
                 **{name.replace("_", "."): value for name, value in options.items()}})
+            if "transactional_id" in options:
+                self.producers[key].init_transactions(WAIT)
         return self.producers[key]
 
     def reader(self, group=None, **options):
@@ -170,7 +172,6 @@ class Client:
 
     def transact(self, producer, topic, records, outcome):
         producer = self.producer(transactional_id=producer)
-        producer.init_transactions(WAIT)
         producer.begin_transaction()
         self.send(producer, topic, records)
         if outcome == "commit":
@@ -187,7 +188,6 @@ class Client:
                 self.poll(0.05, reader)
         records = self.inbox.take(count, 0)
         producer = self.producer(transactional_id=producer)
-        producer.init_transactions(WAIT)
         producer.begin_transaction()
         self.send(producer, to, [
             {"key": None, "headers": [], "value": ops.encode(ops.decode(one["value"]).upper())}
