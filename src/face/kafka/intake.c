@@ -249,7 +249,7 @@ static bool make_room(struct ms_kafka_connection *connection, size_t least) {
         return true;
     if (!charge(connection, &frame->charged, wanted, &frame->favoured))
         return false;
-    if (ms_kafka_frame_grow(frame, wanted) == 0)
+    if (ms_kafka_frame_grow(frame, &connection->loop->kafka->frames, wanted) == 0)
         return true;
     ms_kafka_connection_drop(connection);
     return false;

@@ -16,6 +16,7 @@ static void destroy(struct ms_kafka *kafka) {
         ms_kafka_loop_deinit(&kafka->loops[i]);
     ms_net_readers_stop(&kafka->readers);
     ms_free(kafka->loops);
+    ms_kafka_frame_pool_deinit(&kafka->frames);
     ms_free(kafka);
 }
 
@@ -84,6 +85,7 @@ int ms_kafka_start(struct ms_store *store, const struct ms_kafka_options *option
     }
     kafka->env = config->options.env;
     kafka->store = store;
+    ms_kafka_frame_pool_init(&kafka->frames);
     kafka->groups = options->groups;
     kafka->txns = options->txns;
     unsigned lacking = (options->groups ? 0 : MS_KAFKA_GROUPS) | (options->txns ? 0 : MS_KAFKA_TXN);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "face/kafka/dispatch.h"
+#include "face/kafka/frame.h"
 #include "face/kafka/kafka.h"
 #include "face/net/readers.h"
 #include "face/net/share.h"
@@ -22,7 +23,8 @@ struct ms_kafka {
     struct ms_kafka_dispatch dispatch;
     atomic_uint connections;
     struct ms_net_share requests, answers; /* halves of inflight_bytes_max */
-    atomic_bool favour;                    /* somebody may go beyond the requests' half; intake.c */
+    struct ms_kafka_frame_pool frames;
+    atomic_bool favour; /* somebody may go beyond the requests' half; intake.c */
     char address[MS_KAFKA_ADDRESS_MAX];
     char host[MS_KAFKA_ADDRESS_MAX]; /* its host part by numbers, without brackets */
     unsigned port;
