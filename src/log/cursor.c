@@ -17,6 +17,8 @@
 
 #define READ_BYTES_FIRST ((size_t)8 << 10)
 #define READ_BYTES_MAX ((size_t)1 << 20)
+/* Reads from here on go past the page cache, where the log was written past it. */
+#define READ_BYTES_DIRECT ((size_t)256 << 10)
 #define BATCH_AT_LAST_OFFSET_DELTA 23
 
 void ms_log_cursor_init(struct ms_log_cursor *cursor, struct ms_log *log, uint64_t position) {
@@ -105,6 +107,35 @@ static bool window_from_tail(struct ms_log_cursor *cursor, uint64_t offset) {
     return true;
 }
 
+/* A large read of what hasn't been read lately: the device writes into memory that is used again.
+ * MS_EUNSUPPORTED: read as usual. */
+static int window_past_cache(struct ms_log_cursor *cursor, uint64_t offset, size_t want,
+                             struct ms_error *err) {
+    struct ms_log *log = cursor->log;
+    uint64_t from = offset & ~(uint64_t)(MS_BLOCK_ALIGN - 1);
+    size_t before = (size_t)(offset - from);
+    if (!atomic_load_explicit(&log->direct, memory_order_relaxed) || want < READ_BYTES_DIRECT ||
+        before + want > 2 * READ_BYTES_MAX)
+        return MS_EUNSUPPORTED;
+    struct ms_blob *blob;
+    size_t len, whole = (size_t)ms_block_padded(before + want);
+    int rc = ms_log_chunk_new(log, whole <= MS_CHUNK_BYTES ? MS_CHUNK_BYTES : whole, &blob);
+    if (rc != 0)
+        return ms_error_set(err, rc, "no memory to read the log");
+    drop_window(cursor);
+    ms_blob_unref(cursor->window);
+    cursor->window = blob;
+    cursor->from_tail = false;
+    rc = ms_file_read(cursor->segment->reader, from, blob->data, whole, MS_READ_DIRECT, &len, err);
+    if (rc == 0 && len < before + want)
+        rc = ms_error_set(err, MS_ECORRUPT, "segment file %s ends early", cursor->segment->path);
+    if (rc != 0)
+        return rc;
+    cursor->bytes = blob->data + before;
+    cursor->len = want;
+    return 0;
+}
+
 static int window_from_file(struct ms_log_cursor *cursor, uint64_t offset, size_t need,
                             struct ms_error *err) {
     uint64_t end = atomic_load(&cursor->segment->end_offset);
@@ -113,6 +144,9 @@ static int window_from_file(struct ms_log_cursor *cursor, uint64_t offset, size_
         return damaged_at(cursor, "an entry reaches behind the end", err);
     if (want > end - offset)
         want = (size_t)(end - offset);
+    int direct = window_past_cache(cursor, offset, want, err);
+    if (direct != MS_EUNSUPPORTED)
+        return direct;
     struct ms_blob *blob = cursor->window;
     bool reuse = blob != NULL && !cursor->from_tail && blob->size >= want &&
                  atomic_load_explicit(&blob->refs, memory_order_acquire) == 1;

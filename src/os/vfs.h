@@ -29,6 +29,9 @@ enum {
 
 enum {
     MS_READ_NOWAIT = 1, /* MS_EAGAIN instead of waiting for the device */
+    /* Past the page cache, where the file system can: for large reads of what is in no cache.
+     * Offset, length and memory should be multiples of 4096, otherwise it says nothing. */
+    MS_READ_DIRECT = 2,
 };
 
 struct ms_vfs;

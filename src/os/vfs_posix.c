@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -28,8 +29,11 @@ struct posix_file {
     int fd;
     bool direct;
     atomic_bool nowait_refused; /* this file system does not know RWF_NOWAIT */
+    atomic_int direct_reader;   /* of the same file; DIRECT_… when there is none */
     char path[];
 };
+
+enum { DIRECT_NOT_OPEN = -1, DIRECT_REFUSED = -2 };
 
 static struct posix_file *posix_file_of(struct ms_file *file) { return (struct posix_file *)file; }
 
@@ -43,6 +47,24 @@ int ms_posix_fail(struct ms_error *err, int errno_value, const char *what, const
 
 static bool is_aligned(uint64_t value) { return value % DIRECT_ALIGNMENT == 0; }
 
+/* A descriptor of the same file that reads past the page cache, opened once it is wanted: by the
+ * descriptor, since the path may lead to another file by now. */
+static int direct_reader(struct posix_file *file) {
+    int fd = atomic_load_explicit(&file->direct_reader, memory_order_acquire);
+    if (fd != DIRECT_NOT_OPEN)
+        return fd;
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file->fd);
+    int opened = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    if (opened < 0)
+        opened = DIRECT_REFUSED;
+    if (atomic_compare_exchange_strong(&file->direct_reader, &fd, opened))
+        return opened;
+    if (opened >= 0)
+        close(opened);
+    return fd;
+}
+
 /* One read that may wait only if `flags` allow it. As pread. */
 static ssize_t read_some(struct posix_file *file, uint64_t offset, void *out, size_t len,
                          int flags) {
@@ -54,6 +76,13 @@ static ssize_t read_some(struct posix_file *file, uint64_t offset, void *out, si
         if (got >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS))
             return got;
         atomic_store_explicit(&file->nowait_refused, true, memory_order_relaxed);
+    }
+    if ((flags & MS_READ_DIRECT) && is_aligned(offset) && is_aligned(len) &&
+        is_aligned((uintptr_t)out)) {
+        int fd = direct_reader(file);
+        ssize_t got = fd >= 0 ? pread(fd, out, len, (off_t)offset) : -1;
+        if (got >= 0 || (fd >= 0 && errno != EINVAL))
+            return got;
     }
     return pread(file->fd, out, len, (off_t)offset);
 }
@@ -193,6 +222,9 @@ static int posix_size(struct ms_file *base, uint64_t *ret_size, struct ms_error 
 
 static void posix_close(struct ms_file *base) {
     struct posix_file *file = posix_file_of(base);
+    int reader = atomic_load(&file->direct_reader);
+    if (reader >= 0)
+        close(reader);
     close(file->fd); /* what had to be durable was synced; there is nothing to do about a failure */
     ms_free(file);
 }
@@ -230,6 +262,7 @@ static int wrap_fd(int fd, const char *path, bool direct, struct ms_file **ret_f
     file->fd = fd;
     file->direct = direct;
     atomic_init(&file->nowait_refused, false);
+    atomic_init(&file->direct_reader, DIRECT_NOT_OPEN);
     memcpy(file->path, path, path_size);
     *ret_file = &file->file;
     return 0;

@@ -39,7 +39,8 @@
       "has, which a power cut loses") \
     \
     X(ENUM,     log_write, "log.write", NULL, "direct", 0, 0, "direct,buffered", 0, \
-      "direct: bypass the page cache, with a fallback where the file system refuses it") \
+      "direct: bypass the page cache, for large reads too, with a fallback where the file system " \
+      "refuses it") \
     X(SIZE,     log_segment_bytes, "log.segment_bytes", NULL, "256MiB", \
       MS_MIB(1), MS_GIB(1), NULL, 0, \
       "size of a segment file; a multiple of 4096") \

@@ -24,9 +24,9 @@ struct ms_keyed_record {
 };
 
 /* Appends the records as one batch: all or none, in this order, even where a key comes twice.
- * `records` are borrowed for the call. `done` as for ms_store_append; does not
- * wait for the in-flight budget, so it may be called by a `done`. MS_EINVAL (no record, a key that is empty or too long), MS_ETOOBIG, MS_ENOSPC,
- * MS_ECLOSED, MS_ENOMEM. */
+ * `records` are borrowed for the call. `done` as for ms_store_append; does not wait for the
+ * in-flight budget, so it may be called by a `done`. MS_EINVAL (no record, a key that is empty or
+ * too long), MS_ETOOBIG, MS_ENOSPC, MS_ECLOSED, MS_ENOMEM. */
 int ms_store_append_records(struct ms_store *store, enum ms_records_topic topic,
                             const struct ms_keyed_record *records, size_t count,
                             ms_append_done_fn *done, void *context, struct ms_error *err)

@@ -279,6 +279,29 @@ static void where_not_waiting_is_unknown_reading_just_reads(void **state) {
     ms_file_close(file);
 }
 
+static void reading_past_the_cache_gives_what_was_written(void **state) {
+    (void)state;
+    enum { LEN = 40960 + 100, ROOM = 65536 };
+    struct ms_file *file = open_new("past", 0);
+    uint8_t *data = ms_alloc_aligned(4096, ROOM), *back = ms_alloc_aligned(4096, ROOM);
+    for (size_t i = 0; i < LEN; i++)
+        data[i] = (uint8_t)(i * 7 + i / 256);
+    assert_int_equal(ms_file_writev(file, 0, &(struct ms_iovec){data, LEN}, 1, NULL), 0);
+    /* whole blocks, over the end of the file, from the second block on, and nothing aligned */
+    static const size_t places[][3] = {{0, 4096, 0}, {0, ROOM, 0}, {4096, 8192, 0}, {3, 1000, 1}};
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        size_t from = places[i][0], len = places[i][1], got;
+        uint8_t *out = back + places[i][2];
+        memset(back, 0xee, ROOM);
+        assert_int_equal(ms_file_read(file, from, out, len, MS_READ_DIRECT, &got, NULL), 0);
+        assert_int_equal(got, len < LEN - from ? len : LEN - from);
+        assert_memory_equal(out, data + from, got);
+    }
+    ms_free(data);
+    ms_free(back);
+    ms_file_close(file);
+}
+
 static void another_process_is_locked_out_until_the_holder_ends(void **state) {
     (void)state;
     char path[MS_PATH_MAX];
@@ -364,6 +387,7 @@ int main(void) {
         cmocka_unit_test_teardown(a_refused_direct_open_leaves_no_file, lift_limit),
         cmocka_unit_test(reading_without_waiting_reads_or_says_again),
         cmocka_unit_test_teardown(where_not_waiting_is_unknown_reading_just_reads, lift_limit),
+        cmocka_unit_test(reading_past_the_cache_gives_what_was_written),
         cmocka_unit_test(another_process_is_locked_out_until_the_holder_ends),
         cmocka_unit_test(dangling_links_are_not_listed),
         cmocka_unit_test(misaligned_direct_access_is_a_programming_error),
