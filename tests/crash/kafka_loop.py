@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 
+import campaign as campaigns
+import kill_loop
 import server as serving
 
 import check_kafka
@@ -34,6 +36,7 @@ SLOTS = {
     "j0": ["transform", "--id", "t-j0", "--join", "j0"],
     "r": ["read"],
 }
+MISCHIEF = ("none", "sleep", "kill", "double", "kill", "sleep")  # round by round
 DOUBLED = ("t0", "t1")  # slots whose workers get a second one beside them
 
 
@@ -107,21 +110,33 @@ class Workers:
             if replace and not processes and slot in SLOTS:
                 self.spawn(slot)
 
-    def news(self):
-        """{slot: how many acknowledgements and records} since the last call."""
-        news = dict.fromkeys(SLOTS, 0)
+    def fresh_lines(self):
+        """(slot, line) of all that was noted since the last call."""
         for path in glob.glob(os.path.join(self.place, "*.jsonl")):
             with open(path, "rb") as file:
                 file.seek(self.read_to.get(path, 0))
                 text = file.read()
             end = text.rfind(b"\n") + 1
             self.read_to[path] = self.read_to.get(path, 0) + end
-            wanted = {"p": ("sent",), "r": ("poll",)}
             slot = os.path.basename(path).split(".")[0]
             for line in text[:end].splitlines():
-                if slot in news and json.loads(line)["e"] in wanted.get(slot, ("committed",)):
-                    news[slot] += 1
-        return news
+                yield slot, json.loads(line)
+
+    def wait_noted(self, kind, slots, seconds=1):
+        """Until one of them notes that; at once, to be in the middle of what follows."""
+        for _ in self.fresh_lines():
+            pass
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if any(slot in slots and line["e"] == kind for slot, line in self.fresh_lines()):
+                return
+            time.sleep(0.001)
+
+    def news(self):
+        """Slots that got answers since the last call."""
+        wanted = {"p": "sent", "r": "poll"}
+        return {slot for slot, line in self.fresh_lines()
+                if line["e"] == wanted.get(slot, "committed")}
 
     def wait_going(self):
         """Until everybody gets answers; those who did not in time."""
@@ -130,7 +145,7 @@ class Workers:
         while missing and time.monotonic() - began < GOING_SECONDS and not self.troubles:
             time.sleep(0.02)
             self.reap(replace=True)
-            missing -= {slot for slot, count in self.news().items() if count}
+            missing -= self.news()
         return sorted(missing), time.monotonic() - began
 
     def stop(self, *slots, hard=False):
@@ -171,14 +186,14 @@ class KafkaCampaign:
         self.kills += 1
         self.server.kill()
 
-    def mischief(self):
-        """What happens to the clients meanwhile; what is to be done once the server is back."""
+    def mischief(self, what):
+        """What happens to the clients: (note, who is to be woken once the server is back)."""
         rng, workers = self.rng, self.workers
-        what = rng.choice(("none", "kill", "double", "double", "sleep", "sleep"))
         slot = rng.choice(sorted(SLOTS) if what == "kill" else DOUBLED)
         process = workers.slots[slot][-1] if workers.slots[slot] else None
         if what == "none" or process is None:
             return "none", None
+        workers.wait_noted(rng.choice(("txn", "committing", "aborting")), (slot,), 0.5)
         if what == "kill":
             self.killed_workers += 1
             process.kill()
@@ -191,22 +206,38 @@ class KafkaCampaign:
         workers.spawn(slot)
         return "%s doubled%s" % (process.who, ", asleep" if what == "sleep" else ""), process
 
-    def round(self):
+    def slow_disk(self):
+        """It keeps much in flight: what is acknowledged too early gets lost."""
+        self.server.stop()
+        self.server.prefix = [word.replace("%d", str(self.rng.choice((2_000, 8_000, 25_000))))
+                              for word in kill_loop.SLOW_DISK]
+        self.server.start()
+
+    def round(self, number, may_trace):
+        """(note, problems)"""
         rng, server = self.rng, self.server
+        slow = number % 4 == 3 and may_trace
+        if slow:
+            self.slow_disk()
         time.sleep(rng.random() * 0.5)
-        note, sleeper = self.mischief()
-        time.sleep(rng.random() * 1.0)
+        note, sleeper = self.mischief(MISCHIEF[number % len(MISCHIEF)])
+        time.sleep(rng.random() * 0.8)
+        if rng.random() < 0.6:
+            self.workers.wait_noted(rng.choice(("committing", "committing", "txn", "aborting")),
+                                    ("p", "t0", "t1", "j0"))
+            time.sleep(rng.random() * 0.004)
         self.kill_server()
+        server.prefix = []
         if rng.random() < 0.3:
             server.launch()
-            time.sleep(rng.random() * 0.1)
+            time.sleep(rng.random() * 0.15)
             self.kill_server()
         time.sleep(rng.random() * 0.2)
         server.start()
         if sleeper is not None and sleeper.poll() is None:
             time.sleep(rng.random() * 0.8)
             sleeper.send_signal(signal.SIGCONT)
-        return note, self.going()
+        return note + (", slow disk" if slow else ""), self.going()
 
     def settle(self):
         """Everything to its end, and read back."""
@@ -248,14 +279,14 @@ def run(counts, place, rounds):
     if python is None:
         counts.skip(name, "python3-confluent-kafka is not installed", rounds + 1)
         return
-    campaign = KafkaCampaign(place, python, counts.seed)
+    campaign, may_trace = KafkaCampaign(place, python, counts.seed), not campaigns.can_trace()
     try:
         problems = campaign.begin()
         if problems:
             counts.case("kafka, the clients begin", problems)
             return
         for number in range(1, rounds + 1):
-            note, problems = campaign.round()
+            note, problems = campaign.round(number, may_trace)
             counts.case("%s, round %d" % (name, number), problems,
                         "%s; serving after %.0f ms, all clients going after %.1f s" % (
                             note, campaign.server.start_ms, campaign.took))
