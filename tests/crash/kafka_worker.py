@@ -92,11 +92,12 @@ class Sender:
         if "transactional_id" in options:
             self.id = options["transactional_id"]
             worker.note("start", who=who, id=self.id)
-        self.producer = worker.producer(self.error, **options)
+        self.producer = worker.producer(lambda error: None, **options)
 
-    def error(self, error):
+    def end_if_fatal(self, error):
         if error.fatal() or error.code() == KafkaError._FATAL:
             self.worker.note("fatal", who=self.who, error=str(error))
+            raise Ended()
 
     def send(self, topic, partition, name):
         def report(error, message):
@@ -113,9 +114,17 @@ class Sender:
                 return
             except BufferError:
                 self.poll(0.05)
+            except KafkaException as exception:
+                self.end_if_fatal(exception.args[0])
+                raise
 
     def poll(self, seconds=0):
-        self.producer.poll(seconds)
+        """Acknowledgements are noted; a fatal error is raised here."""
+        try:
+            self.producer.poll(seconds)
+        except KafkaException as exception:
+            self.end_if_fatal(exception.args[0])
+            raise
         for (topic, partition), records in self.acknowledged.items():
             self.worker.note("sent", topic=topic, partition=partition, records=records)
         self.acknowledged = {}
@@ -130,9 +139,7 @@ class Sender:
                 return call(*arguments)
             except KafkaException as exception:
                 error = exception.args[0]
-                if error.fatal():
-                    self.worker.note("fatal", who=self.who, error=str(error))
-                    raise Ended()
+                self.end_if_fatal(error)
                 if error.txn_requires_abort():
                     raise
                 if not error.retriable() and error.code() not in TRANSPORT:
