@@ -26,7 +26,8 @@
  * length (8), zero (36), crc of these 60 bytes (4).
  *
  * An anchor says where an entry begins, so that a position is found without reading from the start
- * of the segment: one per block, one for every 4 KiB within large blocks, and one for each large entry. In memory and on disk:
+ * of the segment: one per block, one for every 4 KiB within large blocks, and one for each large
+ * entry. In memory and on disk:
  *
  *     0    4 position - first position of the segment
  *     4    4 offset in the file

@@ -16,11 +16,11 @@
  * read at most once after the byte limits are reached. Sessions (KIP-227) are not kept: every
  * answer is a full one with session 0, which clients take for "send it all each time".
  *
- * Once an answer has round_bytes and the client's min_bytes, no further partition is begun, whatever
- * max_bytes says: it is written, received and parsed while the processors' caches hold it, and what
- * comes behind it has no time to grow cold. The connection's next request begins behind the
- * partition that the last one ended with, so that each has its turn, in whatever order the client
- * lists them.
+ * Once an answer has round_bytes and the client's min_bytes, no further partition is begun,
+ * whatever max_bytes says: it is written, received and parsed while the processors' caches hold it,
+ * and what comes behind it has no time to grow cold. The connection's next request begins behind
+ * the partition that the last one ended with, so that each has its turn, in whatever order the
+ * client lists them.
  */
 #include "face/kafka/connection.h"
 #include "face/kafka/errors.h"
