@@ -4,7 +4,7 @@
  * options; `-` alone is an argument. One thread.
  */
 #include "cli/command.h"
-#include "server/suggest.h"
+#include "base/suggest.h"
 
 /* ---- which command ---- */
 

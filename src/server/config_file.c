@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <yaml.h>
 
+#include "base/suggest.h"
 #include "os/vfs.h"
 #include "server/config.h"
-#include "server/suggest.h"
 
 #define KEY_MAX 128
 #define NESTING_MAX 8 /* also ends documents whose anchors contain themselves */

@@ -7,7 +7,7 @@
 
 #include "server/generated.h"
 #include "server/config.h"
-#include "server/suggest.h"
+#include "base/suggest.h"
 #include "wire/json.h"
 
 static struct ms_config config;

@@ -2,7 +2,7 @@
  * Nearness is the number of inserted, removed, replaced or swapped characters. A candidate is near
  * enough when that is at most a third of the wanted name's length (at least 1). Any thread.
  */
-#include "server/suggest.h"
+#include "base/suggest.h"
 
 static size_t min2(size_t a, size_t b) { return a < b ? a : b; }
 
