@@ -1,23 +1,10 @@
 /* Comparing a generated document with the file in docs/ that it should be. For tests. */
 #pragma once
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/bytes.h"
-
-/* The tests run in a build directory below the root of the sources, or in the root itself. */
-static inline FILE *open_below_root(const char *path) {
-    static const char *const up[] = {"", "../", "../../", "../../../"};
-    for (size_t i = 0; i < sizeof up / sizeof up[0]; i++) {
-        char name[256];
-        snprintf(name, sizeof name, "%s%s", up[i], path);
-        FILE *file = fopen(name, "r");
-        if (file)
-            return file;
-    }
-    return NULL;
-}
+#include "support/sources.h"
 
 static inline void expect_generated(const char *path, const char *command,
                                     const struct ms_buf *wanted) {
