@@ -63,15 +63,14 @@ int ms_content_text(const char *file, struct ms_bytes content, struct ms_arena *
 /* ---- the hash ---- */
 
 void ms_content_hasher_init(struct ms_content_hasher *hasher) {
-    hasher->kept = 0;
     ms_buf_init(&hasher->text, MS_PROJECTION_FILE_BYTES_MAX);
 }
 
 void ms_content_hasher_deinit(struct ms_content_hasher *hasher) { ms_buf_deinit(&hasher->text); }
 
-static void trim(struct ms_content_hasher *hasher, bool lines) {
-    struct ms_buf *text = &hasher->text;
-    for (; text->len > hasher->kept; text->len--) {
+/* Tokens that hold blanks of the user's end in a quote or a dollar, so nothing of them is lost. */
+static void trim(struct ms_buf *text, bool lines) {
+    for (; text->len > 0; text->len--) {
         uint8_t last = text->data[text->len - 1];
         if (last != ' ' && last != '\t' && last != '\f' && !(lines && last == '\n'))
             break;
@@ -86,19 +85,15 @@ int ms_content_hasher_add(struct ms_content_hasher *hasher, const struct ms_sql_
     struct ms_bytes text = token->text;
     for (size_t i = 0; blank && i < text.len; i++) {
         if (text.data[i] == '\n')
-            trim(hasher, false);
+            trim(&hasher->text, false);
         int rc = ms_buf_append_u8(&hasher->text, text.data[i]);
         if (rc != 0)
             return rc;
     }
-    if (blank)
-        return 0;
-    int rc = ms_buf_append_bytes(&hasher->text, text);
-    hasher->kept = hasher->text.len;
-    return rc;
+    return blank ? 0 : ms_buf_append_bytes(&hasher->text, text);
 }
 
 struct ms_hash128 ms_content_hasher_end(struct ms_content_hasher *hasher) {
-    trim(hasher, true);
+    trim(&hasher->text, true);
     return ms_hash128(hasher->text.data, hasher->text.len, 0);
 }

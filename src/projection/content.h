@@ -19,8 +19,7 @@ int ms_content_text(const char *file, struct ms_bytes content, struct ms_arena *
                     struct ms_bytes *ret_text, struct ms_error *err) MS_MUST_CHECK;
 
 struct ms_content_hasher {
-    struct ms_buf text;
-    size_t kept; /* so much of it is not to be trimmed */
+    struct ms_buf text; /* what the hash is taken of */
 };
 
 void ms_content_hasher_init(struct ms_content_hasher *hasher);

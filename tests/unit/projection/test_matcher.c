@@ -105,6 +105,23 @@ static void an_event_is_needed_when_a_source_has_it_and_a_handler_takes_it(void 
     }
 }
 
+static void a_type_that_was_seen_is_not_worked_out_again(void **state) {
+    struct ms_projection_definition *definition = parse("*", sections);
+    struct ms_matcher *matcher;
+    char out[64];
+    (void)state;
+    assert_int_equal(ms_matcher_new(definition, &matcher), 0);
+    show(ms_matcher_handlers(matcher, MS_BYTES_LITERAL("order.paid")), out);
+    size_t count = definition->handler_count;
+    definition->handler_count = 0; /* whoever looks finds nothing now */
+    assert_string_equal(show(ms_matcher_handlers(matcher, MS_BYTES_LITERAL("order.paid")), out),
+                        "0 1 3 4");
+    assert_string_equal(show(ms_matcher_handlers(matcher, MS_BYTES_LITERAL("order.new")), out), "");
+    definition->handler_count = count;
+    ms_matcher_free(matcher);
+    ms_projection_definition_free(definition);
+}
+
 /* Types of several lengths, of which the first is asked for again and again. */
 static void ask_for_many(struct ms_matcher *matcher, unsigned types) {
     char type[128], out[64];
@@ -171,6 +188,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_type_calls_its_handlers_in_the_order_of_the_file),
         cmocka_unit_test(an_event_is_needed_when_a_source_has_it_and_a_handler_takes_it),
+        cmocka_unit_test(a_type_that_was_seen_is_not_worked_out_again),
         cmocka_unit_test(a_full_cache_is_emptied_and_answers_stay_right),
         cmocka_unit_test(a_type_longer_than_any_is_answered_too),
         cmocka_unit_test(without_memory_answers_are_right_all_the_same),
