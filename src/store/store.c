@@ -288,6 +288,7 @@ static struct ms_store *store_new(const struct ms_store_options *options) {
     store->dir = ms_alloc_strdup(ms_bytes_cstr(options->dir));
     store->options.dir = store->dir;
     pthread_mutex_init(&store->creation_lock, NULL);
+    pthread_mutex_init(&store->adoption_lock, NULL);
     pthread_mutex_init(&store->scavenge_lock, NULL);
     pthread_mutex_init(&store->aborted_lock, NULL);
     pthread_mutex_init(&store->budget_lock, NULL);
@@ -316,6 +317,7 @@ static void store_free(struct ms_store *store) {
     ms_free(store->publish_appends);
     ms_file_close(store->lock_file);
     pthread_mutex_destroy(&store->creation_lock);
+    pthread_mutex_destroy(&store->adoption_lock);
     pthread_mutex_destroy(&store->scavenge_lock);
     pthread_mutex_destroy(&store->aborted_lock);
     pthread_mutex_destroy(&store->budget_lock);

@@ -19,7 +19,9 @@
  *                                     {"streams":[{"stream":…,"version":…,"first_position":…},…],
  *                                      "next":4711 | null}
  *
- * All of them are readers' jobs: changes wait until they are durable.
+ * All of them are readers' jobs: changes wait until they are durable. Switching "streams" on for a
+ * topic with records takes as long as reading them does; whoever asks again meanwhile goes on with
+ * what was done (ms_store_prepare_streams).
  */
 #include <jansson.h>
 
@@ -313,25 +315,54 @@ static int copy_settings(void *context, const struct ms_topic_info *topic) {
     return 0;
 }
 
+/* What the body says, over what the settings are. */
+static int put_settings(void *context, struct ms_topic_settings *settings, struct ms_error *err) {
+    struct ms_http_request *request = context;
+    struct ms_topic_settings before = *settings;
+    bool force = false;
+    int code = ms_http_topic_settings_parse(ms_buf_bytes(&request->body), settings, &force, err);
+    return code == 0 ? ms_topic_settings_check_compaction(&before, settings, force, err) : code;
+}
+
+static int put_topic(struct ms_http_request *request, bool there,
+                     const struct ms_topic_settings *settings, bool *ret_created,
+                     struct ms_error *err) {
+    struct ms_bytes name = request->captures[0];
+    if (there)
+        return ms_store_change_topic(store_of(request), name, put_settings, request, false, err);
+    return ms_store_put_topic(store_of(request), name, settings, ret_created, err);
+}
+
+/* Records that are to become events of streams are prepared for it step by step: between two of them
+ * others have their turn. */
 static void run_put_topic(struct ms_http_request *request) {
     struct ms_error err = {0};
     struct ms_store *store = store_of(request);
     struct ms_bytes name = request->captures[0];
-    struct ms_topic_settings settings = ms_topic_settings_default(store), before;
-    bool created = false, force = false;
+    struct ms_topic_settings settings = ms_topic_settings_default(store);
+    bool created = false, more = false;
     int code = ms_store_get_topic(store, name, copy_settings, &settings, &err);
+    bool there = code == 0;
     if (code == MS_ENOTFOUND)
         code = 0;
-    before = settings;
     if (code == 0)
-        code = ms_http_topic_settings_parse(ms_buf_bytes(&request->body), &settings, &force, &err);
+        code = put_settings(request, &settings, &err);
+    if (code == 0 && there && settings.streams)
+        code = ms_store_prepare_streams(store, name, &more, &err);
+    if (more)
+        return; /* without an answer */
     if (code == 0)
-        code = ms_topic_settings_check_compaction(&before, &settings, force, &err);
-    if (code == 0)
-        code = ms_store_put_topic(store, name, &settings, &created, &err);
+        code = put_topic(request, there, &settings, &created, &err);
     if (code == 0)
         code = get_topic(request, &err);
     answer(request, code, &err, created ? 201 : 200);
+}
+
+static void resume_put_topic(struct ms_http_request *request) {
+    if (request->answer.status != 0)
+        ms_http_request_done(request);
+    else
+        ms_http_request_submit_patient(request, run_put_topic, resume_put_topic);
 }
 
 static void run_delete_topic(struct ms_http_request *request) {
@@ -391,7 +422,7 @@ void ms_http_get_topic_start(struct ms_http_request *request) {
     ms_http_request_submit(request, run_get_topic, ms_http_request_done);
 }
 void ms_http_put_topic_start(struct ms_http_request *request) {
-    ms_http_request_submit(request, run_put_topic, ms_http_request_done);
+    ms_http_request_submit(request, run_put_topic, resume_put_topic);
 }
 void ms_http_delete_topic_start(struct ms_http_request *request) {
     ms_http_request_submit(request, run_delete_topic, ms_http_request_done);

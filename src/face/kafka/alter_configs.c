@@ -5,10 +5,11 @@
  *   IncrementalAlterConfigs   each config that is named is set, put back to its default, or, as a
  *                             list, gets or loses items
  *
- * All configs of a resource change in one step, or none does. Those that are read only (streams)
- * stay as they are. The broker's can't be changed here: the server's configuration has them.
+ * All configs of a resource change in one step, or none does. Those that stay (streams) don't go back
+ * to their defaults. The broker's can't be changed here: the server's configuration has them.
  *
- * A change waits for the log, so a reader makes it.
+ * A change waits for the log, so a reader makes it. Where streams are switched on the records that
+ * are there are prepared for it before, step by step, so that others have their turn.
  */
 #include "face/kafka/admin.h"
 #include "face/kafka/handlers.h"
@@ -179,6 +180,33 @@ static void alter_all(struct ms_kafka_request *request, struct alteration *alter
     request->context = response;
 }
 
+/* ---- records that are to become events of streams ---- */
+
+static bool switches_streams_on(const struct alteration *alteration) {
+    for (size_t i = 0; i < alteration->count; i++) {
+        const config_change *change = &alteration->changes[i];
+        if (change->config_operation == OPERATION_SET &&
+            ms_bytes_equal_cstr(change->name, "mainstem.streams") &&
+            ms_bytes_equal_cstr(change->value, "true"))
+            return alteration->resource_type == MS_KAFKA_RESOURCE_TOPIC;
+    }
+    return false;
+}
+
+/* One step of it: true when there are more. What fails will fail again when the change is made. */
+static bool prepare(struct ms_kafka_request *request, const struct alteration *alterations,
+                    size_t count) {
+    bool more = false;
+    for (size_t i = 0; i < count && !more; i++)
+        if (switches_streams_on(&alterations[i]))
+            ms_ignore(ms_store_prepare_streams(request->loop->kafka->store, alterations[i].name,
+                                               &more, NULL));
+    return more;
+}
+
+/* The request's context while there is more to prepare. */
+static void *unprepared(struct ms_kafka_request *request) { return &request->context; }
+
 /* ---- the two requests ---- */
 
 static void run(struct ms_kafka_request *request) {
@@ -206,7 +234,10 @@ static void run(struct ms_kafka_request *request) {
             .replaces = true,
         };
     }
-    alter_all(request, alterations, count, body->validate_only);
+    if (!body->validate_only && prepare(request, alterations, count))
+        request->context = unprepared(request);
+    else
+        alter_all(request, alterations, count, body->validate_only);
 }
 
 static void run_incremental(struct ms_kafka_request *request) {
@@ -227,13 +258,30 @@ static void run_incremental(struct ms_kafka_request *request) {
             .count = from->configs_count > 0 ? (size_t)from->configs_count : 0,
         };
     }
-    alter_all(request, alterations, count, body->validate_only);
+    if (!body->validate_only && prepare(request, alterations, count))
+        request->context = unprepared(request);
+    else
+        alter_all(request, alterations, count, body->validate_only);
+}
+
+static void resume(struct ms_kafka_request *request) {
+    if (request->context == unprepared(request))
+        ms_kafka_request_submit_patient(request, run, resume);
+    else
+        ms_kafka_answer_context(request);
+}
+
+static void resume_incremental(struct ms_kafka_request *request) {
+    if (request->context == unprepared(request))
+        ms_kafka_request_submit_patient(request, run_incremental, resume_incremental);
+    else
+        ms_kafka_answer_context(request);
 }
 
 void ms_kafka_alter_configs(struct ms_kafka_request *request) {
-    ms_kafka_request_submit(request, run, ms_kafka_answer_context);
+    ms_kafka_request_submit(request, run, resume);
 }
 
 void ms_kafka_incremental_alter_configs(struct ms_kafka_request *request) {
-    ms_kafka_request_submit(request, run_incremental, ms_kafka_answer_context);
+    ms_kafka_request_submit(request, run_incremental, resume_incremental);
 }

@@ -1,0 +1,594 @@
+/* Topics that get streams when they have records already: what readers are told, what survives a
+ * start with and without the index, crashes, company. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+
+#include "store/produce_world.h"
+
+#include "store/adopt_world.h"
+
+static int setup(void **state) {
+    static struct store_world w;
+    store_world_init(&w, 1);
+    *state = &w;
+    return store_world_open(&w);
+}
+
+static int setup_real(void **state) {
+    static struct store_world w;
+    store_world_init_real(&w);
+    *state = &w;
+    return store_world_open(&w);
+}
+
+static int teardown(void **state) {
+    store_world_deinit(*state);
+    return 0;
+}
+
+#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define test_real(f)                                                                               \
+    { #f " (index on disk)", f, setup_real, teardown, NULL }
+
+/* ---- help ---- */
+
+static int switch_on(struct store_world *w, const char *name, uint16_t partitions) {
+    struct ms_topic_settings settings = plain(w, partitions);
+    bool created;
+    settings.streams = true;
+    return ms_store_put_topic(w->store, ms_bytes_cstr(name), &settings, &created, &w->error);
+}
+
+static int add_version(void *context, const struct ms_read_event *event) {
+    char *text = context;
+    size_t len = strlen(text);
+    snprintf(text + len, 500 - len, "%s%lld:%.*s", len ? " " : "", (long long)event->place.version,
+             (int)event->event.data.len, (const char *)event->event.data.data);
+    return 0;
+}
+
+/* "version:data version:data …" */
+static const char *versions_of(struct store_world *w, const char *stream) {
+    static char text[500];
+    struct ms_stream_read read = {.stream = ms_bytes_cstr(stream), .limit = 100};
+    struct ms_stream_read_result result;
+    text[0] = 0;
+    if (ms_store_read_stream(w->store, &read, add_version, text, &result, &w->error) != 0)
+        fail_msg("%s: %s", stream, w->error.message);
+    return text;
+}
+
+static void reopen_anew(struct store_world *w) {
+    assert_int_equal(store_world_close(w), 0);
+    if (w->real)
+        store_world_drop_index(w);
+    assert_int_equal(store_world_open(w), 0);
+}
+
+/* ---- what it is ---- */
+
+static void records_that_are_there_become_events_of_streams(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 2));
+    assert_int_equal(produce(w, topic, 0, "7=a 8=b c 7=d 7=e").code, 0);
+    assert_int_equal(produce(w, topic, 1, "8=f 7=g").code, 0);
+    struct ms_stream_read read = {.stream = MS_BYTES_LITERAL("order-7"), .limit = 1};
+    struct ms_stream_read_result result;
+    assert_int_equal(ms_store_read_stream(w->store, &read, NULL, NULL, &result, &w->error),
+                     MS_ENOSTREAMS);
+    assert_int_equal(switch_on(w, "order", 2), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_string_equal(versions_of(w, "order-7"), "0:a 1:d 2:e 3:g");
+        assert_string_equal(versions_of(w, "order-8"), "0:b 1:f");
+        assert_int_equal(store_stream(w, "order-c").head, -1);
+        assert_string_equal(
+            consume(w, ms_store_topic(w->store, MS_BYTES_LITERAL("order"), false), 0, 0, 1 << 20),
+            "0:7=a 1:8=b 2:c 3:7=d 4:7=e");
+        if (i == 0)
+            store_world_reopen(w);
+        else if (i == 1)
+            reopen_anew(w);
+    }
+}
+
+static void versions_go_on_behind_the_switch(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 2));
+    assert_int_equal(produce(w, topic, 1, "7=a 8=b 7=c").code, 0);
+    assert_int_equal(switch_on(w, "order", 2), 0);
+    assert_int_equal(store_append(w, "order-7", NONE, "x").code, MS_ECONFLICT);
+    assert_int_equal(store_append(w, "order-7", AT(0), "x").code, MS_ECONFLICT);
+    struct store_answer answer = store_append(w, "order-7", AT(1), "x");
+    assert_int_equal(answer.code, 0);
+    assert_int_equal(answer.parts[0].version, 2);
+    assert_int_equal(answer.parts[0].partition, 1); /* where its last record stands */
+    assert_int_equal(store_append(w, "order-9", NONE, "y").code, 0);
+    assert_int_equal(produce(w, topic, 0, "8=d 7=e 8=f").code, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(versions_of(w, "order-7"), "0:a 1:c 2:\"data of x\" 3:e");
+        assert_string_equal(versions_of(w, "order-8"), "0:b 1:d 2:f");
+        assert_int_equal(store_stream(w, "order-9").head, 0);
+        reopen_anew(w);
+    }
+    assert_int_equal(store_append(w, "order-8", AT(2), "z").code, 0);
+}
+
+static int note_stream(void *context, struct ms_bytes stream, int64_t head,
+                       uint64_t first_position) {
+    (void)first_position;
+    snprintf(context, 64, "%.*s %lld", (int)stream.len, (const char *)stream.data, (long long)head);
+    return 0;
+}
+
+static void streams_of_records_are_listed(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    assert_int_equal(produce(w, topic, 0, "a=1 b=2 a=3 4 c=5").code, 0);
+    assert_int_equal(produce(w, topic, 0, "b=6 d=7").code, 0);
+    assert_int_equal(switch_on(w, "order", 1), 0);
+    assert_int_equal(store_append(w, "order-e", NONE, "y").code, 0);
+    assert_int_equal(store_delete(w, "order-b", ANY, false).code, 0);
+    static const char *const wanted[] = {"order-a 1", "order-c 0", "order-d 0", "order-e 0"};
+    uint64_t from = 0;
+    for (size_t i = 0; i < 5; i++) { /* one by one */
+        char text[64] = "";
+        bool at_end;
+        assert_int_equal(ms_store_list_streams(w->store, MS_BYTES_LITERAL("order"), from, 1,
+                                               note_stream, text, &from, &at_end, &w->error),
+                         0);
+        assert_string_equal(text, i < 4 ? wanted[i] : "");
+        assert_int_equal(at_end, i == 4);
+    }
+}
+
+static void streams_cant_be_switched_off_again(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    struct ms_topic_settings settings = plain(w, 1);
+    bool created;
+    assert_int_equal(produce(w, topic, 0, "a=1").code, 0);
+    assert_int_equal(switch_on(w, "order", 1), 0);
+    assert_int_equal(
+        ms_store_put_topic(w->store, MS_BYTES_LITERAL("order"), &settings, &created, &w->error),
+        MS_EUNSUPPORTED);
+    assert_non_null(strstr(w->error.message, "switched off"));
+    assert_string_equal(versions_of(w, "order-a"), "0:1");
+    assert_int_equal(produce(w, topic, 0, "a=2").code, 0);
+    assert_string_equal(versions_of(w, "order-a"), "0:1 1:2");
+}
+
+static int want_streams(void *context, struct ms_topic_settings *settings, struct ms_error *err) {
+    (void)err;
+    ++*(int *)context;
+    settings->streams = true;
+    return 0;
+}
+
+static void change_may_be_validated_only(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    struct ms_bytes name = MS_BYTES_LITERAL("order");
+    int asked = 0;
+    assert_int_equal(produce(w, topic, 0, "a=1").code, 0);
+    uint64_t end = ms_store_end(w->store);
+    assert_int_equal(ms_store_change_topic(w->store, name, want_streams, &asked, true, &w->error),
+                     0);
+    assert_int_equal(ms_store_end(w->store), end);
+    assert_int_equal(store_append(w, "order-a", ANY, "x").code, MS_ENOSTREAMS);
+    assert_int_equal(produce(w, topic, 0, "a=2").code, 0);
+    assert_int_equal(ms_store_change_topic(w->store, name, want_streams, &asked, false, &w->error),
+                     0);
+    assert_int_equal(asked, 3);
+    assert_string_equal(versions_of(w, "order-a"), "0:1 1:2");
+}
+
+/* ---- what can't be ---- */
+
+static void key_that_names_no_stream_is_named_and_nothing_changes(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 2));
+    char words[300] = "a=1 b=2 ";
+    memset(words + 8, 'k', 100);
+    memcpy(words + 108, "=3 a=4", 7);
+    assert_int_equal(store_world_close(w), 0);
+    w->options.limits.name_bytes_max = 80;
+    assert_int_equal(store_world_open(w), 0);
+    topic = ms_store_topic(w->store, MS_BYTES_LITERAL("order"), false);
+    assert_int_equal(produce(w, topic, 0, "a=0").code, 0);
+    assert_int_equal(produce(w, topic, 1, words).code, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(switch_on(w, "order", 2), MS_EINVAL);
+        assert_non_null(strstr(w->error.message, "offset 2 of partition 1"));
+        assert_int_equal(store_append(w, "order-a", ANY, "x").code, MS_ENOSTREAMS);
+        assert_int_equal(produce(w, topic, 0, "a=5 b=6").code, 0);
+    }
+    assert_int_equal(store_world_close(w), 0);
+    w->options.limits.name_bytes_max = 100;
+    assert_int_equal(store_world_open(w), 0);
+    assert_int_equal(switch_on(w, "order", 2), 0);
+    assert_string_equal(versions_of(w, "order-a"), "0:0 1:1 2:4 3:5 4:5");
+}
+
+static void committed_records_stand_where_they_were_committed(void **state) {
+    static struct adopt_world a;
+    (void)state;
+    adopt_world_init(&a, 7, false);
+    adopt_world_open(&a);
+    (void)make_topic(&a.w, ADOPT_TOPIC, plain(&a.w, 2));
+    struct adopt_producer *first = &a.transactional[0], *second = &a.transactional[1];
+    adopt_open(&a, first);
+    adopt_open(&a, second);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(adopt_produce(&a, first), 0);
+        assert_int_equal(adopt_produce(&a, second), 0);
+        assert_int_equal(adopt_produce(&a, NULL), 0);
+    }
+    adopt_end(&a, second, true);
+    assert_int_equal(adopt_produce(&a, NULL), 0);
+    adopt_open(&a, second);
+    assert_int_equal(adopt_produce(&a, second), 0);
+    adopt_end(&a, second, false);
+    /* One is open: not now. */
+    assert_int_equal(adopt_switch(&a), MS_EAGAIN);
+    assert_non_null(strstr(a.w.error.message, "producer 101"));
+    adopt_check_world(&a);
+    assert_int_equal(adopt_produce(&a, first), 0);
+    adopt_end(&a, first, true);
+    assert_int_equal(adopt_switch(&a), 0);
+    for (int i = 0; i < 2; i++) {
+        adopt_check_world(&a);
+        adopt_open(&a, first);
+        assert_int_equal(adopt_produce(&a, first), 0);
+        adopt_end(&a, first, true);
+        adopt_append(&a);
+        adopt_check_world(&a);
+        adopt_reopen(&a, true);
+    }
+    store_world_deinit(&a.w);
+}
+
+/* A batch that was appended before the switch is known when it comes again behind it. */
+static void resent_batch_is_not_appended_again(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    struct ms_batch_writer writer;
+    struct ms_buf batch;
+    struct ms_bytes key = MS_BYTES_LITERAL("a"), value = MS_BYTES_LITERAL("1");
+    ms_buf_init(&batch, 1 << 16);
+    assert_int_equal(ms_batch_begin(&writer, &batch, MS_CODEC_NONE, 1000), 0);
+    writer.producer_id = 5;
+    writer.producer_epoch = 0;
+    writer.base_sequence = 0;
+    assert_int_equal(ms_batch_add(&writer, 1000, &key, &value, NULL, 0), 0);
+    assert_int_equal(ms_batch_end(&writer), 0);
+    assert_int_equal(produce_bytes(w, topic, 0, ms_buf_bytes(&batch)).parts[0].first_offset, 0);
+    assert_int_equal(switch_on(w, "order", 1), 0);
+    struct store_answer again = produce_bytes(w, topic, 0, ms_buf_bytes(&batch));
+    assert_int_equal(again.code, 0);
+    assert_true(again.repeated);
+    assert_int_equal(again.parts[0].first_offset, 0);
+    assert_string_equal(versions_of(w, "order-a"), "0:1");
+    ms_buf_deinit(&batch);
+}
+
+/* ---- like the model ---- */
+
+static void run_history(uint64_t seed, bool real) {
+    static struct adopt_world a;
+    adopt_world_init(&a, seed, real);
+    if (real)
+        a.w.options.index_overlay_entries_max = 16; /* flushed again and again */
+    adopt_world_open(&a);
+    (void)make_topic(&a.w, ADOPT_TOPIC, plain(&a.w, 2));
+    unsigned before = adopt_below(&a, 30), after = adopt_below(&a, 20);
+    for (unsigned i = 0; i < before; i++) {
+        adopt_step(&a);
+        if (adopt_below(&a, 12) == 0)
+            adopt_reopen(&a, adopt_below(&a, 2) == 0);
+        if (adopt_below(&a, 12) == 0) { /* an attempt that gets as far as it may */
+            int rc = adopt_switch(&a);
+            assert_true(rc == 0 || rc == MS_EAGAIN);
+        }
+    }
+    adopt_check_world(&a);
+    adopt_end_all(&a);
+    if (adopt_switch(&a) != 0)
+        fail_msg("seed %llu: %s", (unsigned long long)seed, a.w.error.message);
+    adopt_check_world(&a);
+    for (unsigned i = 0; i < after; i++) {
+        adopt_step(&a);
+        if (adopt_below(&a, 6) == 0)
+            adopt_reopen(&a, adopt_below(&a, 2) == 0);
+    }
+    adopt_check_world(&a);
+    adopt_reopen(&a, false);
+    adopt_check_world(&a);
+    adopt_reopen(&a, true);
+    adopt_check_world(&a);
+    store_world_deinit(&a.w);
+}
+
+static void any_history_reads_like_the_model(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= world_setting("MS_ADOPT_SEEDS", 60); seed++)
+        run_history(seed, false);
+}
+
+static void any_history_reads_like_the_model_with_an_index(void **state) {
+    (void)state;
+    for (uint64_t seed = 1; seed <= world_setting("MS_ADOPT_SEEDS", 60) / 5; seed++)
+        run_history(seed, true);
+}
+
+/* ---- size ---- */
+
+#define MANY 3000 /* several pages */
+
+static void produce_many(struct store_world *w, struct ms_topic *topic, int count) {
+    struct ms_batch_writer writer;
+    struct ms_buf batch;
+    ms_buf_init(&batch, 1 << 20);
+    assert_int_equal(ms_batch_begin(&writer, &batch, MS_CODEC_LZ4, 1000), 0);
+    for (int i = 0; i < count; i++) {
+        char key[16], value[16];
+        snprintf(key, sizeof key, "%d", i % 7);
+        snprintf(value, sizeof value, "%d", i / 7);
+        struct ms_bytes k = ms_bytes_cstr(key), v = ms_bytes_cstr(value);
+        assert_int_equal(ms_batch_add(&writer, 1000, &k, &v, NULL, 0), 0);
+    }
+    assert_int_equal(ms_batch_end(&writer), 0);
+    assert_int_equal(produce_bytes(w, topic, 0, ms_buf_bytes(&batch)).code, 0);
+    ms_buf_deinit(&batch);
+}
+
+struct counting {
+    int64_t next;
+    int batch; /* values start again with each */
+};
+
+static int count_event(void *context, const struct ms_read_event *event) {
+    struct counting *counting = context;
+    char value[16];
+    snprintf(value, sizeof value, "%lld", (long long)(counting->next % counting->batch));
+    assert_int_equal(event->place.version, counting->next);
+    assert_true(ms_bytes_equal_cstr(event->event.data, value));
+    counting->next++;
+    return 0;
+}
+
+static void pages_end_within_batches(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    for (int i = 0; i < 3; i++)
+        produce_many(w, topic, MANY / 7 * 7);
+    assert_int_equal(switch_on(w, "order", 1), 0);
+    for (int i = 0; i < 3; i++) {
+        struct ms_stream_read read = {.stream = MS_BYTES_LITERAL("order-3"), .limit = SIZE_MAX};
+        struct ms_stream_read_result result;
+        struct counting counting = {.batch = MANY / 7};
+        assert_int_equal(
+            ms_store_read_stream(w->store, &read, count_event, &counting, &result, &w->error), 0);
+        assert_int_equal(counting.next, MANY / 7 * 3);
+        if (i == 0)
+            store_world_reopen(w);
+        else
+            reopen_anew(w);
+    }
+    /* Three pages for each batch. */
+    assert_int_equal(atomic_load(&ms_topics_at(w->store, MS_TOPIC_VERSIONS)->events),
+                     3 * MANY / 1024 + 1);
+}
+
+static void preparing_goes_step_by_step_and_is_not_done_again(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    struct ms_bytes name = MS_BYTES_LITERAL("order");
+    bool more = true;
+    int steps = 0;
+    assert_int_equal(ms_store_prepare_streams(w->store, name, &more, &w->error), 0);
+    assert_false(more);
+    for (int i = 0; i < 100; i++)
+        produce_many(w, topic, MANY / 7 * 7);
+    for (more = true; more; steps++)
+        assert_int_equal(ms_store_prepare_streams(w->store, name, &more, &w->error), 0);
+    assert_int_equal(steps, 3); /* 299,600 records, 131,072 and what ends the batch at a time */
+    assert_int_equal(store_append(w, "order-3", ANY, "x").code, MS_ENOSTREAMS);
+    uint64_t prepared = atomic_load(&topic->versions_end);
+    reopen_anew(w);
+    topic = ms_store_topic(w->store, name, false);
+    assert_int_equal(atomic_load(&topic->versions_end), prepared);
+    assert_int_equal(switch_on(w, "order", 1), 0);
+    assert_int_equal(ms_store_prepare_streams(w->store, name, &more, &w->error), 0);
+    assert_false(more);
+    assert_int_equal(store_stream(w, "order-3").head, MANY / 7 * 100 - 1);
+    uint64_t pages = atomic_load(&ms_topics_at(w->store, MS_TOPIC_VERSIONS)->events);
+    assert_in_range(pages, 290, 296);
+}
+
+/* Records without keys need no versions, and still aren't read again with each step. */
+static void records_without_keys_are_passed_over(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    struct ms_batch_writer writer;
+    struct ms_buf batch;
+    struct ms_bytes value = MS_BYTES_LITERAL("v");
+    ms_buf_init(&batch, 1 << 20);
+    assert_int_equal(ms_batch_begin(&writer, &batch, MS_CODEC_LZ4, 1000), 0);
+    for (int i = 0; i < 20000; i++)
+        assert_int_equal(ms_batch_add(&writer, 1000, NULL, &value, NULL, 0), 0);
+    assert_int_equal(ms_batch_end(&writer), 0);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(produce_bytes(w, topic, 0, ms_buf_bytes(&batch)).code, 0);
+    ms_buf_deinit(&batch);
+    bool more;
+    assert_int_equal(
+        ms_store_prepare_streams(w->store, MS_BYTES_LITERAL("order"), &more, &w->error), 0);
+    assert_true(atomic_load(&topic->versions_end) > 65536);
+    assert_int_equal(produce(w, topic, 0, "a=1").code, 0);
+    assert_int_equal(switch_on(w, "order", 1), 0);
+    assert_string_equal(versions_of(w, "order-a"), "0:1");
+}
+
+/* ---- power cuts ---- */
+
+static void cut_history(struct adopt_world *a) {
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(adopt_produce(a, i % 3 == 0 ? &a->idempotent : NULL), 0);
+    adopt_open(a, &a->transactional[0]);
+    assert_int_equal(adopt_produce(a, &a->transactional[0]), 0);
+    adopt_end(a, &a->transactional[0], true);
+}
+
+/* True when the power was cut while streams were switched on. */
+static bool cut_at(uint64_t n, enum ms_sim_cut how, bool *ret_switched) {
+    static struct adopt_world a;
+    adopt_world_init(&a, n, false);
+    adopt_world_open(&a);
+    (void)make_topic(&a.w, ADOPT_TOPIC, plain(&a.w, 2));
+    cut_history(&a);
+    ms_vfs_sim_cut_at(a.w.world.sim, n);
+    int rc = adopt_switch(&a);
+    bool cut = ms_vfs_sim_is_cut(a.w.world.sim);
+    ms_ignore(store_world_close(&a.w));
+    ms_vfs_sim_cut(a.w.world.sim, how);
+    adopt_world_open(&a);
+    struct ms_topic_settings settings = ms_topics_settings(a.w.store, adopt_topic(&a));
+    *ret_switched = settings.streams;
+    assert_true(rc != 0 || settings.streams); /* what was acknowledged stays */
+    a.switched = settings.streams;
+    adopt_check_world(&a);
+    assert_int_equal(adopt_produce(&a, NULL), 0);
+    if (adopt_switch(&a) != 0)
+        fail_msg("cut %llu: %s", (unsigned long long)n, a.w.error.message);
+    adopt_append(&a);
+    adopt_check_world(&a);
+    adopt_reopen(&a, true);
+    adopt_check_world(&a);
+    store_world_deinit(&a.w);
+    return cut;
+}
+
+static void power_cut_leaves_it_switched_or_not(void **state) {
+    static const enum ms_sim_cut hows[] = {MS_SIM_CUT_LOSE_ALL, MS_SIM_CUT_KEEP_ALL,
+                                           MS_SIM_CUT_RANDOM};
+    (void)state;
+    unsigned before = 0, after = 0;
+    for (size_t how = 0; how < 3; how++) {
+        bool switched, cut = true;
+        for (uint64_t n = 1; cut; n++) {
+            cut = cut_at(n, hows[how], &switched);
+            before += cut && !switched;
+            after += cut && switched;
+        }
+    }
+    assert_true(before > 3 && after > 0);
+}
+
+/* ---- company ---- */
+
+#define PRODUCED 400
+
+struct company {
+    struct store_world *w;
+    struct ms_topic *topic;
+    atomic_uint produced, refused;
+};
+
+/* Batches of three keys, one after the other, each until it is taken. */
+static void *produce_on(void *context) {
+    struct company *company = context;
+    for (unsigned n = 0; n < PRODUCED;) {
+        char words[100];
+        snprintf(words, sizeof words, "a=%u b=%u %u a=%u c=%u", n, n, n, n, n);
+        struct store_answer answer = produce(company->w, company->topic, n % 2, words);
+        if (answer.code == MS_EAGAIN) {
+            atomic_fetch_add(&company->refused, 1);
+            continue;
+        }
+        assert_int_equal(answer.code, 0);
+        atomic_store(&company->produced, ++n);
+    }
+    return NULL;
+}
+
+static void *append_on(void *context) {
+    struct company *company = context;
+    for (unsigned n = 0; n < PRODUCED; n++) {
+        char id[16];
+        snprintf(id, sizeof id, "o%u", n);
+        assert_int_equal(store_append(company->w, "other-1", ANY, id).code, 0);
+    }
+    return NULL;
+}
+
+static int expect_next(void *context, const struct ms_read_event *event) {
+    struct counting *counting = context;
+    char value[16];
+    snprintf(value, sizeof value, "%lld", (long long)(counting->next / counting->batch));
+    assert_int_equal(event->place.version, counting->next);
+    if (!ms_bytes_equal_cstr(event->event.data, value))
+        fail_msg("version %lld: %.*s instead of %s", (long long)counting->next,
+                 (int)event->event.data.len, (const char *)event->event.data.data, value);
+    counting->next++;
+    return 0;
+}
+
+static void producers_go_on_while_streams_are_switched_on(void **state) {
+    struct store_world *w = *state;
+    struct company company = {.w = w, .topic = make_topic(w, "order", plain(w, 2))};
+    pthread_t producer, other;
+    assert_int_equal(pthread_create(&producer, NULL, produce_on, &company), 0);
+    assert_int_equal(pthread_create(&other, NULL, append_on, &company), 0);
+    while (atomic_load(&company.produced) < PRODUCED / 4)
+        ms_clock_sleep_us(ms_clock_system(), 100);
+    struct ms_topic_settings settings = plain(w, 2);
+    struct ms_error err = {0};
+    bool created;
+    settings.streams = true;
+    if (ms_store_put_topic(w->store, MS_BYTES_LITERAL("order"), &settings, &created, &err) != 0)
+        fail_msg("%s", err.message);
+    pthread_join(producer, NULL);
+    pthread_join(other, NULL);
+    for (int i = 0; i < 2; i++) {
+        static const char *const streams[] = {"order-a", "order-b", "order-c"};
+        for (int s = 0; s < 3; s++) {
+            struct ms_stream_read read = {.stream = ms_bytes_cstr(streams[s]), .limit = SIZE_MAX};
+            struct ms_stream_read_result result;
+            struct counting counting = {.batch = s == 0 ? 2 : 1};
+            assert_int_equal(
+                ms_store_read_stream(w->store, &read, expect_next, &counting, &result, &w->error),
+                0);
+            assert_int_equal(counting.next, (s == 0 ? 2 : 1) * PRODUCED);
+        }
+        reopen_anew(w);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        test(records_that_are_there_become_events_of_streams),
+        test_real(records_that_are_there_become_events_of_streams),
+        test(versions_go_on_behind_the_switch),
+        test_real(versions_go_on_behind_the_switch),
+        test(streams_of_records_are_listed),
+        test(streams_cant_be_switched_off_again),
+        test(change_may_be_validated_only),
+        test(key_that_names_no_stream_is_named_and_nothing_changes),
+        cmocka_unit_test(committed_records_stand_where_they_were_committed),
+        test(resent_batch_is_not_appended_again),
+        cmocka_unit_test(any_history_reads_like_the_model),
+        cmocka_unit_test(any_history_reads_like_the_model_with_an_index),
+        test(pages_end_within_batches),
+        test_real(pages_end_within_batches),
+        test_real(preparing_goes_step_by_step_and_is_not_done_again),
+        test(records_without_keys_are_passed_over),
+        cmocka_unit_test(power_cut_leaves_it_switched_or_not),
+        test_real(producers_go_on_while_streams_are_switched_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
