@@ -8,8 +8,8 @@
  *   shut         producers are told to try again; the last records are given versions
  *   switch       the topic's change is appended (topic_changes.c), and batches are taken apart
  *
- * Whatever happens on the way, pages that are in the log say versions for good, and the next attempt
- * goes on behind them. Until the switch nobody sees them.
+ * Whatever happens on the way, pages that are in the log say versions for good, and the next
+ * attempt goes on behind them. Until the switch nobody sees them.
  *
  * Catching up can be done beforehand in small steps (ms_store_prepare_streams), by who must not be
  * busy for long. Any thread but the committer's and an event loop's; one at a time (adoption_lock).

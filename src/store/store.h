@@ -361,8 +361,9 @@ int ms_topic_settings_check_compaction(const struct ms_topic_settings *before,
 int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
                        const struct ms_topic_settings *settings, bool *ret_created,
                        struct ms_error *err) MS_MUST_CHECK;
-/* A step of that, for who can't be busy for long: while *ret_more, call again. Then the switch itself
- * is short. Nothing to do where there is no such topic, or it has no records, or streams. As above. */
+/* A step of that, for who can't be busy for long: while *ret_more, call again. Then the switch
+ * itself is short. Nothing to do where there is no such topic, or it has no records, or streams. As
+ * above. */
 int ms_store_prepare_streams(struct ms_store *store, struct ms_bytes name, bool *ret_more,
                              struct ms_error *err) MS_MUST_CHECK;
 /* Makes a topic that is not there yet, or with validate_only finds out whether it could be made.

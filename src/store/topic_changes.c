@@ -334,8 +334,8 @@ static int change_topic(struct ms_store *store, struct ms_topic *topic,
     return rc;
 }
 
-/* A topic that was looked up under creation_lock, with the shelter that switching its streams on may
- * need. The lock is not held meanwhile: others make topics. */
+/* A topic that was looked up under creation_lock, with the shelter that switching its streams on
+ * may need. The lock is not held meanwhile: others make topics. */
 struct looked_up {
     struct ms_topic *topic; /* NULL: there is none */
     bool sheltered;

@@ -7,9 +7,9 @@
  * records that are appended to a stream. A page is final once it is there, also when the switch
  * isn't made after all: the next attempt goes on behind it.
  *
- *   "$versions"  records without value schema; key: the topic's number (4, big endian); value: a page
+ *   "$versions"  records; key: the topic's number (4, big endian), value: a page
  *   the index    the page's runs as streams' runs (ms_index_adopt), and a fact "v/", topic's number
- *                (4), page's end (8) -> position of the page's record (8), page's first position (8)
+ *                (4), page's end (8) -> position of the page's record (8), page's first one (8)
  *
  * A page, integers big endian, uvarints as in base/varint.h:
  *
@@ -26,8 +26,8 @@
  *                  and where the stream appears: its id (16), version of the record   uvarint
  *                A run's first version is one past the last one of the stream's run before.
  *
- *   Example: records at the positions 100 and 101 are the versions 0 and 1 of the stream with the id
- *   aa…aa, 102 is that of no stream, 103 is version 2; all in partition 3:
+ *   Example: records at the positions 100 and 101 are the versions 0 and 1 of the stream with the
+ *   id aa…aa, 102 is that of no stream, 103 is version 2; all in partition 3:
  *     01 0000000000000064 0000000000000068 00020300 aa…aa 00 01010300
  *
  * What covers no run is of no stream. Threads: any; one per reader.

@@ -333,7 +333,7 @@ static int put_topic(struct ms_http_request *request, bool there,
     return ms_store_put_topic(store_of(request), name, settings, ret_created, err);
 }
 
-/* Records that are to become events of streams are prepared for it step by step: between two of them
+/* Records that are to become events of streams are prepared for it step by step: between two steps
  * others have their turn. */
 static void run_put_topic(struct ms_http_request *request) {
     struct ms_error err = {0};

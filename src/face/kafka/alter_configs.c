@@ -5,8 +5,8 @@
  *   IncrementalAlterConfigs   each config that is named is set, put back to its default, or, as a
  *                             list, gets or loses items
  *
- * All configs of a resource change in one step, or none does. Those that stay (streams) don't go back
- * to their defaults. The broker's can't be changed here: the server's configuration has them.
+ * All configs of a resource change in one step, or none does. Those that stay (streams) don't go
+ * back to their defaults. The broker's can't be changed here: the server's configuration has them.
  *
  * A change waits for the log, so a reader makes it. Where streams are switched on the records that
  * are there are prepared for it before, step by step, so that others have their turn.

@@ -107,7 +107,8 @@ test('a topic of a Kafka client gets streams when it has records already', { ski
   const topic = fresh('late').replace('-', '');
   const data = (n) => `{"n":${n}}`;
   const seen = (answer) => answer.json.map(({ version, data: { n } }) => [version, n]);
-  await driver.produce(topic, [record(data(1), '7'), record(data(2), '8'), record(data(3), null), record(data(4), '7')]);
+  const first = [record(data(1), '7'), record(data(2), '8'), record(data(3), null), record(data(4), '7')];
+  await driver.produce(topic, first);
   await driver.produce(topic, [record(data(5), '8'), record(data(6), '7')]);
   const before = await driver.read(topic, 'beginning', 6);
   const positions = async () => (await server.get(`/v1/events?topic=${topic}`)).json.map(({ position }) => position);
