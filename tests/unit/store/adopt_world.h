@@ -342,3 +342,35 @@ static inline void adopt_end_all(struct adopt_world *a) {
         if (a->transactional[i].open)
             adopt_end(a, &a->transactional[i], adopt_below(a, 3) != 0);
 }
+
+/* ---- topics without a model ---- */
+
+static inline int switch_on(struct store_world *w, const char *name, uint16_t partitions) {
+    struct ms_topic_settings settings = plain(w, partitions);
+    bool created;
+    settings.streams = true;
+    return ms_store_put_topic(w->store, ms_bytes_cstr(name), &settings, &created, &w->error);
+}
+
+static inline void reopen_anew(struct store_world *w) {
+    assert_int_equal(store_world_close(w), 0);
+    if (w->real)
+        store_world_drop_index(w);
+    assert_int_equal(store_world_open(w), 0);
+}
+
+/* Events whose data is their version, counted anew with each batch. */
+struct counting {
+    int64_t next;
+    int batch; /* values start again with each */
+};
+
+static inline int count_event(void *context, const struct ms_read_event *event) {
+    struct counting *counting = context;
+    char value[16];
+    snprintf(value, sizeof value, "%lld", (long long)(counting->next % counting->batch));
+    assert_int_equal(event->place.version, counting->next);
+    assert_true(ms_bytes_equal_cstr(event->event.data, value));
+    counting->next++;
+    return 0;
+}
