@@ -20,9 +20,10 @@
 
 #define POSITIONS_PER_SCAN 256u
 #define OP_OVERHEAD_BYTES 512u
+#define PAGE_OP_BYTES_MAX (MS_VERSIONS_PAGE_BYTES_MAX * 2) /* whatever appends are limited to */
 #define ROUNDS_MAX 50u           /* of catching up with producers, before they are kept out */
-#define NEAR_POSITIONS 4096u     /* so close to the end it is worth while */
-#define STEP_RECORDS 131072u     /* looked at in one step of preparing */
+#define NEAR_RECORDS 4096u       /* so close to the end it is worth while */
+#define STEP_RECORDS 32768u      /* looked at in one step of preparing */
 #define PAGE_RECORDS_MAX 65536u  /* looked at for one page, though few have keys: it ends then */
 #define TRANSACTION_WAIT_MS 2000 /* for those that are open to end */
 #define TRANSACTION_PAUSE_US 5000
@@ -105,6 +106,7 @@ static int fill_op(struct adoption *a, struct ms_op *op) {
     ms_versions_fact_name(a->topic->number, a->page->end, name);
     op->effect.kind = MS_EFFECT_VERSIONS;
     op->effect.page = a->page;
+    op->effect.adopts = a->topic;
     op->effect.name = ms_bytes_of(name, MS_VERSIONS_FACT_NAME_LEN);
     op->effect.value = ms_bytes_of(value, MS_VERSIONS_FACT_VALUE_LEN);
     int rc = encode_page(a, op);
@@ -118,7 +120,7 @@ static int end_page(struct adoption *a, uint64_t end, struct ms_error *err) {
     struct ms_settling settling;
     bool stale;
     a->page->end = end;
-    struct ms_op *op = ms_op_take(&store->op_pool, store->options.limits.append_bytes_max);
+    struct ms_op *op = ms_op_take(&store->op_pool, PAGE_OP_BYTES_MAX);
     int rc = op != NULL ? fill_op(a, op) : MS_ENOMEM;
     if (rc != 0) {
         ms_op_free(op);
@@ -217,6 +219,7 @@ static int adopt_entry(struct adoption *a, const struct ms_log_entry *entry, str
         a->next = entry->header.first_position + entry->record_count;
     a->looked += entry->record_count;
     a->page_looked += entry->record_count;
+    ms_counter_add(&a->store->metrics.adopted_records, entry->record_count);
     return rc;
 }
 
@@ -275,13 +278,19 @@ static int find_start(struct adoption *a, struct ms_error *err) {
     return rc < 0 ? rc : 0;
 }
 
+/* Until what came during the last round is little: producers will be kept out for as long as that
+ * took. */
 static int catch_up(struct adoption *a, struct ms_error *err) {
-    struct ms_log *log = a->store->log;
-    int rc = adopt_until(a, ms_log_end(log), err);
-    for (unsigned i = 0; rc == 0 && i < ROUNDS_MAX && ms_log_end(log) - a->next > NEAR_POSITIONS;
-         i++)
-        rc = adopt_until(a, ms_log_end(log), err);
-    return rc;
+    for (unsigned round = 0; round < ROUNDS_MAX; round++) {
+        uint64_t before = a->looked;
+        int rc = adopt_until(a, ms_log_end(a->store->log), err);
+        if (rc != 0 || a->looked - before <= NEAR_RECORDS)
+            return rc;
+    }
+    return ms_error_set(err, MS_EAGAIN,
+                        "producers append to topic '%s' faster than its records can be given "
+                        "versions: streams can be switched on when there are fewer",
+                        a->topic->name);
 }
 
 /* ---- the gate ---- */
@@ -391,7 +400,7 @@ static int with_adoption(struct ms_store *store, struct ms_topic *topic, adoptio
     }
     ms_free(page);
     ms_free(a);
-    return ms_error_settle(err, rc, "switching streams on");
+    return rc > 0 ? rc : ms_error_settle(err, rc, "switching streams on");
 }
 
 int ms_adoption_begin(struct ms_store *store, struct ms_topic *topic, struct ms_error *err) {
@@ -410,25 +419,28 @@ void ms_adoption_end(struct ms_store *store, struct ms_topic *topic, bool switch
     pthread_mutex_unlock(&store->adoption_lock);
 }
 
-/* What is near the end is left for the switch. */
+/* What is less than a step is left for the switch. */
 static int adopt_some(struct adoption *a, struct ms_error *err) {
     int rc = find_start(a, err);
     if (rc == 0)
         rc = adopt_until(a, ms_log_end(a->store->log), err);
-    return rc == 0 && a->looked >= a->looked_max ? end_page(a, a->next, err) : rc;
+    if (rc != 0 || a->looked < a->looked_max)
+        return rc;
+    rc = end_page(a, a->next, err);
+    return rc == 0 ? 1 : rc;
 }
 
 int ms_store_prepare_streams(struct ms_store *store, struct ms_bytes name, bool *ret_more,
                              struct ms_error *err) {
     struct ms_topic *topic = ms_topics_find(store, name);
+    int rc = 0;
     *ret_more = false;
-    if (topic == NULL || topic->system || !ms_adoption_needed(store, topic, true))
+    if (topic == NULL || topic->system)
         return 0;
     pthread_mutex_lock(&store->adoption_lock);
-    uint64_t before = atomic_load(&topic->versions_end);
-    int rc = with_adoption(store, topic, adopt_some, STEP_RECORDS, err);
-    uint64_t after = atomic_load(&topic->versions_end);
-    *ret_more = rc == 0 && after > before && ms_log_end(store->log) - after > NEAR_POSITIONS;
+    if (ms_adoption_needed(store, topic, true))
+        rc = with_adoption(store, topic, adopt_some, STEP_RECORDS, err);
     pthread_mutex_unlock(&store->adoption_lock);
-    return rc;
+    *ret_more = rc > 0;
+    return rc < 0 ? rc : 0;
 }

@@ -117,6 +117,7 @@ struct ms_scavenger { /* runs on a schedule */
 struct ms_store_metrics {
     struct ms_counter appends, events, repeats, conflicts, refusals, retries;
     struct ms_counter reads, read_events, index_flush_failures;
+    struct ms_counter adopted_records;
     struct ms_counter scavenges, scavenged_segments, scavenge_read_bytes, scavenge_written_bytes;
     struct ms_counter scavenged_events;
     struct ms_histogram append_us;

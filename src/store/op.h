@@ -75,6 +75,7 @@ struct ms_op_effect {
         rules; /* RULES: the new ones; deleted_head INT64_MAX = the head as it is then */
     struct ms_topic *closes;             /* TOPIC: the topic that is deleted, or NULL */
     const struct ms_versions_page *page; /* VERSIONS: the caller's, who waits */
+    const struct ms_topic *adopts;       /* VERSIONS: the topic of its records */
     struct ms_bytes name, value;
 };
 

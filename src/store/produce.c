@@ -354,15 +354,17 @@ static int make_op(struct ms_store *store, const struct ms_produce_request *requ
     return 0;
 }
 
-/* A transaction that has written to the topic may go on. */
+/* A transaction that has written to the topic may go on, in any partition: else it couldn't end. */
 static bool begins_there(const struct ms_op *op) {
-    const struct ms_op_part *part = &op->parts[0];
+    const struct ms_topic *topic = op->parts[0].ref.topic;
     if ((op->header.attributes & MS_BATCH_TRANSACTIONAL) == 0)
         return false;
     const struct ms_txn *txn = ms_txn_find(&op->store->txns, op->header.producer_id);
-    const struct ms_txn_place *place =
-        txn != NULL ? ms_txn_place_find(txn, part->ref.topic, part->partition) : NULL;
-    return place == NULL || place->first_offset < 0;
+    for (const struct ms_txn_place *place = txn != NULL ? txn->places : NULL; place != NULL;
+         place = place->next)
+        if (place->topic == topic && place->first_offset >= 0)
+            return false;
+    return true;
 }
 
 static bool is_kept_out(const struct ms_op *op) {

@@ -178,20 +178,24 @@ static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t 
         fold_aborted(fold, part->ref.topic->number, part->partition, part->aborted);
 }
 
+/* What was folded ahead of an append. */
+static void note_folded(struct ms_store *store, int rc) {
+    if (rc == MS_ENOMEM || rc == MS_EINVAL)
+        fold_failed(store, rc);
+    else if (rc != 0) /* as in fold_flush */
+        ms_counter_add(&store->metrics.index_flush_failures, 1);
+}
+
 /* Keyed records may be more facts than a fold has room for: they go to the index before their
  * append does, as in replay_effect. */
 static void fold_records(struct fold *fold, struct ms_op *op) {
     struct ms_store *store = fold->store;
-    int rc = fold_flush(fold);
+    int flushed = fold_flush(fold), rc = flushed != 0 ? flushed : MS_ENOMEM;
     ms_records_date(op);
-    for (int attempt = 0; attempt < APPLY_ATTEMPTS && (attempt == 0 || rc == MS_ENOMEM); attempt++)
-        if (attempt > 0 || rc == 0)
-            rc = ms_index_apply(store->index, NULL, 0, op->facts, op->fact_count,
-                                op->parts[0].position);
-    if (rc == MS_ENOMEM || rc == MS_EINVAL)
-        fold_failed(store, rc);
-    else if (rc != 0)
-        ms_counter_add(&store->metrics.index_flush_failures, 1);
+    for (int i = 0; flushed == 0 && i < APPLY_ATTEMPTS && rc == MS_ENOMEM; i++)
+        rc =
+            ms_index_apply(store->index, NULL, 0, op->facts, op->fact_count, op->parts[0].position);
+    note_folded(store, rc);
 }
 
 /* A page's runs reach the index before the page does, as in replay_effect: what is flushed with the
@@ -199,14 +203,10 @@ static void fold_records(struct fold *fold, struct ms_op *op) {
 static void fold_versions(struct fold *fold, struct ms_op *op) {
     struct ms_store *store = fold->store;
     const struct ms_versions_page *page = op->effect.page;
-    int rc = fold_flush(fold);
-    for (int attempt = 0; attempt < APPLY_ATTEMPTS && (attempt == 0 || rc == MS_ENOMEM); attempt++)
-        if (attempt > 0 || rc == 0)
-            rc = ms_index_adopt(store->index, page->runs, page->run_count);
-    if (rc == MS_ENOMEM)
-        fold_failed(store, rc);
-    else if (rc != 0)
-        ms_counter_add(&store->metrics.index_flush_failures, 1);
+    int flushed = fold_flush(fold), rc = flushed != 0 ? flushed : MS_ENOMEM;
+    for (int i = 0; flushed == 0 && i < APPLY_ATTEMPTS && rc == MS_ENOMEM; i++)
+        rc = ms_index_adopt(store->index, page->runs, page->run_count);
+    note_folded(store, rc);
     ms_versions_fact_value(op->parts[0].position, page->first,
                            (uint8_t *)(uintptr_t)op->effect.value.data);
 }

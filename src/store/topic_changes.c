@@ -270,6 +270,7 @@ static int switch_streams(struct ms_store *store, struct ms_topic *topic, bool s
     for (uint32_t p = 0; p < topic->settings.partitions; p++)
         empty = empty && ms_topic_partition(topic, p)->next_offset == 0;
     bool adopted = streams && topic->gate == MS_GATE_SHUT;
+    topic->had_streams |= empty && topic->streams && !streams;
     if (empty)
         topic->streams = streams;
     ms_log_unlock(store->log);
@@ -471,6 +472,9 @@ void ms_topic_info_of(struct ms_store *store, struct ms_topic *topic,
         .events = atomic_load(&topic->events),
         .created_at_ms = topic->created_at_ms,
     };
+    if (!ret_info->settings.streams)
+        ret_info->streams_prepared = atomic_load(&topic->versions_end);
+    ret_info->end = ms_log_end(store->log);
 }
 
 int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn *visit,

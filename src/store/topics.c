@@ -272,6 +272,7 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
     }
     if (number == MS_TOPIC_VERSIONS)
         topic->settings.streams = false;
+    topic->streams = topic->settings.streams;
     int rc = ms_topic_reserve_partitions(topic, topic->settings.partitions);
     if (rc == 0)
         rc = table_add(&store->topics, topic);

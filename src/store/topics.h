@@ -58,8 +58,9 @@ struct ms_topic {
     struct ms_uuid id;
     struct ms_topic_settings settings; /* under topics->lock */
     _Atomic(bool) deleted;
-    bool closed;  /* its deletion is sequenced, nothing follows; under the log's lock */
-    bool streams; /* as settings.streams, for batches; under the log's lock */
+    bool closed;      /* its deletion is sequenced, nothing follows; under the log's lock */
+    bool streams;     /* as settings.streams, for batches; under the log's lock */
+    bool had_streams; /* switched off since the start, before there were records; likewise */
     bool system;
     enum ms_topic_gate gate; /* under the log's lock */
     uint32_t ending;         /* places of transactions that are being ended; under the log's lock */

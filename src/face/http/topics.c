@@ -10,7 +10,7 @@
  *                                      "log_append_time":false,"retention_ignored":false,
  *                                      "compaction_lag_ms":0,"compaction_lag_max_ms":null,
  *                                      "delete_retention_ms":86400000,"system":false,
- *                                      "events":815,"created_at":…}
+ *                                      "events":815,"created_at":…,"streams_prepared":null}
  *   PUT    /v1/topics/{topic}         any of partitions … delete_retention_ms; what is left out
  *                                     stays as it is; with "force":true streams may be compacted
  *                                     (or becomes the default)
@@ -19,9 +19,10 @@
  *                                     {"streams":[{"stream":…,"version":…,"first_position":…},…],
  *                                      "next":4711 | null}
  *
- * All of them are readers' jobs: changes wait until they are durable. Switching "streams" on for a
- * topic with records takes as long as reading them does; whoever asks again meanwhile goes on with
- * what was done (ms_store_prepare_streams).
+ * All of them are readers' jobs: changes wait until they are durable. Only switching "streams" on
+ * for a topic with records, which takes as long as reading them does, is for a thread of its own,
+ * step by step (ms_store_prepare_streams); "streams_prepared" tells how far it is. It ends with its
+ * connection, and whoever asks again goes on with what was done.
  */
 #include <jansson.h>
 
@@ -101,6 +102,15 @@ int ms_http_topic_settings_write(struct ms_buf *out, const struct ms_topic_setti
     return code == 0 ? write_of_batches(out, settings) : code;
 }
 
+/* How far records have been made ready for streams. */
+static int write_prepared(struct ms_buf *out, const struct ms_topic_info *topic) {
+    if (topic->streams_prepared == 0)
+        return ms_buf_append_cstr(out, ",\"streams_prepared\":null}");
+    return ms_buf_printf(out, ",\"streams_prepared\":{\"position\":%llu,\"end\":%llu}}",
+                         (unsigned long long)topic->streams_prepared,
+                         (unsigned long long)topic->end);
+}
+
 static int write_topic(struct ms_buf *out, const struct ms_topic_info *topic) {
     char id[MS_UUID_TEXT_LEN + 1], created[MS_TIME_TEXT_MAX];
     ms_uuid_format(&topic->id, id);
@@ -113,10 +123,10 @@ static int write_topic(struct ms_buf *out, const struct ms_topic_info *topic) {
     if (code == 0)
         code = ms_http_topic_settings_write(out, &topic->settings);
     if (code == 0)
-        code = ms_buf_printf(out, ",\"system\":%s,\"events\":%llu,\"created_at\":\"%s\"}",
+        code = ms_buf_printf(out, ",\"system\":%s,\"events\":%llu,\"created_at\":\"%s\"",
                              topic->system ? "true" : "false", (unsigned long long)topic->events,
                              created);
-    return code;
+    return code == 0 ? write_prepared(out, topic) : code;
 }
 
 /* ---- reading ---- */
@@ -333,36 +343,50 @@ static int put_topic(struct ms_http_request *request, bool there,
     return ms_store_put_topic(store_of(request), name, settings, ret_created, err);
 }
 
-/* Records that are to become events of streams are prepared for it step by step: between two steps
- * others have their turn. */
-static void run_put_topic(struct ms_http_request *request) {
+static void finish_put_topic(struct ms_http_request *request, bool there,
+                             const struct ms_topic_settings *settings) {
     struct ms_error err = {0};
-    struct ms_store *store = store_of(request);
-    struct ms_bytes name = request->captures[0];
-    struct ms_topic_settings settings = ms_topic_settings_default(store);
-    bool created = false, more = false;
-    int code = ms_store_get_topic(store, name, copy_settings, &settings, &err);
-    bool there = code == 0;
-    if (code == MS_ENOTFOUND)
-        code = 0;
-    if (code == 0)
-        code = put_settings(request, &settings, &err);
-    if (code == 0 && there && settings.streams)
-        code = ms_store_prepare_streams(store, name, &more, &err);
-    if (more)
-        return; /* without an answer */
-    if (code == 0)
-        code = put_topic(request, there, &settings, &created, &err);
+    bool created = false;
+    int code = put_topic(request, there, settings, &created, &err);
     if (code == 0)
         code = get_topic(request, &err);
     answer(request, code, &err, created ? 201 : 200);
 }
 
+/* Without an answer when streams are to be switched on: that is no reader's job. */
+static void run_put_topic(struct ms_http_request *request) {
+    struct ms_error err = {0};
+    struct ms_store *store = store_of(request);
+    struct ms_topic_settings settings = ms_topic_settings_default(store);
+    int code = ms_store_get_topic(store, request->captures[0], copy_settings, &settings, &err);
+    bool there = code == 0, had_streams = settings.streams;
+    if (code == MS_ENOTFOUND)
+        code = 0;
+    if (code == 0)
+        code = put_settings(request, &settings, &err);
+    if (code != 0)
+        answer(request, code, &err, 200);
+    else if (!there || had_streams || !settings.streams)
+        finish_put_topic(request, there, &settings);
+}
+
+/* A step; without an answer when there are more. */
+static void run_switch(struct ms_http_request *request) {
+    struct ms_error err = {0};
+    bool more = false;
+    int code = ms_store_prepare_streams(store_of(request), request->captures[0], &more, &err);
+    if (code != 0)
+        answer(request, code, &err, 200);
+    else if (!more)
+        finish_put_topic(request, true, NULL);
+}
+
 static void resume_put_topic(struct ms_http_request *request) {
+    struct ms_http *http = request->loop->http;
     if (request->answer.status != 0)
         ms_http_request_done(request);
     else
-        ms_http_request_submit_patient(request, run_put_topic, resume_put_topic);
+        ms_http_request_submit_to(request, &http->switches, run_switch, resume_put_topic);
 }
 
 static void run_delete_topic(struct ms_http_request *request) {

@@ -8,8 +8,9 @@
  * All configs of a resource change in one step, or none does. Those that stay (streams) don't go
  * back to their defaults. The broker's can't be changed here: the server's configuration has them.
  *
- * A change waits for the log, so a reader makes it. Where streams are switched on the records that
- * are there are prepared for it before, step by step, so that others have their turn.
+ * A change waits for the log, so a reader makes it. Where streams are switched on a thread of its own
+ * does: the records that are there are prepared for it before, step by step, so that others have
+ * their turn (ms_store_prepare_streams).
  */
 #include "face/kafka/admin.h"
 #include "face/kafka/handlers.h"
@@ -37,6 +38,15 @@ typedef struct ms_kafka_alter_configs_response_resource answer_resource;
 _Static_assert(sizeof(struct ms_kafka_alter_configs_response) ==
                    sizeof(struct ms_kafka_incremental_alter_configs_response),
                "two answers of one form");
+
+/* The request's context. */
+struct altering {
+    struct alteration *alterations;
+    size_t count;
+    bool validate_only;
+    bool prepares; /* records for their streams; the answer comes later */
+    struct ms_kafka_alter_configs_response *response; /* NULL: no memory */
+};
 
 /* ---- a topic ---- */
 
@@ -151,8 +161,9 @@ static bool *find_repeated(struct ms_kafka_request *request, const struct altera
     return names != NULL ? ms_kafka_repeated(request, names, count) : NULL;
 }
 
-static void alter_all(struct ms_kafka_request *request, struct alteration *alterations,
-                      size_t count, bool validate_only) {
+static void alter_all(struct ms_kafka_request *request, struct altering *altering) {
+    struct alteration *alterations = altering->alterations;
+    size_t count = altering->count;
     struct ms_kafka_alter_configs_response *response =
         ms_arena_zalloc(&request->arena, sizeof *response);
     answer_resource *answers = ms_kafka_places(request, places_of(count), sizeof *answers);
@@ -165,7 +176,7 @@ static void alter_all(struct ms_kafka_request *request, struct alteration *alter
             alterations[i].error = MS_KAFKA_INVALID_REQUEST;
             (void)ms_error_set(&err, MS_EINVAL, "the request names this resource more than once");
         } else {
-            alter(request, &alterations[i], validate_only, &err);
+            alter(request, &alterations[i], altering->validate_only, &err);
         }
         answers[i].resource_type = alterations[i].resource_type;
         answers[i].resource_name = alterations[i].name;
@@ -177,12 +188,12 @@ static void alter_all(struct ms_kafka_request *request, struct alteration *alter
     }
     response->responses = answers;
     response->responses_count = (int32_t)count;
-    request->context = response;
+    altering->response = response;
 }
 
 /* ---- records that are to become events of streams ---- */
 
-static bool switches_streams_on(const struct alteration *alteration) {
+static bool names_streams(const struct alteration *alteration) {
     for (size_t i = 0; i < alteration->count; i++) {
         const config_change *change = &alteration->changes[i];
         if (change->config_operation == OPERATION_SET &&
@@ -193,19 +204,58 @@ static bool switches_streams_on(const struct alteration *alteration) {
     return false;
 }
 
-/* One step of it: true when there are more. What fails will fail again when the change is made. */
-static bool prepare(struct ms_kafka_request *request, const struct alteration *alterations,
-                    size_t count) {
+/* And nothing speaks against the change, as far as that can be told beforehand. */
+static bool switches_streams_on(struct ms_kafka_request *request, struct altering *altering) {
+    bool switches = false;
+    for (size_t i = 0; i < altering->count && !altering->validate_only; i++) {
+        struct alteration *alteration = &altering->alterations[i];
+        if (!names_streams(alteration))
+            continue;
+        alter(request, alteration, true, NULL);
+        switches |= alteration->error == MS_KAFKA_NONE;
+    }
+    return switches;
+}
+
+/* A step: true when there are more. What fails will fail again when the change is made. */
+static bool prepare(struct ms_kafka_request *request, const struct altering *altering) {
     bool more = false;
-    for (size_t i = 0; i < count && !more; i++)
-        if (switches_streams_on(&alterations[i]))
-            ms_ignore(ms_store_prepare_streams(request->loop->kafka->store, alterations[i].name,
-                                               &more, NULL));
+    for (size_t i = 0; i < altering->count && !more; i++)
+        if (names_streams(&altering->alterations[i]))
+            ms_ignore(ms_store_prepare_streams(request->loop->kafka->store,
+                                               altering->alterations[i].name, &more, NULL));
     return more;
 }
 
-/* The request's context while there is more to prepare. */
-static void *unprepared(struct ms_kafka_request *request) { return &request->context; }
+static void run_switch(struct ms_kafka_request *request) {
+    struct altering *altering = request->context;
+    altering->prepares = prepare(request, altering);
+    if (!altering->prepares)
+        alter_all(request, altering);
+}
+
+static void begin(struct ms_kafka_request *request, struct alteration *alterations, size_t count,
+                  bool validate_only) {
+    struct altering *altering = ms_arena_zalloc(&request->arena, sizeof *altering);
+    request->context = altering;
+    if (altering == NULL)
+        return;
+    *altering = (struct altering){
+        .alterations = alterations, .count = count, .validate_only = validate_only};
+    altering->prepares = switches_streams_on(request, altering);
+    if (!altering->prepares)
+        alter_all(request, altering);
+}
+
+static void resume(struct ms_kafka_request *request) {
+    const struct altering *altering = request->context;
+    if (altering != NULL && altering->prepares) {
+        ms_kafka_request_submit_to(request, &request->loop->kafka->switches, run_switch, resume);
+        return;
+    }
+    request->context = altering != NULL ? altering->response : NULL;
+    ms_kafka_answer_context(request);
+}
 
 /* ---- the two requests ---- */
 
@@ -234,10 +284,7 @@ static void run(struct ms_kafka_request *request) {
             .replaces = true,
         };
     }
-    if (!body->validate_only && prepare(request, alterations, count))
-        request->context = unprepared(request);
-    else
-        alter_all(request, alterations, count, body->validate_only);
+    begin(request, alterations, count, body->validate_only);
 }
 
 static void run_incremental(struct ms_kafka_request *request) {
@@ -258,24 +305,7 @@ static void run_incremental(struct ms_kafka_request *request) {
             .count = from->configs_count > 0 ? (size_t)from->configs_count : 0,
         };
     }
-    if (!body->validate_only && prepare(request, alterations, count))
-        request->context = unprepared(request);
-    else
-        alter_all(request, alterations, count, body->validate_only);
-}
-
-static void resume(struct ms_kafka_request *request) {
-    if (request->context == unprepared(request))
-        ms_kafka_request_submit_patient(request, run, resume);
-    else
-        ms_kafka_answer_context(request);
-}
-
-static void resume_incremental(struct ms_kafka_request *request) {
-    if (request->context == unprepared(request))
-        ms_kafka_request_submit_patient(request, run_incremental, resume_incremental);
-    else
-        ms_kafka_answer_context(request);
+    begin(request, alterations, count, body->validate_only);
 }
 
 void ms_kafka_alter_configs(struct ms_kafka_request *request) {
@@ -283,5 +313,5 @@ void ms_kafka_alter_configs(struct ms_kafka_request *request) {
 }
 
 void ms_kafka_incremental_alter_configs(struct ms_kafka_request *request) {
-    ms_kafka_request_submit(request, run_incremental, resume_incremental);
+    ms_kafka_request_submit(request, run_incremental, resume);
 }

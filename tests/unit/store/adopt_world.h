@@ -359,6 +359,26 @@ static inline void reopen_anew(struct store_world *w) {
     assert_int_equal(store_world_open(w), 0);
 }
 
+/* A batch of many runs of records, for several pages. */
+#define ADOPT_MANY (3000 / 7 * 7)
+
+static inline void adopt_produce_many(struct store_world *w, struct ms_topic *topic, int count) {
+    struct ms_batch_writer writer;
+    struct ms_buf batch;
+    ms_buf_init(&batch, 1 << 20);
+    assert_int_equal(ms_batch_begin(&writer, &batch, MS_CODEC_LZ4, 1000), 0);
+    for (int i = 0; i < count; i++) {
+        char key[16], value[16];
+        snprintf(key, sizeof key, "%d", i % 7);
+        snprintf(value, sizeof value, "%d", i / 7);
+        struct ms_bytes k = ms_bytes_cstr(key), v = ms_bytes_cstr(value);
+        assert_int_equal(ms_batch_add(&writer, 1000, &k, &v, NULL, 0), 0);
+    }
+    assert_int_equal(ms_batch_end(&writer), 0);
+    assert_int_equal(produce_bytes(w, topic, 0, ms_buf_bytes(&batch)).code, 0);
+    ms_buf_deinit(&batch);
+}
+
 /* Events whose data is their version, counted anew with each batch. */
 struct counting {
     int64_t next;

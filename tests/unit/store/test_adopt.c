@@ -236,6 +236,82 @@ static void committed_records_stand_where_they_were_committed(void **state) {
     store_world_deinit(&a.w);
 }
 
+/* While the switch waits for it, a transaction goes on, also where it hasn't written yet; none
+ * begins. */
+static void open_transaction_may_go_on_in_every_partition(void **state) {
+    static struct adopt_world a;
+    (void)state;
+    adopt_world_init(&a, 3, false);
+    adopt_world_open(&a);
+    struct ms_topic *topic = make_topic(&a.w, ADOPT_TOPIC, plain(&a.w, 2));
+    struct adopt_producer *open = &a.transactional[0], *late = &a.transactional[1];
+    adopt_open(&a, open);
+    adopt_open(&a, late);
+    assert_int_equal(adopt_produce(&a, open), 0);
+    assert_true(open->sequence[0] == 0 || open->sequence[1] == 0);
+    topic->gate = MS_GATE_NO_BEGINNING;
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(adopt_produce(&a, open), 0);
+        assert_int_equal(adopt_produce(&a, NULL), 0);
+    }
+    assert_true(open->sequence[0] > 0 && open->sequence[1] > 0);
+    int32_t before[2] = {late->sequence[0], late->sequence[1]};
+    assert_int_equal(adopt_produce(&a, late), MS_EAGAIN);
+    memcpy(late->sequence, before, sizeof before);
+    adopt_end(&a, open, true);
+    topic->gate = MS_GATE_SHUT;
+    assert_int_equal(adopt_produce(&a, NULL), MS_EAGAIN);
+    topic->gate = MS_GATE_OPEN;
+    assert_int_equal(adopt_produce(&a, late), 0);
+    adopt_end(&a, late, true);
+    assert_int_equal(adopt_switch(&a), 0);
+    adopt_check_world(&a);
+    store_world_deinit(&a.w);
+}
+
+/* What is remembered of streams from when the topic had some, and no records, is not believed. */
+static void heads_from_before_are_forgotten(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic_settings settings = plain(w, 1);
+    bool created;
+    settings.streams = true;
+    struct ms_topic *topic = make_topic(w, "order", settings);
+    assert_int_equal(store_append(w, "order-a", AT(4), "x").code, MS_ECONFLICT);
+    assert_int_equal(store_put_metadata(w, "order-b", ANY, "{\"$maxCount\":1}").code, 0);
+    settings.streams = false;
+    assert_int_equal(
+        ms_store_put_topic(w->store, MS_BYTES_LITERAL("order"), &settings, &created, &w->error), 0);
+    assert_int_equal(store_append(w, "order-a", NONE, "x").code, MS_ENOSTREAMS);
+    assert_int_equal(produce(w, topic, 0, "a=1 a=2 b=3 b=4").code, 0);
+    assert_int_equal(switch_on(w, "order", 1), 0);
+    assert_int_equal(store_append(w, "order-a", NONE, "x").code, MS_ECONFLICT);
+    assert_int_equal(store_append(w, "order-b", AT(-1), "x").code, MS_ECONFLICT);
+    assert_int_equal(store_append(w, "order-a", AT(1), "y").code, 0);
+    assert_int_equal(store_append(w, "order-b", AT(1), "z").code, 0);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(versions_of(w, "order-a"), "0:1 1:2 2:\"data of y\"");
+        assert_string_equal(versions_of(w, "order-b"), "2:\"data of z\"");
+        reopen_anew(w);
+    }
+}
+
+/* Pages are the store's own: what appends are limited to doesn't matter. */
+static void small_appends_make_no_small_pages(void **state) {
+    struct store_world *w = *state;
+    assert_int_equal(store_world_close(w), 0);
+    w->options.limits.append_bytes_max = w->options.limits.event_bytes_max = 1024;
+    assert_int_equal(store_world_open(w), 0);
+    struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
+    for (int i = 0; i < 1100; i++) {
+        char record[32];
+        snprintf(record, sizeof record, "k%d=%d", i, i);
+        assert_int_equal(produce(w, topic, 0, record).code, 0);
+    }
+    assert_int_equal(switch_on(w, "order", 1), 0);
+    assert_string_equal(versions_of(w, "order-k0"), "0:0");
+    assert_string_equal(versions_of(w, "order-k1099"), "0:1099");
+}
+
 /* A batch that was appended before the switch is known when it comes again behind it. */
 static void resent_batch_is_not_appended_again(void **state) {
     struct store_world *w = *state;
@@ -311,38 +387,32 @@ static void any_history_reads_like_the_model_with_an_index(void **state) {
 
 /* ---- size ---- */
 
-#define MANY 3000 /* several pages */
+static int take_prepared(void *context, const struct ms_topic_info *topic) {
+    *(uint64_t *)context = topic->streams_prepared;
+    assert_true(topic->streams_prepared <= topic->end);
+    return 0;
+}
 
-static void produce_many(struct store_world *w, struct ms_topic *topic, int count) {
-    struct ms_batch_writer writer;
-    struct ms_buf batch;
-    ms_buf_init(&batch, 1 << 20);
-    assert_int_equal(ms_batch_begin(&writer, &batch, MS_CODEC_LZ4, 1000), 0);
-    for (int i = 0; i < count; i++) {
-        char key[16], value[16];
-        snprintf(key, sizeof key, "%d", i % 7);
-        snprintf(value, sizeof value, "%d", i / 7);
-        struct ms_bytes k = ms_bytes_cstr(key), v = ms_bytes_cstr(value);
-        assert_int_equal(ms_batch_add(&writer, 1000, &k, &v, NULL, 0), 0);
-    }
-    assert_int_equal(ms_batch_end(&writer), 0);
-    assert_int_equal(produce_bytes(w, topic, 0, ms_buf_bytes(&batch)).code, 0);
-    ms_buf_deinit(&batch);
+static uint64_t prepared_of(struct store_world *w, const char *topic) {
+    uint64_t prepared;
+    assert_int_equal(
+        ms_store_get_topic(w->store, ms_bytes_cstr(topic), take_prepared, &prepared, NULL), 0);
+    return prepared;
 }
 
 static void pages_end_within_batches(void **state) {
     struct store_world *w = *state;
     struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
     for (int i = 0; i < 3; i++)
-        produce_many(w, topic, MANY / 7 * 7);
+        adopt_produce_many(w, topic, ADOPT_MANY);
     assert_int_equal(switch_on(w, "order", 1), 0);
     for (int i = 0; i < 3; i++) {
         struct ms_stream_read read = {.stream = MS_BYTES_LITERAL("order-3"), .limit = SIZE_MAX};
         struct ms_stream_read_result result;
-        struct counting counting = {.batch = MANY / 7};
+        struct counting counting = {.batch = ADOPT_MANY / 7};
         assert_int_equal(
             ms_store_read_stream(w->store, &read, count_event, &counting, &result, &w->error), 0);
-        assert_int_equal(counting.next, MANY / 7 * 3);
+        assert_int_equal(counting.next, ADOPT_MANY / 7 * 3);
         if (i == 0)
             store_world_reopen(w);
         else
@@ -350,7 +420,7 @@ static void pages_end_within_batches(void **state) {
     }
     /* Three pages for each batch. */
     assert_int_equal(atomic_load(&ms_topics_at(w->store, MS_TOPIC_VERSIONS)->events),
-                     3 * MANY / 1024 + 1);
+                     3 * ADOPT_MANY / 1024 + 1);
 }
 
 static void preparing_goes_step_by_step_and_is_not_done_again(void **state) {
@@ -362,10 +432,14 @@ static void preparing_goes_step_by_step_and_is_not_done_again(void **state) {
     assert_int_equal(ms_store_prepare_streams(w->store, name, &more, &w->error), 0);
     assert_false(more);
     for (int i = 0; i < 100; i++)
-        produce_many(w, topic, MANY / 7 * 7);
-    for (more = true; more; steps++)
+        adopt_produce_many(w, topic, ADOPT_MANY);
+    assert_int_equal(prepared_of(w, "order"), 0);
+    for (more = true; more; steps++) {
+        uint64_t before = prepared_of(w, "order");
         assert_int_equal(ms_store_prepare_streams(w->store, name, &more, &w->error), 0);
-    assert_int_equal(steps, 3); /* 299,600 records, 131,072 and what ends the batch at a time */
+        assert_true(!more || prepared_of(w, "order") >= before + 32768);
+    }
+    assert_int_equal(steps, 10); /* 299,600 records, 32,768 and what ends the batch at a time */
     assert_int_equal(store_append(w, "order-3", ANY, "x").code, MS_ENOSTREAMS);
     uint64_t prepared = atomic_load(&topic->versions_end);
     reopen_anew(w);
@@ -374,9 +448,10 @@ static void preparing_goes_step_by_step_and_is_not_done_again(void **state) {
     assert_int_equal(switch_on(w, "order", 1), 0);
     assert_int_equal(ms_store_prepare_streams(w->store, name, &more, &w->error), 0);
     assert_false(more);
-    assert_int_equal(store_stream(w, "order-3").head, MANY / 7 * 100 - 1);
+    assert_int_equal(store_stream(w, "order-3").head, ADOPT_MANY / 7 * 100 - 1);
+    assert_int_equal(prepared_of(w, "order"), 0); /* there is nothing more to tell */
     uint64_t pages = atomic_load(&ms_topics_at(w->store, MS_TOPIC_VERSIONS)->events);
-    assert_in_range(pages, 290, 296);
+    assert_in_range(pages, 293, 303); /* a step ends a page */
 }
 
 /* Records without keys need no versions, and still aren't read again with each step. */
@@ -394,16 +469,19 @@ static void records_without_keys_are_passed_over(void **state) {
     for (int i = 0; i < 5; i++)
         assert_int_equal(produce_bytes(w, topic, 0, ms_buf_bytes(&batch)).code, 0);
     ms_buf_deinit(&batch);
-    bool more;
-    assert_int_equal(
-        ms_store_prepare_streams(w->store, MS_BYTES_LITERAL("order"), &more, &w->error), 0);
-    assert_true(atomic_load(&topic->versions_end) > 65536);
+    bool more = true;
+    int steps = 0;
+    for (; more; steps++)
+        assert_int_equal(
+            ms_store_prepare_streams(w->store, MS_BYTES_LITERAL("order"), &more, &w->error), 0);
+    assert_int_equal(steps, 3); /* two batches at a time */
+    assert_true(atomic_load(&topic->versions_end) > 80000);
     assert_int_equal(produce(w, topic, 0, "a=1").code, 0);
     assert_int_equal(switch_on(w, "order", 1), 0);
     assert_string_equal(versions_of(w, "order-a"), "0:1");
 }
 
-/* A page ends within a batch, and something behind it ends the attempt: the next one goes on there. */
+/* A page ends within a batch, and something behind it ends the attempt: the next goes on there. */
 static void attempt_goes_on_within_a_batch(void **state) {
     struct store_world *w = *state;
     struct ms_topic *topic = make_topic(w, "order", plain(w, 1));
@@ -458,6 +536,10 @@ int main(void) {
         test(change_may_be_validated_only),
         test(key_that_names_no_stream_is_named_and_nothing_changes),
         cmocka_unit_test(committed_records_stand_where_they_were_committed),
+        cmocka_unit_test(open_transaction_may_go_on_in_every_partition),
+        test(heads_from_before_are_forgotten),
+        test_real(heads_from_before_are_forgotten),
+        test(small_appends_make_no_small_pages),
         test(resent_batch_is_not_appended_again),
         cmocka_unit_test(any_history_reads_like_the_model),
         cmocka_unit_test(any_history_reads_like_the_model_with_an_index),
