@@ -148,8 +148,9 @@ static const struct ms_http_route table[] = {
          BAD, RESERVED, TOO_LARGE, BAD_TYPE,
          {501, "Problem", "Streams can be switched off only while a topic has no records."},
          {503, "Problem",
-          "Its outcome is not known (`outcome-unknown`), or a transaction is open in a topic that "
-          "is to get streams (`try-again`)."},
+          "Its outcome is not known (`outcome-unknown`); or in a topic that is to get streams a "
+          "transaction is open, or producers are too fast (`try-again`); or the server is "
+          "stopping."},
          DISK_FULL)},
     {MS_HTTP_DELETE, "/v1/topics/{topic}", "deleteTopic", "Delete a topic with all its streams",
      ms_http_delete_topic_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,

@@ -28,6 +28,7 @@
 
 #include "base/time.h"
 #include "face/http/answer.h"
+#include "face/http/connection.h"
 #include "face/http/handlers.h"
 #include "face/http/loop.h"
 #include "face/http/server.h"
@@ -381,8 +382,21 @@ static void run_switch(struct ms_http_request *request) {
         finish_put_topic(request, true, NULL);
 }
 
+/* Nobody waits for the answer any more, or the server shall stop: what was done needn't be again. */
+static int give_up(const struct ms_http_request *request, struct ms_error *err) {
+    if (request->loop->stopping)
+        return ms_error_set(err, MS_ECLOSED, "the server is stopping; ask again when it is back");
+    if (ms_http_connection_is_left(request->connection))
+        return ms_error_set(err, MS_EAGAIN, "the connection was closed; ask again");
+    return 0;
+}
+
 static void resume_put_topic(struct ms_http_request *request) {
+    struct ms_error err = {0};
     struct ms_http *http = request->loop->http;
+    int code = request->answer.status == 0 ? give_up(request, &err) : 0;
+    if (code != 0)
+        answer(request, code, &err, 200);
     if (request->answer.status != 0)
         ms_http_request_done(request);
     else

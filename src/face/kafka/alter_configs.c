@@ -8,11 +8,12 @@
  * All configs of a resource change in one step, or none does. Those that stay (streams) don't go
  * back to their defaults. The broker's can't be changed here: the server's configuration has them.
  *
- * A change waits for the log, so a reader makes it. Where streams are switched on a thread of its own
- * does: the records that are there are prepared for it before, step by step, so that others have
- * their turn (ms_store_prepare_streams).
+ * A change waits for the log, so a reader makes it. Where streams are switched on a thread of its
+ * own does: the records that are there are prepared for it before, step by step, so that others
+ * have their turn (ms_store_prepare_streams).
  */
 #include "face/kafka/admin.h"
+#include "face/kafka/connection.h"
 #include "face/kafka/handlers.h"
 #include "face/kafka/loop.h"
 #include "face/kafka/server.h"
@@ -249,7 +250,12 @@ static void begin(struct ms_kafka_request *request, struct alteration *alteratio
 
 static void resume(struct ms_kafka_request *request) {
     const struct altering *altering = request->context;
-    if (altering != NULL && altering->prepares) {
+    bool prepares = altering != NULL && altering->prepares;
+    if (prepares && (request->connection->peer_done || request->loop->stopping)) {
+        ms_kafka_request_close(request); /* nobody waits; who asks again goes on from here */
+        return;
+    }
+    if (prepares) {
         ms_kafka_request_submit_to(request, &request->loop->kafka->switches, run_switch, resume);
         return;
     }

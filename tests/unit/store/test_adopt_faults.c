@@ -1,6 +1,6 @@
-/* Streams are switched on for a topic whose versions fill several pages, and something goes wrong on
- * the way: the power is cut, memory, storage or space run out. The topic has streams or it hasn't;
- * nothing is lost; and the next attempt succeeds. */
+/* Streams are switched on for a topic whose versions fill several pages, and something goes wrong
+ * on the way: the power is cut, memory, storage or space run out. The topic has streams or it
+ * hasn't; nothing is lost; and the next attempt succeeds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
