@@ -343,8 +343,8 @@ struct ms_topic_info {
     bool system;
     uint64_t events; /* records ever appended */
     int64_t created_at_ms;
-    /* While streams are being switched on, or an attempt at it has ended early: records at positions
-     * before it have versions, and where the log ends. 0: none have, or it has streams. */
+    /* While streams are being switched on, or an attempt at it has ended early: records before this
+     * position have versions, and where the log ends. 0: none have, or it has streams. */
     uint64_t streams_prepared, end;
 };
 struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store);

@@ -382,7 +382,7 @@ static void run_switch(struct ms_http_request *request) {
         finish_put_topic(request, true, NULL);
 }
 
-/* Nobody waits for the answer any more, or the server shall stop: what was done needn't be again. */
+/* Nobody waits for the answer any more, or the server shall stop. What was done is kept. */
 static int give_up(const struct ms_http_request *request, struct ms_error *err) {
     if (request->loop->stopping)
         return ms_error_set(err, MS_ECLOSED, "the server is stopping; ask again when it is back");
