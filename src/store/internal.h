@@ -6,6 +6,8 @@
  *   topics.c       the table of topics
  *   topic_changes.c  making, changing, deleting, listing them
  *   starts.c       where partitions begin
+ *   adopt.c        switching streams on for records that are there
+ *   versions.c     the versions of such records
  *   settle.c       waiting for an append's outcome
  *   heads.c        what the sequencer knows of streams
  *   encode.c       events -> batches
@@ -38,6 +40,7 @@
 
 #include "index/index.h"
 #include "store/op.h"
+#include "store/versions.h"
 
 /* ---- waiting ---- */
 
@@ -114,6 +117,7 @@ struct ms_scavenger { /* runs on a schedule */
 struct ms_store_metrics {
     struct ms_counter appends, events, repeats, conflicts, refusals, retries;
     struct ms_counter reads, read_events, index_flush_failures;
+    struct ms_counter adopted_records;
     struct ms_counter scavenges, scavenged_segments, scavenge_read_bytes, scavenge_written_bytes;
     struct ms_counter scavenged_events;
     struct ms_histogram append_us;
@@ -138,6 +142,7 @@ struct ms_store {
     struct ms_worker worker;
     struct ms_op_pool op_pool;
     pthread_mutex_t creation_lock; /* of topics */
+    pthread_mutex_t adoption_lock; /* before creation_lock; adopt.c */
     pthread_mutex_t budget_lock;
     pthread_cond_t budget_freed;
     _Atomic(uint64_t) inflight;
@@ -263,6 +268,19 @@ int ms_starts_fold_entry(struct ms_store *store, const struct ms_log_entry *entr
 /* The scavenger's: partitions whose beginning expired and is removed begin behind it. */
 int ms_starts_follow(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
 
+/* adopt.c */
+/* True when records that are there must be given versions before the topic can have streams. */
+bool ms_adoption_needed(struct ms_store *store, struct ms_topic *topic, bool streams);
+/* Gives them versions, and shuts the topic's gate when all have them; takes as long as reading them
+ * does. Then the topic's streams may be switched on (ms_topic_switch in the gate's shelter), and
+ * ms_adoption_end must follow, also after a failure. MS_EINVAL: a key that can't name a stream;
+ * MS_EAGAIN: a transaction stays open; MS_ENOTFOUND: the topic was deleted; and what an append is
+ * refused with. */
+int ms_adoption_begin(struct ms_store *store, struct ms_topic *topic, struct ms_error *err)
+    MS_MUST_CHECK;
+/* `switched`: batches are taken apart from now on. */
+void ms_adoption_end(struct ms_store *store, struct ms_topic *topic, bool switched);
+
 /* conditions.c; under the log's lock */
 /* All heads known: true when the events may be put; else the outcome is set. */
 bool ms_op_judge(struct ms_op *op);
@@ -332,6 +350,8 @@ struct ms_entry_reader {
     struct ms_store *store;
     struct ms_log_entry entry;
     struct ms_log_cursor pending; /* on the batch that a commit names */
+    struct ms_versions_reader versions;
+    bool versions_apart; /* the entry is from before its topic had streams */
     struct ms_topic *topic;
     struct ms_batch_reader batch;
     struct ms_arena arena;

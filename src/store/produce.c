@@ -354,11 +354,38 @@ static int make_op(struct ms_store *store, const struct ms_produce_request *requ
     return 0;
 }
 
+/* A transaction that has written to the topic may go on, in any partition: else it couldn't end. */
+static bool begins_there(const struct ms_op *op) {
+    const struct ms_topic *topic = op->parts[0].ref.topic;
+    if ((op->header.attributes & MS_BATCH_TRANSACTIONAL) == 0)
+        return false;
+    const struct ms_txn *txn = ms_txn_find(&op->store->txns, op->header.producer_id);
+    for (const struct ms_txn_place *place = txn != NULL ? txn->places : NULL; place != NULL;
+         place = place->next)
+        if (place->topic == topic && place->first_offset >= 0)
+            return false;
+    return true;
+}
+
+static bool is_kept_out(const struct ms_op *op) {
+    const struct ms_topic *topic = op->parts[0].ref.topic;
+    if (!topic->system && topic->streams != op->streams)
+        return true;
+    switch (topic->gate) {
+    case MS_GATE_OPEN:
+        return false;
+    case MS_GATE_NO_BEGINNING:
+        return begins_there(op);
+    case MS_GATE_SHUT:
+        return true;
+    }
+    return true;
+}
+
 bool ms_op_judge_produce(struct ms_op *op) {
     if (op->ends)
         return true;
-    if (!ms_records_is_topic(op->parts[0].ref.topic->number) &&
-        op->parts[0].ref.topic->streams != op->streams) {
+    if (is_kept_out(op)) {
         op->outcome = MS_OP_REFUSED; /* and is tried again by the client */
         op->result.code = ms_error_set(&op->error, MS_EAGAIN, "topic '%s' is being changed",
                                        op->parts[0].ref.topic->name);

@@ -9,7 +9,8 @@
  *   each partition of the topic keeps: retention_bytes of what is still stored, the newest
  *   retention_count of the offsets ever given · it lies before its partition's start · it is not
  *   the newest of its stream in a compacted topic, "$metadata", "$snapshots" or "$starts" · it is
- *   not the newest of its key in a compacted topic without streams (compaction.h)
+ *   not the newest of its key in a compacted topic without streams (compaction.h) · it is a page of
+ *   versions of a topic that was deleted
  *
  * Afterwards partitions whose beginning expired begin behind it (starts.c).
  *
@@ -363,6 +364,7 @@ int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *op
         .heads = ms_calloc(MS_SCAVENGE_HEADS, sizeof(struct ms_head)),
     };
     ms_buf_init(&s.scratch, MS_SCAVENGE_BATCH_MAX);
+    ms_versions_reader_init(&s.versions, store);
     ms_counter_add(&store->metrics.scavenges, 1);
     int rc = s.heads != NULL ? 0 : ms_error_set(err, MS_ENOMEM, "no memory to scavenge");
     ms_compaction_init(&s.compaction, store, s.now_ms);
@@ -380,6 +382,7 @@ int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *op
     ms_free(s.sizes);
     ms_compaction_deinit(&s.compaction);
     ms_batch_reader_deinit(&s.batch);
+    ms_versions_reader_deinit(&s.versions);
     ms_buf_deinit(&s.scratch);
     *ret_result = result;
     return ms_error_settle(err, rc, "scavenge");

@@ -30,6 +30,7 @@ struct ms_scavenge {
     struct ms_compaction compaction;
     bool overdue; /* something has waited for compaction longer than its topic wants */
     struct ms_batch_reader batch;
+    struct ms_versions_reader versions;
     struct ms_buf scratch;
     struct ms_partition_bytes *sizes; /* only when a topic has retention_bytes */
     size_t size_count;

@@ -119,11 +119,45 @@ struct bounds {
     struct ms_partition *partition;
     const struct ms_head *head; /* NULL: of no stream */
     bool deleted, all_expired;
+    bool apart; /* from before its topic had streams: each record is of its own */
     int64_t counted, start;
 };
 
-static bool record_dead(struct ms_scavenge *s, const struct ms_log_entry *entry,
-                        const struct bounds *bounds, const struct ms_record *record) {
+/* Batches of transactions are judged by their offsets only. */
+static bool has_versions_apart(const struct ms_scavenge *s, const struct ms_log_entry *entry) {
+    const unsigned others =
+        MS_ENTRY_HAS_STREAM | MS_ENTRY_PENDING | MS_ENTRY_CONTROL | MS_ENTRY_COMMIT;
+    return s->settings.streams && !(entry->header.flags & others) &&
+           entry->header.first_position < atomic_load(&s->topic->versions_end);
+}
+
+/* 1, 0 or an error. The last word on its stream is the page's that says its version. */
+static int apart_dead(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                      const struct ms_record *record, struct ms_error *err) {
+    struct ms_head *head;
+    int64_t version;
+    uint64_t position =
+        entry->header.first_position + (uint64_t)(record->offset - entry->first_offset);
+    if (record->key_is_null)
+        return 0;
+    struct ms_stream_id id = ms_stream_id_of(s->store, s->topic, record->key);
+    int rc = head_of(s, id.bytes, &head, err);
+    if (rc == 0)
+        rc = ms_versions_find(&s->versions, s->topic, position, &version, err);
+    if (rc != 0)
+        return rc;
+    return version >= 0 && stream_event_dead(s, head, version, record->timestamp_ms);
+}
+
+static bool page_dead(const struct ms_scavenge *s, const struct ms_record *record) {
+    const struct ms_topic *topic = ms_versions_topic(s->store, record->key);
+    return topic != NULL && atomic_load(&topic->deleted);
+}
+
+/* 1, 0 or an error. */
+static int record_dead(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                       const struct bounds *bounds, const struct ms_record *record,
+                       struct ms_error *err) {
     int64_t offset = record->offset;
     if (bounds->all_expired || offset < bounds->counted || too_old(s, record->timestamp_ms)) {
         if (offset >= bounds->partition->expired_end)
@@ -132,6 +166,10 @@ static bool record_dead(struct ms_scavenge *s, const struct ms_log_entry *entry,
     }
     if (bounds->deleted || offset < bounds->start)
         return true;
+    if (bounds->apart)
+        return apart_dead(s, entry, record, err);
+    if (s->topic->number == MS_TOPIC_VERSIONS)
+        return page_dead(s, record);
     if (bounds->head == NULL)
         return compacted(s, entry, record);
     int64_t version = entry->header.first_version + (offset - entry->first_offset);
@@ -146,6 +184,7 @@ static int filter_records(struct ms_scavenge *s, const struct ms_log_entry *entr
         .partition = partition,
         .head = head,
         .deleted = atomic_load(&s->topic->deleted),
+        .apart = has_versions_apart(s, entry),
         .all_expired = beyond_bytes(s, entry),
         .counted = first_counted(s, entry),
         .start = ms_partition_start(partition),
@@ -160,10 +199,12 @@ static int filter_records(struct ms_scavenge *s, const struct ms_log_entry *entr
         rc = ms_batch_reader_next(&s->batch, &record, err);
         if (rc <= 0)
             break;
-        bool dead = record_dead(s, entry, &bounds, &record);
+        int dead = record_dead(s, entry, &bounds, &record, err);
+        if (dead < 0)
+            return dead;
         rc = dead ? 0 : ms_buf_append(&s->scratch, s->batch.records.data + at, s->batch.at - at);
-        kept += !dead;
-        s->removed += dead;
+        kept += dead == 0;
+        s->removed += dead > 0;
     }
     if (rc == 0)
         *ret_kept = kept;

@@ -288,6 +288,7 @@ static struct ms_store *store_new(const struct ms_store_options *options) {
     store->dir = ms_alloc_strdup(ms_bytes_cstr(options->dir));
     store->options.dir = store->dir;
     pthread_mutex_init(&store->creation_lock, NULL);
+    pthread_mutex_init(&store->adoption_lock, NULL);
     pthread_mutex_init(&store->scavenge_lock, NULL);
     pthread_mutex_init(&store->aborted_lock, NULL);
     pthread_mutex_init(&store->budget_lock, NULL);
@@ -316,6 +317,7 @@ static void store_free(struct ms_store *store) {
     ms_free(store->publish_appends);
     ms_file_close(store->lock_file);
     pthread_mutex_destroy(&store->creation_lock);
+    pthread_mutex_destroy(&store->adoption_lock);
     pthread_mutex_destroy(&store->scavenge_lock);
     pthread_mutex_destroy(&store->aborted_lock);
     pthread_mutex_destroy(&store->budget_lock);
@@ -464,6 +466,9 @@ static int write_counters(struct ms_store *store, struct ms_buf *out) {
         {"mainstem_store_read_events_total", "Events delivered to readers.", &m->read_events},
         {"mainstem_index_flush_failures_total",
          "Flushes of the index that failed and are tried again.", &m->index_flush_failures},
+        {"mainstem_adopted_records_total",
+         "Records read to make events of streams of them, for topics that got streams late.",
+         &m->adopted_records},
         {"mainstem_scavenges_total", "Scavenges run.", &m->scavenges},
         {"mainstem_scavenged_segments_total", "Segments rewritten.", &m->scavenged_segments},
         {"mainstem_scavenged_events_total", "Events removed.", &m->scavenged_events},

@@ -36,6 +36,7 @@ static const struct {
     {MS_TOPIC_CONSUMER_OFFSETS, "__consumer_offsets"},
     {MS_TOPIC_TRANSACTION_STATE, "__transaction_state"},
     {MS_TOPIC_STARTS, "$starts"},
+    {MS_TOPIC_VERSIONS, "$versions"},
 };
 
 /* ---- the table ---- */
@@ -269,6 +270,9 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
         topic->settings.streams = false;
         topic->settings.compact = true;
     }
+    if (number == MS_TOPIC_VERSIONS)
+        topic->settings.streams = false;
+    topic->streams = topic->settings.streams;
     int rc = ms_topic_reserve_partitions(topic, topic->settings.partitions);
     if (rc == 0)
         rc = table_add(&store->topics, topic);
@@ -538,7 +542,9 @@ int ms_topics_load(struct ms_store *store, struct ms_error *err) {
     if (rc == 0)
         rc =
             ms_index_fact_list(store->index, MS_BYTES_LITERAL("o/"), from, load_offset, store, err);
-    return rc == 0 ? ms_starts_load(store, err) : rc;
+    if (rc == 0)
+        rc = ms_starts_load(store, err);
+    return rc == 0 ? ms_versions_load(store, err) : rc;
 }
 
 int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,

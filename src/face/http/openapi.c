@@ -90,7 +90,9 @@ static const struct {
     {"Topic", "application/json",
      "{\"allOf\":[{\"$ref\":\"#/components/schemas/TopicSettings\"}," OBJECT(
          "\"name\":" TEXT ",\"id\":" TEXT ",\"system\":" FLAG ",\"events\":" NUMBER
-         ",\"created_at\":{\"type\":\"string\",\"format\":\"date-time\"}") "]}"},
+         ",\"created_at\":{\"type\":\"string\",\"format\":\"date-time\"},\"streams_prepared\":"
+         "{\"type\":[\"object\",\"null\"],\"properties\":{\"position\":" NUMBER ",\"end\":" NUMBER
+         "}}") "]}"},
     {"Topics", "application/json", OBJECT("\"topics\":" LIST("Topic"))},
     {"Partitions", "application/json",
      OBJECT("\"topic\":" TEXT ",\"partitions\":{\"type\":\"array\",\"items\":" OBJECT(

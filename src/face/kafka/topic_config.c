@@ -255,9 +255,10 @@ const struct ms_kafka_topic_config ms_kafka_topic_configs[] = {
     {"mainstem.retention.count", MS_KAFKA_CONFIG_LONG, 32, "-1", NUMBER(retention_count, -1),
      .documentation = "How many of its newest records each partition keeps; -1: all."},
     {"mainstem.streams", MS_KAFKA_CONFIG_BOOLEAN, 31, "false", .set = set_streams,
-     .get = get_streams, .read_only = true,
-     .documentation = "Whether records are events of streams, by their keys. Changes only while "
-                      "the topic is empty, and never back to its default by itself."},
+     .get = get_streams, .stays = true,
+     .documentation = "Whether records are events of streams, by their keys. Can be switched on at "
+                      "any time, off only while the topic is empty, and never goes back to its "
+                      "default by itself."},
     {"max.compaction.lag.ms", MS_KAFKA_CONFIG_LONG, 11, LONGEST, .set = set_lag_max,
      .get = get_lag_max, .min = 1, .max = INT64_MAX,
      .documentation = "What is older is compacted by the next scheduled scavenge."},
@@ -362,7 +363,7 @@ int ms_kafka_topic_config_set(const config_row *config, settings_type *settings,
 }
 
 void ms_kafka_topic_config_reset(const config_row *config, settings_type *settings) {
-    if (config->read_only)
+    if (config->stays)
         return;
     int rc = config->set != NULL ? config->set(config, settings, config->standard) : 0;
     MS_ASSERT(rc == 0);
