@@ -238,13 +238,11 @@ int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uin
     if (atomic_load(&topic->deleted) || partition >= ms_topics_settings(store, topic).partitions)
         return MS_ENOTFOUND;
     struct ms_partition *p = ms_topic_partition(topic, partition);
-    /* The end first: a transaction that opens meanwhile begins at or behind it. */
-    int64_t end = atomic_load_explicit(&p->end_offset, memory_order_acquire);
-    int64_t open = atomic_load_explicit(&p->open_offset, memory_order_acquire);
+    int64_t stable = ms_partition_stable(p);
     *ret_state = (struct ms_partition_state){
         .start_offset = ms_partition_start(p),
-        .end_offset = end,
-        .stable_offset = open < end ? open : end,
+        .end_offset = atomic_load_explicit(&p->end_offset, memory_order_acquire),
+        .stable_offset = stable,
     };
     return 0;
 }

@@ -164,11 +164,14 @@ void ms_txn_place_opens(struct ms_partition *partition, struct ms_txn_place *pla
 void ms_txn_place_ends(struct ms_store *store, struct ms_partition *partition,
                        struct ms_txn_place *place, struct ms_aborted *aborted);
 void ms_partition_txns_deinit(struct ms_partition *partition);
+/* Where the earliest open transaction began, or the partition's end. Any thread. */
+int64_t ms_partition_stable(const struct ms_partition *partition);
 
 /* ---- start ---- */
 
 /* After the topics and offsets were loaded, before the log is replayed. */
 int ms_txn_load(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
-/* An entry of a producer is replayed. For a commit *ret_pending is what it commits. */
+/* An entry of a producer is replayed. For a commit *ret_pending is what it commits, NULL when that
+ * was scavenged. */
 int ms_txn_replay(struct ms_store *store, const struct ms_log_entry *entry, struct ms_topic *topic,
                   const struct ms_txn_pending **ret_pending, struct ms_error *err) MS_MUST_CHECK;

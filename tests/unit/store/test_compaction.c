@@ -262,14 +262,17 @@ static void keys_beyond_the_budget_take_more_rounds(void **state) {
         }
     fill_segment(&w);
     struct ms_compaction compaction;
+    struct ms_fates_table fates;
     int rounds = 0;
-    ms_compaction_init(&compaction, w.store, now_of(&w));
+    ms_fates_init(&fates, w.store);
+    ms_compaction_init(&compaction, w.store, &fates, now_of(&w));
     do {
         assert_int_equal(ms_compaction_build(&compaction, &w.error), 0);
         assert_true(compaction.count <= 48);
         rounds++;
     } while (compaction.to != 0);
     ms_compaction_deinit(&compaction);
+    ms_fates_deinit(&fates);
     assert_true(rounds >= 11);
     scavenge_store(&w, true); /* tells what the last round removed; look at what is there */
     assert_int_equal(state_of(&w, "t", 0).end_offset, 1000);
