@@ -297,6 +297,20 @@ bool ms_compaction_removes_marker(const struct ms_compaction *c,
     return in_range(c, &hash) && slot_of(c, &hash)->newest != 0 && !tells_epoch(c, entry, header);
 }
 
+/* Sent again it must be known, also to an index that is made anew. */
+static bool is_among_last(const struct ms_compaction *c, const struct ms_log_entry *entry,
+                          int64_t producer_id) {
+    struct ms_topic *topic = ms_topics_at(c->store, entry->header.topic);
+    const struct ms_partition *partition = ms_topic_partition(topic, entry->header.partition);
+    bool found = false;
+    ms_log_lock(c->store->log);
+    const struct ms_producer *producer = ms_producer_find(&partition->producers, producer_id);
+    for (uint8_t i = 0; producer != NULL && i < producer->batch_count; i++)
+        found = found || producer->batches[i].first_offset == entry->first_offset;
+    ms_log_unlock(c->store->log);
+    return found;
+}
+
 bool ms_compaction_keeps_producer(const struct ms_compaction *c, const struct ms_log_entry *entry,
                                   const struct ms_batch_header *header) {
     int64_t id = header->producer_id;
@@ -304,7 +318,7 @@ bool ms_compaction_keeps_producer(const struct ms_compaction *c, const struct ms
         return false;
     struct ms_hash128 hash = hash_of(c, OF_PRODUCER, entry->header.topic, entry->header.partition,
                                      ms_bytes_of(&id, sizeof id));
-    if (!in_range(c, &hash) || c->capacity == 0)
+    if (!in_range(c, &hash) || c->capacity == 0 || is_among_last(c, entry, id))
         return true;
     const struct ms_compaction_slot *slot = slot_of(c, &hash);
     return slot->newest == 0 || (int64_t)((slot->newest - 1) >> 1) <= entry->first_offset;

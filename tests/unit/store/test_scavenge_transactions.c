@@ -177,6 +177,42 @@ static void nothing_behind_the_stable_offset_counts_or_goes(void **state) {
     assert_string_equal(committed_of(w, "t", 0), "3:a=3 5:b=5");
 }
 
+/* What stands next in the log behind a gap may be open: it is no answer to who reads committed. */
+static void gap_before_an_open_transaction_ends_a_read(void **state) {
+    struct store_world *w = *state;
+    struct txn_producer p = {.id = 7};
+    put_topic(w, "t", compact_settings(w));
+    produce_one(w, "t", 0, "a", "0");
+    produce_one(w, "t", 0, "b", "1");
+    produce_one(w, "t", 0, "b", NULL);
+    txn_open(w, &p, "t", 0);
+    txn_put(w, &p, "t", 0, "a", "3");
+    fill_segment(w);
+    pass_hours(w, 25);
+    scavenge_store(w, true);
+    scavenge_store(w, true);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(records_of(w, "t", 0, 0), "0:a=0 3:a=3");
+        assert_string_equal(committed_of(w, "t", 0), "0:a=0");
+        reopen_anew(w);
+    }
+}
+
+/* As Kafka has it: DeleteRecords goes up to the end, and readers begin there. */
+static void start_behind_an_open_transaction_is_stable(void **state) {
+    struct store_world *w = *state;
+    struct txn_producer p = {.id = 7};
+    int64_t start;
+    put_topic(w, "t", plain_settings(w, 1));
+    txn_open(w, &p, "t", 0);
+    txn_put(w, &p, "t", 0, "a", "0");
+    txn_put(w, &p, "t", 0, "b", "1");
+    assert_int_equal(ms_store_trim_partition(w->store, topic_named(w, "t"), 0, 1, &start, NULL), 0);
+    assert_int_equal(state_of(w, "t", 0).stable_offset, 1);
+    txn_end(w, &p, true);
+    assert_int_equal(state_of(w, "t", 0).stable_offset, 3);
+}
+
 /* What the list of aborted transactions names without a marker would hide the producer's next. */
 static void markers_go_when_nothing_of_their_transaction_is_left(void **state) {
     struct store_world *w = *state;
@@ -435,6 +471,8 @@ int main(void) {
         BOTH(committed_events_outlive_a_scavenge),
         test(committed_records_supersede_and_are_superseded),
         BOTH(nothing_behind_the_stable_offset_counts_or_goes),
+        test(gap_before_an_open_transaction_ends_a_read),
+        test(start_behind_an_open_transaction_is_stable),
         test(markers_go_when_nothing_of_their_transaction_is_left),
         test(tombstones_of_transactions_go_at_last),
         BOTH(nothing_stays_of_a_deleted_topic),

@@ -91,7 +91,8 @@ static void end_one(struct model *m, int producer, bool commit) {
     struct txn_producer *p = &m->producers[producer];
     if (!m->open[producer])
         return;
-    if (getenv("TRACE")) fprintf(stderr, "end %d commit %d\n", producer, commit);
+    if (getenv("TRACE"))
+        fprintf(stderr, "end %d commit %d\n", producer, commit);
     if (pick(m, 2) == 0) { /* as KIP-890 has it */
         p->epoch++;
         memset(p->sequence, 0, sizeof p->sequence);
@@ -157,8 +158,8 @@ static void see_record(void *context, const struct ms_record *record) {
     if (known->kind == MARKER)
         return;
     if (seen->committed && !is_committed(known))
-        fail_msg("partition %d, offset %lld is not committed: kind %d, producer %d", seen->partition,
-                 (long long)record->offset, known->kind, known->producer);
+        fail_msg("partition %d, offset %lld is not committed: kind %d, producer %d",
+                 seen->partition, (long long)record->offset, known->kind, known->producer);
     check_text(seen, record->offset, record->key, record->value);
     assert_int_equal(record->value_is_null, known->tombstone);
     seen->newest[known->key] = record->offset;
@@ -203,14 +204,14 @@ static void check_events(struct model *m, struct seen *committed, struct seen *e
     struct ms_all_read_result result;
     for (int i = 0; i < PARTITIONS; i++)
         events[i] = (struct seen){.m = m, .partition = i};
-    assert_int_equal(
-        ms_store_read_all(m->w.store, &read, see_event, events, &result, &m->w.error), 0);
+    assert_int_equal(ms_store_read_all(m->w.store, &read, see_event, events, &result, &m->w.error),
+                     0);
     for (int i = 0; i < PARTITIONS; i++) {
         const struct model_partition *p = &m->partitions[i];
         for (int64_t offset = 0; offset < p->end; offset++) {
-            bool wanted = offset < p->stable ? committed[i].at[offset]
-                                             : everything[i].at[offset] &&
-                                                   is_committed(&p->records[offset]);
+            bool wanted = offset < p->stable
+                              ? committed[i].at[offset]
+                              : everything[i].at[offset] && is_committed(&p->records[offset]);
             if (events[i].at[offset] != wanted)
                 fail_msg("partition %d, offset %lld: %s", i, (long long)offset,
                          wanted ? "the event is missing" : "there is an event");
@@ -319,7 +320,9 @@ static void check_nothing_is_left_over(struct model *m) {
 
 static void step(struct model *m) {
     uint32_t what = pick(m, 1000);
-    if (getenv("TRACE")) fprintf(stderr, "what %u ends %d %d\n", what, (int)m->partitions[0].end, (int)m->partitions[1].end);
+    if (getenv("TRACE"))
+        fprintf(stderr, "what %u ends %d %d\n", what, (int)m->partitions[0].end,
+                (int)m->partitions[1].end);
     if (what < 300)
         put_record(m, -1);
     else if (what < 780)
@@ -355,7 +358,8 @@ static void run_model(bool real, uint64_t seed, int steps) {
     for (int i = 0; i < PRODUCERS; i++)
         m->producers[i].id = 70 + i;
     for (int i = 0; i < steps; i++) {
-        if (getenv("TRACE")) fprintf(stderr, "seed %d step %d\n", (int)seed, i);
+        if (getenv("TRACE"))
+            fprintf(stderr, "seed %d step %d\n", (int)seed, i);
         step(m);
     }
     if (!real)
