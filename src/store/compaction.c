@@ -5,7 +5,6 @@
 
 #define CAPACITY_MIN 64u
 #define DECOMPRESSED_MAX ((size_t)1 << 30)
-#define PRODUCER_LIVES_MS ((int64_t)86400000) /* without a batch; Kafka's default */
 #define WALK_ENDS 1
 
 enum kind { OF_KEY = 'k', OF_PRODUCER = 'p', OF_MARKER = 'm' };
@@ -130,7 +129,7 @@ static int note_marker(struct ms_compaction *c, const struct ms_log_entry *entry
 
 static int note_producer(struct ms_compaction *c, const struct ms_log_entry *entry) {
     int64_t id = c->batch.header.producer_id;
-    if (id < 0 || c->now_ms - entry->commit_time_ms >= PRODUCER_LIVES_MS)
+    if (id < 0 || c->now_ms - entry->commit_time_ms > MS_PRODUCER_IDLE_MS)
         return 0;
     struct ms_hash128 hash = hash_of(c, OF_PRODUCER, entry->header.topic, entry->header.partition,
                                      ms_bytes_of(&id, sizeof id));
@@ -278,7 +277,7 @@ bool ms_compaction_removes(const struct ms_compaction *c, const struct ms_topic_
 static bool tells_epoch(const struct ms_compaction *c, const struct ms_log_entry *entry,
                         const struct ms_batch_header *header) {
     int64_t id = header->producer_id;
-    if (c->now_ms - entry->commit_time_ms >= PRODUCER_LIVES_MS)
+    if (c->now_ms - entry->commit_time_ms > MS_PRODUCER_IDLE_MS)
         return false;
     struct ms_hash128 hash = hash_of(c, OF_PRODUCER, entry->header.topic, entry->header.partition,
                                      ms_bytes_of(&id, sizeof id));
@@ -297,28 +296,14 @@ bool ms_compaction_removes_marker(const struct ms_compaction *c,
     return in_range(c, &hash) && slot_of(c, &hash)->newest != 0 && !tells_epoch(c, entry, header);
 }
 
-/* Sent again it must be known, also to an index that is made anew. */
-static bool is_among_last(const struct ms_compaction *c, const struct ms_log_entry *entry,
-                          int64_t producer_id) {
-    struct ms_topic *topic = ms_topics_at(c->store, entry->header.topic);
-    const struct ms_partition *partition = ms_topic_partition(topic, entry->header.partition);
-    bool found = false;
-    ms_log_lock(c->store->log);
-    const struct ms_producer *producer = ms_producer_find(&partition->producers, producer_id);
-    for (uint8_t i = 0; producer != NULL && i < producer->batch_count; i++)
-        found = found || producer->batches[i].first_offset == entry->first_offset;
-    ms_log_unlock(c->store->log);
-    return found;
-}
-
 bool ms_compaction_keeps_producer(const struct ms_compaction *c, const struct ms_log_entry *entry,
                                   const struct ms_batch_header *header) {
     int64_t id = header->producer_id;
-    if (id < 0 || c->now_ms - entry->commit_time_ms >= PRODUCER_LIVES_MS)
+    if (id < 0 || c->now_ms - entry->commit_time_ms > MS_PRODUCER_IDLE_MS)
         return false;
     struct ms_hash128 hash = hash_of(c, OF_PRODUCER, entry->header.topic, entry->header.partition,
                                      ms_bytes_of(&id, sizeof id));
-    if (!in_range(c, &hash) || c->capacity == 0 || is_among_last(c, entry, id))
+    if (!in_range(c, &hash) || c->capacity == 0)
         return true;
     const struct ms_compaction_slot *slot = slot_of(c, &hash);
     return slot->newest == 0 || (int64_t)((slot->newest - 1) >> 1) <= entry->first_offset;

@@ -78,7 +78,7 @@ bool ms_compaction_removes_marker(const struct ms_compaction *compaction,
                                   const struct ms_topic_settings *settings,
                                   const struct ms_log_entry *entry,
                                   const struct ms_batch_header *header);
-/* The entry's batch is, or may be, among the last of a producer that may still go on: its sequence
+/* The entry's batch is, or may be, the last of a producer that may still go on: its sequence
  * numbers are needed, even without its records. */
 bool ms_compaction_keeps_producer(const struct ms_compaction *compaction,
                                   const struct ms_log_entry *entry,

@@ -399,6 +399,8 @@ int ms_replay(struct ms_store *store, struct ms_error *err) {
     }
     if (rc == 0)
         rc = replay_flush(replay, err);
+    if (rc == 0)
+        rc = ms_txn_replayed(store, err);
     ms_log_cursor_deinit(&cursor);
     ms_arena_deinit(&replay->arena);
     ms_free(replay);

@@ -162,6 +162,21 @@ static int filter_records(struct ms_scavenge *s, const struct ms_log_entry *entr
     return rc;
 }
 
+/* A producer that may go on may send it again, and numbers its next batch from there: that must be
+ * known also to an index that is made anew. */
+static bool is_remembered(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                          const struct ms_scavenge_bounds *bounds) {
+    int64_t id = s->batch.header.producer_id;
+    if (id < 0 || entry->first_offset + entry->record_count <= bounds->start ||
+        s->now_ms - entry->commit_time_ms > MS_PRODUCER_IDLE_MS)
+        return false;
+    ms_log_lock(s->store->log);
+    const struct ms_producer *producer = ms_producer_find(&bounds->partition->producers, id);
+    bool remembered = producer != NULL && ms_producer_remembers(producer, entry->first_offset);
+    ms_log_unlock(s->store->log);
+    return remembered;
+}
+
 /* Nothing of it is wanted. What is last of something that is gone as a whole is no last word. */
 static bool stays_empty(struct ms_scavenge *s, const struct ms_log_entry *entry,
                         const struct ms_scavenge_bounds *bounds) {
@@ -172,7 +187,7 @@ static bool stays_empty(struct ms_scavenge *s, const struct ms_log_entry *entry,
         head = NULL; /* only a deleted topic's newest start is dead */
     if (entry->header.flags & MS_ENTRY_PENDING)
         head = NULL;
-    return is_last_word(entry, head, partition_end(s, entry)) ||
+    return is_last_word(entry, head, partition_end(s, entry)) || is_remembered(s, entry, bounds) ||
            (s->compacts && ms_compaction_keeps_producer(&s->compaction, entry, &s->batch.header));
 }
 

@@ -4,6 +4,7 @@
  *   1. facts: what partitions know of their producers, aborted transactions
  *   2. of each transaction that was open where the index ends: its pending batches, from the log
  *   3. the rest of the log as it is replayed: batches, commits, markers
+ *   4. producers that have been idle are forgotten
  *
  * Then what is open is open to readers as well. Before the store is shared.
  */
@@ -310,4 +311,15 @@ int ms_txn_load(struct ms_store *store, struct ms_error *err) {
         return ms_error_set(err, rc, "what is known of producers can't be read: %s",
                             ms_error_text(rc));
     return reopen_all(store, err);
+}
+
+int ms_txn_replayed(struct ms_store *store, struct ms_error *err) {
+    int64_t now_ms = ms_clock_now_us(store->env->clock) / 1000;
+    for (size_t t = 0; t < store->topics.by_number_count; t++) {
+        struct ms_topic *topic = store->topics.by_number[t];
+        for (uint16_t p = 0; topic != NULL && p < topic->settings.partitions; p++)
+            if (ms_producers_forget_idle(&ms_topic_partition(topic, p)->producers, now_ms) != 0)
+                return ms_error_set(err, MS_ENOMEM, "no memory for producers");
+    }
+    return 0;
 }
