@@ -96,6 +96,7 @@ struct ms_worker {
 struct ms_scavenge_memo {
     uint64_t segment, bytes; /* its first position; of its file */
     double dead_min;         /* less dead than this share: rewriting it was in vain already */
+    int64_t cleaned_ms;      /* when it was last rewritten; INT64_MIN not known */
 };
 struct ms_scavenger { /* runs on a schedule */
     pthread_mutex_t lock;

@@ -169,7 +169,7 @@ static struct ms_scavenge_memo *memo_of(struct ms_scavenger *scavenger, uint64_t
 
 /* Segments come in order and new ones are the last, so a new memo is too. */
 static int remember(struct ms_scavenger *scavenger, const struct ms_segment_info *info,
-                    uint64_t bytes, double dead_min) {
+                    const struct ms_scavenge_memo *news) {
     struct ms_scavenge_memo *memo = memo_of(scavenger, info->first_position);
     if (memo == NULL) {
         size_t count = scavenger->memo_count;
@@ -180,7 +180,7 @@ static int remember(struct ms_scavenger *scavenger, const struct ms_segment_info
         memo = &memos[count];
         scavenger->memo_count++;
     }
-    *memo = (struct ms_scavenge_memo){info->first_position, bytes, dead_min};
+    *memo = *news;
     return 0;
 }
 
@@ -256,30 +256,34 @@ static int look_and_scavenge(struct ms_scavenge *s, const struct ms_segment_info
                              struct ms_scavenge_result *result, struct ms_error *err) {
     struct ms_scavenger *scavenger = &s->store->scavenger;
     const struct ms_scavenge_memo *memo = memo_of(scavenger, info->first_position);
-    double dead_min = memo != NULL && memo->bytes == info->bytes ? memo->dead_min : 0;
+    struct ms_scavenge_memo news = {info->first_position, info->bytes, 0, INT64_MIN};
+    if (memo != NULL && memo->bytes == info->bytes)
+        news = *memo;
     struct ms_partition_bytes *sizes = copy_sizes(s);
     struct look look = {0};
     ms_buf_init(&look.sample, SAMPLES_MAX);
     s->overdue = false;
+    s->cleaned_ms = news.cleaned_ms;
     int rc = sizes != NULL ? look_at_segment(s, info, &look, err) : MS_ENOMEM;
     double dead = look.total > 0 ? (double)look.dead / (double)look.total : 0;
     double left =
         info->rewritten ? (double)info->bytes : (double)look.stored * compressed_share(&look);
     ms_buf_deinit(&look.sample);
     bool worth = s->overdue || (left * (1 - dead) * 100 <= (double)info->bytes * GAIN_PERCENT &&
-                                dead >= dead_min);
-    uint64_t rewritten = result->rewritten, bytes = info->bytes;
+                                dead >= news.dead_min);
+    uint64_t rewritten = result->rewritten;
     if (rc == 0 && worth) {
         if (s->size_count > 0)
             memcpy(s->sizes, sizes, s->size_count * sizeof *sizes);
         uint64_t before = result->bytes_after;
         rc = scavenge_segment(s, info, result, err);
         bool in_vain = result->rewritten == rewritten;
-        dead_min = in_vain ? dead + RETRY_SHARE : 0;
-        bytes = result->bytes_after - before;
+        news.dead_min = in_vain ? dead + RETRY_SHARE : 0;
+        news.cleaned_ms = in_vain ? news.cleaned_ms : s->now_ms;
+        news.bytes = result->bytes_after - before;
     }
     if (rc == 0)
-        rc = remember(scavenger, info, bytes, dead_min);
+        rc = remember(scavenger, info, &news);
     ms_free(sizes);
     return rc;
 }
@@ -287,6 +291,7 @@ static int look_and_scavenge(struct ms_scavenge *s, const struct ms_segment_info
 static int scavenge_sealed(struct ms_scavenge *s, const struct ms_segment_info *info,
                            struct ms_scavenge_result *result, struct ms_error *err) {
     s->overdue = false;
+    s->cleaned_ms = INT64_MIN;
     s->segment = *info;
     if (!s->frugal)
         return scavenge_segment(s, info, result, err);

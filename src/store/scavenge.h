@@ -61,7 +61,8 @@ struct ms_scavenge {
     uint64_t visits;                /* of segments: looks, and rewrites */
     struct ms_log_cursor finder;    /* for entries elsewhere in the log */
     struct ms_partition_reader *reader;
-    bool overdue; /* something has waited for compaction longer than its topic wants */
+    int64_t cleaned_ms; /* when the segment at hand was last rewritten; INT64_MIN not known */
+    bool overdue;       /* something has waited for compaction longer than its topic wants */
     struct ms_batch_reader batch;
     struct ms_buf scratch;
     struct ms_partition_bytes *sizes; /* only when a topic has retention_bytes */

@@ -87,8 +87,12 @@ static bool compacted(struct ms_scavenge *s, const struct ms_log_entry *entry, b
     if (!s->compacts ||
         !ms_compaction_removes(&s->compaction, &s->settings, entry, aborted, record))
         return false;
+    /* It has waited since the segment was cleaned at the longest: one rewrite in that time will do,
+     * however often something is superseded. */
     int64_t lag_max_ms = s->settings.compaction_lag_max_ms;
-    s->overdue |= lag_max_ms > 0 && s->now_ms - entry->commit_time_ms > lag_max_ms;
+    int64_t since_ms =
+        entry->commit_time_ms > s->cleaned_ms ? entry->commit_time_ms : s->cleaned_ms;
+    s->overdue |= lag_max_ms > 0 && s->now_ms - since_ms > lag_max_ms;
     return true;
 }
 

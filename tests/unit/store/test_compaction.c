@@ -137,20 +137,26 @@ static struct ms_scavenge_result scavenge_as_scheduled(struct store_world *w) {
     return result;
 }
 
+/* Of keys "n<first>" and on; it hardly compresses. */
+static void produce_noise(struct store_world *w, int first, int count) {
+    static uint64_t round;
+    for (int i = first; i < first + count; i++) {
+        char noise[60001], key[16];
+        round++;
+        for (size_t n = 0; n < sizeof noise - 1; n++)
+            noise[n] = (char)(1 + ms_hash64(&n, sizeof n, round) % 255);
+        noise[sizeof noise - 1] = 0;
+        snprintf(key, sizeof key, "n%d", i);
+        produce_one(w, "t", 0, key, noise);
+    }
+}
+
 static void overdue_records_are_compacted_however_little_is_gained(void **state) {
     struct store_world *w = *state;
     struct ms_topic_settings settings = compact_settings(w, 1);
     settings.compaction_lag_max_ms = 3 * 3600000;
     put_topic(w, "t", settings);
-    for (int i = 0; i < 12; i++) { /* hardly compresses, and is wanted */
-        char noise[60001];
-        for (size_t n = 0; n < sizeof noise - 1; n++)
-            noise[n] = (char)(1 + ms_hash64(&n, sizeof n, (uint64_t)i) % 255);
-        noise[sizeof noise - 1] = 0;
-        char key[8];
-        snprintf(key, sizeof key, "n%d", i);
-        produce_one(w, "t", 0, key, noise);
-    }
+    produce_noise(w, 0, 12);
     produce_one(w, "t", 0, "a", "0");
     produce_one(w, "t", 0, "a", "1");
     fill_segment(w);
@@ -159,6 +165,50 @@ static void overdue_records_are_compacted_however_little_is_gained(void **state)
     assert_true(scavenge_as_scheduled(w).rewritten > 0);
     assert_string_equal(records_of(w, "t", 0, 12), "13:a=1");
     assert_int_equal(scavenge_as_scheduled(w).rewritten, 0); /* and once only */
+}
+
+/* What is superseded all the time does not cost a rewrite each time. */
+static void overdue_records_cost_one_rewrite_in_the_time_they_may_wait(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic_settings settings = compact_settings(w, 1);
+    settings.compaction_lag_max_ms = 3 * 3600000;
+    put_topic(w, "t", settings);
+    produce_noise(w, 0, 12);
+    for (int i = 0; i < 24; i++)
+        produce_one(w, "t", 0, (char[]){(char)('a' + i), 0}, "old");
+    fill_segment(w);
+    pass_hours(w, 4);
+    uint64_t rewritten = 0;
+    for (int hour = 0; hour < 24; hour++) {
+        produce_one(w, "t", 0, (char[]){(char)('a' + hour), 0}, "new");
+        rewritten += scavenge_as_scheduled(w).rewritten;
+        pass_hours(w, 1);
+    }
+    assert_in_range(rewritten, 24 / 4, 24 / 3);
+}
+
+/* Without such a bound the gain decides: a segment is rewritten when it becomes a fifth smaller. */
+static void rewriting_costs_four_bytes_for_each_one_won(void **state) {
+    struct store_world *w = *state;
+    struct ms_scavenge_result sum = {0};
+    uint64_t appended = 0;
+    put_topic(w, "t", compact_settings(w, 1));
+    produce_noise(w, 0, 90);
+    for (int round = 0; round < 60; round++) {
+        produce_noise(w, round * 37 % 89, 2);
+        appended += 120000;
+        while (ms_keeper_step(w->store->log))
+            continue;
+        struct ms_scavenge_result result = scavenge_as_scheduled(w);
+        sum.bytes_written += result.bytes_written;
+        sum.bytes_before += result.bytes_before;
+        sum.bytes_after += result.bytes_after;
+    }
+    double won = ms_scavenge_amplification(sum.bytes_written, sum.bytes_before, sum.bytes_after);
+    double all = ms_scavenge_amplification(sum.bytes_written, appended, 0);
+    if (won > 4.0 || all > 4.0 || won == 0)
+        fail_msg("%.2f bytes were written for each won, %.2f for each appended", won, all);
+    print_message("%.2f bytes were written for each won, %.2f for each appended\n", won, all);
 }
 
 static void retention_is_ignored_or_not(void **state) {
@@ -481,6 +531,8 @@ int main(void) {
         test(tombstone_outlives_what_it_hides),
         test(young_records_are_protected),
         test(overdue_records_are_compacted_however_little_is_gained),
+        test(overdue_records_cost_one_rewrite_in_the_time_they_may_wait),
+        test(rewriting_costs_four_bytes_for_each_one_won),
         test(retention_is_ignored_or_not),
         test(records_without_keys_stay),
         test(last_five_batches_of_a_living_producer_stay_without_their_records),

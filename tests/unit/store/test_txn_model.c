@@ -398,12 +398,12 @@ static void run_histories(struct history *history, uint64_t first, uint64_t coun
 }
 
 static void random_histories_are_as_the_model_says(void **state) {
-    run_histories(*state, world_setting("MS_TXN_FIRST", 1), world_setting("MS_TXN_SEEDS", 10),
+    run_histories(*state, world_setting("MS_TXN_FIRST", 1), world_setting("MS_TXN_SEEDS", 6),
                   false);
 }
 
 static void random_histories_on_real_files(void **state) {
-    run_histories(*state, world_setting("MS_TXN_FIRST", 101), world_setting("MS_TXN_SEEDS", 2),
+    run_histories(*state, world_setting("MS_TXN_FIRST", 101), world_setting("MS_TXN_SEEDS", 1),
                   true);
 }
 
