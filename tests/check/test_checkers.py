@@ -12,6 +12,7 @@ import check_reader
 import check_repeat
 from checkers import check_world
 from story import Story
+from test_kafka import Kafka  # noqa: F401 (run with the others)
 from test_search import Search  # noqa: F401 (run with the others)
 
 TB_DELETED = '{"$tb":9223372036854775807}'
