@@ -3,7 +3,7 @@
  * that is wanted goes, nothing open is touched or seen, and in the end nothing is left of what
  * nobody needs.
  *
- * A history that fails tells its seed: MS_TXN_FIRST=<seed> MS_TXN_SEEDS=1 plays it again. */
+ * A history that fails tells its seed: MS_STORE_TXN_FIRST=<seed> MS_STORE_TXN_SEEDS=1 plays it again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -388,7 +388,7 @@ static void run_history(struct history *history, bool real) {
 }
 
 static void run_histories(struct history *history, uint64_t first, uint64_t count, bool real) {
-    history->steps = (int)world_setting("MS_TXN_STEPS", 200);
+    history->steps = (int)world_setting("MS_STORE_TXN_STEPS", 200);
     history->over = false;
     for (uint64_t i = 0; i < count; i++) {
         history->seed = first + i;
@@ -398,13 +398,13 @@ static void run_histories(struct history *history, uint64_t first, uint64_t coun
 }
 
 static void random_histories_are_as_the_model_says(void **state) {
-    run_histories(*state, world_setting("MS_TXN_FIRST", 1), world_setting("MS_TXN_SEEDS", 6),
-                  false);
+    run_histories(*state, world_setting("MS_STORE_TXN_FIRST", 1),
+                  world_setting("MS_STORE_TXN_SEEDS", 6), false);
 }
 
 static void random_histories_on_real_files(void **state) {
-    run_histories(*state, world_setting("MS_TXN_FIRST", 101), world_setting("MS_TXN_SEEDS", 1),
-                  true);
+    run_histories(*state, world_setting("MS_STORE_TXN_FIRST", 101),
+                  world_setting("MS_STORE_TXN_SEEDS", 1), true);
 }
 
 static int setup(void **state) {
