@@ -505,8 +505,7 @@ MAINSTEM_API int mainstem_read_all(struct mainstem_store *store,
 
 /* 1 and the next event, valid until the next call; 0 when there is none. A forward iterator may be
  * asked again after a 0: it then gives what has been appended since. One thread at a time. Blocks
- * when a page is used up. MAINSTEM_EIO, MAINSTEM_ECORRUPT: the next call tries again from where it
- * stands. */
+ * when a page is used up. MAINSTEM_EIO, MAINSTEM_ECORRUPT: the next call tries again from there. */
 MAINSTEM_API int mainstem_iterator_next(struct mainstem_iterator *iterator,
                                         const struct mainstem_recorded_event **ret_event,
                                         struct mainstem_error *err);

@@ -3,7 +3,8 @@
  * that is wanted goes, nothing open is touched or seen, and in the end nothing is left of what
  * nobody needs.
  *
- * A history that fails tells its seed: MS_STORE_TXN_FIRST=<seed> MS_STORE_TXN_SEEDS=1 plays it again. */
+ * A history that fails tells its seed; to play it again: MS_STORE_TXN_FIRST=seed and
+ * MS_STORE_TXN_SEEDS=1. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
