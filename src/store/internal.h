@@ -25,8 +25,9 @@
  *   publish.c      what became durable goes to the index and to the waiters
  *   decode.c       entries -> events
  *   read_stream.c read_all.c subscription.c waiters.c metadata.c snapshots.c
- *   scavenge.c scavenge_judge.c scavenge_schedule.c
+ *   scavenge.c scavenge_judge.c scavenge_txn.c scavenge_schedule.c
  *   compaction.c   the newest record of each key, for the scavenger
+ *   fates.c        what became of transactions, for the scavenger
  *   worker.c       I/O that the committer's thread must not do
  *
  * Locks, in rank order after those of src/log (docs/internals/threads.md): the log's lock guards
@@ -98,6 +99,7 @@ struct ms_worker {
 struct ms_scavenge_memo {
     uint64_t segment, bytes; /* its first position; of its file */
     double dead_min;         /* less dead than this share: rewriting it was in vain already */
+    int64_t cleaned_ms;      /* when it was last rewritten; INT64_MIN not known */
 };
 struct ms_scavenger { /* runs on a schedule */
     pthread_mutex_t lock;
@@ -112,6 +114,7 @@ struct ms_scavenger { /* runs on a schedule */
     size_t memo_count;
     uint64_t marks;
     bool passed, rules_act; /* rules were met that mark events without anybody's doing */
+    uint64_t forgotten_end; /* aborted transactions were forgotten by what lies before it */
 };
 
 struct ms_store_metrics {
@@ -119,7 +122,7 @@ struct ms_store_metrics {
     struct ms_counter reads, read_events, index_flush_failures;
     struct ms_counter adopted_records;
     struct ms_counter scavenges, scavenged_segments, scavenge_read_bytes, scavenge_written_bytes;
-    struct ms_counter scavenged_events;
+    struct ms_counter scavenged_events, scavenge_won_bytes;
     struct ms_histogram append_us;
 };
 
@@ -265,6 +268,12 @@ int ms_starts_load(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
 /* Replay: an entry of "$starts". */
 int ms_starts_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,
                          struct ms_error *err) MS_MUST_CHECK;
+/* An event of "$starts" whose topic was deleted. */
+bool ms_starts_is_dead(struct ms_store *store, struct ms_bytes json);
+/* The scavenger's: nothing is left of the aborted transactions with these markers; readers and the
+ * index forget them. Sorts them. Blocks until durable. What an append is refused with. */
+int ms_starts_forget(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                     int64_t *markers, size_t count, struct ms_error *err) MS_MUST_CHECK;
 /* The scavenger's: partitions whose beginning expired and is removed begin behind it. */
 int ms_starts_follow(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
 

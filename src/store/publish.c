@@ -322,13 +322,13 @@ static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
     const struct ms_txn_pending *committed = NULL;
     const uint64_t *terms = NULL;
     size_t term_count = 0;
-    bool hidden = (header->flags & (MS_ENTRY_PENDING | MS_ENTRY_CONTROL)) != 0;
+    bool bare = (header->flags & (MS_ENTRY_PENDING | MS_ENTRY_CONTROL | MS_ENTRY_COMMIT)) != 0;
     int rc = fold_room(fold);
     if (rc == 0)
         rc = replay_producer(replay, entry, topic, &committed, err);
     if (rc == 0 && committed != NULL)
         rc = copy_terms(&replay->arena, committed, &terms, &term_count);
-    else if (rc == 0 && !hidden)
+    else if (rc == 0 && !bare)
         rc = ms_batch_terms(entry->batch, topic, &replay->arena, &terms, &term_count);
     if (rc != 0)
         return ms_error_set(err, rc, "position %llu can't be indexed",
@@ -420,6 +420,8 @@ int ms_replay(struct ms_store *store, struct ms_error *err) {
     }
     if (rc == 0)
         rc = replay_flush(replay, err);
+    if (rc == 0)
+        rc = ms_txn_replayed(store, err);
     ms_log_cursor_deinit(&cursor);
     ms_arena_deinit(&replay->arena);
     ms_free(replay);

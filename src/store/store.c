@@ -476,6 +476,8 @@ static int write_counters(struct ms_store *store, struct ms_buf *out) {
          &m->scavenge_read_bytes},
         {"mainstem_scavenge_written_bytes_total", "Bytes of segments written anew.",
          &m->scavenge_written_bytes},
+        {"mainstem_scavenge_won_bytes_total", "Bytes that segments became smaller by.",
+         &m->scavenge_won_bytes},
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof counters / sizeof counters[0]; i++)
@@ -519,6 +521,24 @@ static int write_memory(struct ms_store *store, struct ms_buf *out) {
          (double)window_count},
         {"mainstem_store_idempotence_window_bytes", "Memory of the window of event ids.",
          (double)window_bytes},
+    };
+    return write_gauge_table(out, gauges, sizeof gauges / sizeof gauges[0]);
+}
+
+/* Write amplification of the scavenger. */
+static int write_amplification(struct ms_store *store, struct ms_buf *out) {
+    const struct ms_store_metrics *m = &store->metrics;
+    struct ms_log_info log;
+    ms_log_info(store->log, &log);
+    uint64_t written = ms_counter_get(&m->scavenge_written_bytes);
+    uint64_t won = ms_counter_get(&m->scavenge_won_bytes);
+    const struct gauge gauges[] = {
+        {"mainstem_scavenge_written_per_won_byte",
+         "Bytes that scavenging wrote anew for each byte that it won, since the start.",
+         ms_scavenge_amplification(written, won, 0)},
+        {"mainstem_scavenge_written_per_appended_byte",
+         "Bytes that scavenging wrote anew for each byte of blocks appended, since the start.",
+         ms_scavenge_amplification(written, log.written_bytes, 0)},
     };
     return write_gauge_table(out, gauges, sizeof gauges / sizeof gauges[0]);
 }
@@ -567,5 +587,7 @@ int ms_store_metrics(struct ms_store *store, struct ms_buf *out) {
         rc = write_gauges(store, out);
     if (rc == 0)
         rc = write_memory(store, out);
+    if (rc == 0)
+        rc = write_amplification(store, out);
     return rc == 0 ? ms_log_metrics(store->log, out) : rc;
 }

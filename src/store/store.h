@@ -321,6 +321,8 @@ struct ms_topic_settings {
     bool require_source, require_correlation_id;
     uint32_t message_bytes_max; /* of a producer's batch; default MS_MESSAGE_BYTES_MAX */
     bool log_append_time;       /* a producer's records are stamped when they are appended */
+    /* Otherwise: by how much a producer's timestamp may be older, or newer, than the append. */
+    int64_t timestamp_before_ms, timestamp_after_ms;
     bool recompress; /* a producer's batch is stored in `compression`; otherwise as it came */
     /* Of a compacted topic: nothing but compaction removes (Kafka's cleanup.policy=compact). */
     bool retention_ignored;
@@ -332,6 +334,7 @@ struct ms_topic_settings {
     uint64_t configs_set;
     int64_t configs_kept[MS_TOPIC_KEPT_MAX];
 };
+#define MS_TIMESTAMP_ANY INT64_MAX /* no bound */
 #define MS_DELETE_RETENTION_MS ((int64_t)86400000)
 /* Kafka's default: a MiB and a batch header of old. */
 #define MS_MESSAGE_BYTES_MAX 1048588u
@@ -418,8 +421,13 @@ struct ms_scavenge_options {
 struct ms_scavenge_result {
     uint64_t segments, rewritten;
     uint64_t bytes_before, bytes_after; /* of the segments looked at */
+    uint64_t bytes_written;             /* anew, also where it gained too little to be kept */
     uint64_t events_removed;
 };
+/* What a scavenge, or several, wrote for each byte by which what there was became less; 0 when it
+ * did not. */
+double ms_scavenge_amplification(uint64_t bytes_written, uint64_t bytes_before,
+                                 uint64_t bytes_after);
 /* Removes what deletes, truncation, stream rules, retention and compaction have marked, and
  * compresses sealed segments, online. Segments that gain less than a fifth stay as they are. Every
  * position, version and offset is kept; a stream's and a partition's last word is kept without its

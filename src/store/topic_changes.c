@@ -50,10 +50,12 @@ static int describe_settings(const struct ms_topic_settings *s, struct ms_buf *o
         rc = ms_buf_printf(out,
                            ",\"recompress\":%s,\"retention_ignored\":%s,"
                            "\"compaction_lag_ms\":%lld,\"compaction_lag_max_ms\":%lld,"
-                           "\"delete_retention_ms\":%lld,\"configs_set\":%lld",
+                           "\"delete_retention_ms\":%lld,\"timestamp_before_ms\":%lld,"
+                           "\"timestamp_after_ms\":%lld,\"configs_set\":%lld",
                            yes_no(s->recompress), yes_no(s->retention_ignored),
                            (long long)s->compaction_lag_ms, (long long)s->compaction_lag_max_ms,
-                           (long long)s->delete_retention_ms, (long long)s->configs_set);
+                           (long long)s->delete_retention_ms, (long long)s->timestamp_before_ms,
+                           (long long)s->timestamp_after_ms, (long long)s->configs_set);
     return rc == 0 ? describe_kept(s, out) : rc;
 }
 
@@ -234,6 +236,8 @@ static int check_bounds(const struct ms_topic_settings *settings, struct ms_erro
     if (settings->compaction_lag_ms < 0 || settings->compaction_lag_max_ms < 0 ||
         settings->delete_retention_ms < 0)
         return ms_error_set(err, MS_EINVAL, "times of compaction must not be negative");
+    if (settings->timestamp_before_ms < 0 || settings->timestamp_after_ms < 0)
+        return ms_error_set(err, MS_EINVAL, "bounds of timestamps must not be negative");
     if (settings->compaction_lag_max_ms > 0 &&
         settings->compaction_lag_max_ms < settings->compaction_lag_ms)
         return ms_error_set(

@@ -7,8 +7,8 @@
  *    "retention_bytes":-1,"retention_count":-1,"compact":false,"compression":"none",
  *    "require_source":true,"require_correlation_id":false,"message_bytes_max":1048588,
  *    "log_append_time":false,"recompress":false,"retention_ignored":false,"compaction_lag_ms":0,
- *    "compaction_lag_max_ms":0,"delete_retention_ms":86400000,"configs_set":0,"configs_kept":[],
- *    "created_at_ms":…,"deleted":false}
+ *    "compaction_lag_max_ms":0,"delete_retention_ms":86400000,"timestamp_before_ms":…,
+ *    "timestamp_after_ms":…,"configs_set":0,"configs_kept":[],"created_at_ms":…,"deleted":false}
  *
  * What a description of old lacks has its default.
  *
@@ -232,6 +232,8 @@ struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store)
         .compression = MS_CODEC_NONE,
         .message_bytes_max = MS_MESSAGE_BYTES_MAX,
         .delete_retention_ms = MS_DELETE_RETENTION_MS,
+        .timestamp_before_ms = MS_TIMESTAMP_ANY,
+        .timestamp_after_ms = MS_TIMESTAMP_ANY,
     };
 }
 
@@ -429,6 +431,8 @@ static void read_settings(struct ms_json_value object, struct ms_topic_settings 
     settings->compaction_lag_max_ms = read_number(object, "compaction_lag_max_ms", 0);
     settings->delete_retention_ms =
         read_number(object, "delete_retention_ms", MS_DELETE_RETENTION_MS);
+    settings->timestamp_before_ms = read_number(object, "timestamp_before_ms", MS_TIMESTAMP_ANY);
+    settings->timestamp_after_ms = read_number(object, "timestamp_after_ms", MS_TIMESTAMP_ANY);
     settings->configs_set = (uint64_t)read_number(object, "configs_set", 0);
     read_kept(object, settings);
 }

@@ -44,6 +44,7 @@ struct ms_partition {
     struct ms_producer_table producers; /* under the log's lock */
     struct ms_txn_place *open;          /* the committer's */
     struct ms_aborted *aborted;         /* the newest first; under aborted_lock */
+    struct ms_fates *fates; /* of its transactions, to a scavenge; under scavenge_lock */
 };
 
 /* What producers may write while streams are switched on (adopt.c). */

@@ -162,7 +162,8 @@ static const struct {
             ",\"last\":{\"type\":[\"object\",\"null\"],\"properties\":{\"started_at\":" TEXT
             ",\"finished_at\":" TEXT ",\"error\":{\"type\":[\"string\",\"null\"]},"
             "\"segments\":" NUMBER ",\"rewritten\":" NUMBER ",\"bytes_before\":" NUMBER
-            ",\"bytes_after\":" NUMBER ",\"events_removed\":" NUMBER "}}")},
+            ",\"bytes_after\":" NUMBER ",\"bytes_written\":" NUMBER
+            ",\"write_amplification\":{\"type\":\"number\"},\"events_removed\":" NUMBER "}}")},
     {"Health", "application/json",
      OBJECT("\"status\":" TEXT ",\"failed\":" FLAG ",\"refusing_appends\":" FLAG)},
     {"Info", "application/json",
