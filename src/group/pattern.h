@@ -4,8 +4,9 @@
  * names. What both know means the same: . [] () | * + ? {m,n}. RE2's \d, (?:…), (?i) and the like
  * are refused or mean something else: [0-9] and () are right in both.
  *
- * Bounded, since a pattern comes from a client: its length, the product of its repetition counts
- * (which the library expands), and no references back, which would take exponential time.
+ * Bounded, since a pattern comes from a client: its length, how deep brackets stand in each other
+ * (63), how large it becomes when its repetitions are written out, as the library does it, and no
+ * references back, which would take exponential time.
  *
  * Any thread.
  */
@@ -16,8 +17,7 @@
 #include "base/bytes.h"
 
 #define MS_PATTERN_BYTES_MAX 1024u
-#define MS_PATTERN_REPEATS_MAX 1000u
-#define MS_PATTERN_COST_MAX (16u * 1024) /* bytes times repetitions */
+#define MS_PATTERN_COST_MAX 2000u /* characters and sets, with repetitions written out */
 #define MS_PATTERN_NAME_MAX 249u
 
 struct ms_pattern {

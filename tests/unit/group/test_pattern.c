@@ -37,8 +37,10 @@ static void what_is_no_pattern_is_refused(void **state) {
     (void)state;
     static const char *const none[] = {"",           "(",      "a)(b",      "[a",
                                        "*a",         "(?:a)",  "(?i)a",     "(a)\\1",
-                                       "a{1001}",    "a{2,1}", "[[:nix:]]", "((a{40}){40})",
-                                       "(a{500}){3}"};
+                                       "a{2001}",    "a{2,1}", "[[:nix:]]", "((a{50}){50})",
+                                       "(a{500}){5}", "a+++++++++++++++++++++++++++++++++++++",
+                                       "((((((((((((a+)+)+)+)+)+)+)+)+)+)+)+", "a{99999999999}",
+                                       "(a{1000}b{1000})c{1000}"};
     struct ms_pattern compiled;
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         if (ms_pattern_init(&compiled, ms_bytes_cstr(none[i])) != MS_EINVAL)
@@ -51,6 +53,30 @@ static void what_is_no_pattern_is_refused(void **state) {
     memcpy(text, "(", 1);
     memcpy(text + 1000, "){20}", 5);
     assert_int_equal(ms_pattern_init(&compiled, ms_bytes_of(text, 1005)), MS_EINVAL);
+}
+
+static void patterns_that_people_write_are_taken(void **state) {
+    (void)state;
+    assert_true(matches("[a-z]+-[a-z]+-[0-9]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+-[a-z]+[+]?",
+                        "a-b-1-c-d-e-f-g-h-i+"));
+    assert_true(matches("a{1000}|b", "b"));
+    assert_true(matches("[^]a](b|[]{2}|[[:digit:]{+])+", "xb22{+"));
+    assert_true(matches("((a|b)+[.])*c", "ab.ba.c"));
+}
+
+static void brackets_stand_in_each_other_to_a_depth(void **state) {
+    (void)state;
+    char text[256];
+    struct ms_pattern compiled;
+    for (size_t depth = 60; depth < 70; depth++) {
+        memset(text, '(', depth);
+        text[depth] = 'a';
+        memset(text + depth + 1, ')', depth);
+        int rc = ms_pattern_init(&compiled, ms_bytes_of(text, 2 * depth + 1));
+        assert_int_equal(rc, depth < 64 ? 0 : MS_EINVAL);
+        if (rc == 0)
+            ms_pattern_deinit(&compiled);
+    }
 }
 
 static void a_name_longer_than_any_matches_nothing(void **state) {
@@ -67,6 +93,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pattern_stands_for_whole_names),
         cmocka_unit_test(what_is_no_pattern_is_refused),
+        cmocka_unit_test(patterns_that_people_write_are_taken),
+        cmocka_unit_test(brackets_stand_in_each_other_to_a_depth),
         cmocka_unit_test(a_name_longer_than_any_matches_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
