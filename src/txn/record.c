@@ -202,6 +202,9 @@ static struct ms_txn_topic_value take_topic(struct reader *reader) {
     struct ms_txn_topic_value topic = {.topic = take_string(reader)};
     topic.partition_count = take_count(reader, 4);
     topic.partitions = take_bytes(reader, 4 * (uint64_t)topic.partition_count);
+    reader->bad = reader->bad || topic.topic.len == 0;
+    for (uint32_t i = 0; !reader->bad && i < topic.partition_count; i++)
+        reader->bad = ms_txn_topic_partition(&topic, i) < 0;
     skip_tags(reader);
     return topic;
 }
