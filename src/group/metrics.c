@@ -224,6 +224,10 @@ static int write_stats(struct ms_groups *groups, struct ms_buf *out) {
                                 "Offsets that consumer groups have committed, or that are on their "
                                 "way.",
                                 NULL, (double)stats.offsets);
+    if (code == 0)
+        code = ms_metrics_gauge(out, "mainstem_group_memory_bytes",
+                                "Memory held by consumer groups, their members and offsets.", NULL,
+                                (double)stats.bytes);
     return code;
 }
 
