@@ -36,6 +36,7 @@ function program() {
 const NO_ADMIN = 'no such call';
 const lacksAll = (features, why) => Object.fromEntries(features.map((feature) => [feature, why]));
 const TRANSACTIONS = ['transactions', 'consume-transform-produce'];
+const CONSUMER_PROTOCOL = ['KIP-848 groups', 'KIP-848 assignors', 'KIP-848 static membership', 'KIP-848 resume', 'KIP-848 fencing'];
 const GROUP_ADMIN = ['list groups', 'describe group', 'delete group', 'list group offsets'];
 const TOPIC_ADMIN = [
   'create topic',
@@ -47,7 +48,19 @@ const TOPIC_ADMIN = [
 ];
 const zstdInNode = process.versions.node.split('.')[0] >= 22;
 
+// The librdkafka that tests/client/build-librdkafka has built.
+function newProgram() {
+  const path = join(dirname(binary), 'librdkafka/driver');
+  return existsSync(path) && [path];
+}
+
 const table = {
+  'rdkafka-new': {
+    find: newProgram,
+    missing: 'the newer librdkafka is not built: make clients-kip848 does it',
+    knowsConsumerProtocol: true,
+    lacks: {},
+  },
   rdkafka: { find: program, missing: 'librdkafka was not there when the build was set up', lacks: {} },
   kcat: {
     find: () => runs('kcat', '-V') && [process.execPath, join(drivers, 'kcat.mjs')],
@@ -107,5 +120,6 @@ export const names = Object.keys(table);
 export function client(name) {
   const { find, missing, ...more } = table[name];
   const command = find();
-  return { name, command, ...more, missing: command ? undefined : missing };
+  const lacks = more.knowsConsumerProtocol ? {} : lacksAll(CONSUMER_PROTOCOL, 'knows no KIP-848, or it is not tried');
+  return { name, command, ...more, lacks: { ...lacks, ...more.lacks }, missing: command ? undefined : missing };
 }

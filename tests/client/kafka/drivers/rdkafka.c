@@ -137,8 +137,6 @@ static const char *const READING[] = {"enable.auto.commit",
                                       "false",
                                       "auto.offset.reset",
                                       "earliest",
-                                      "heartbeat.interval.ms",
-                                      "300",
                                       "max.partition.fetch.bytes",
                                       "4194304",
                                       NULL};
@@ -404,8 +402,7 @@ static int subscribe(rd_kafka_t *consumer, const json_t *topics) {
     return fail_with(err, "subscribe");
 }
 
-static int op_join(const json_t *args, json_t **ret_answer) {
-    (void)ret_answer;
+static rd_kafka_t *classic_member(const json_t *args) {
     char session[16];
     snprintf(session, sizeof(session), "%d", (int)number_of(args, "session_ms", 10000));
     const char *instance = text_of(args, "instance", NULL);
@@ -413,12 +410,36 @@ static int op_join(const json_t *args, json_t **ret_answer) {
                               text_of(args, "group", ""),
                               "session.timeout.ms",
                               session,
+                              "heartbeat.interval.ms",
+                              "300",
                               "partition.assignment.strategy",
                               text_of(args, "strategy", "roundrobin"),
                               instance ? "group.instance.id" : NULL,
                               instance,
                               NULL};
-    driver.consumer = consumer_new(settings);
+    return consumer_new(settings);
+}
+
+/* KIP-848, for which the library must be new enough: the server says how long sessions are, and
+ * shares the partitions out. */
+static rd_kafka_t *consumer_member(const json_t *args) {
+    const char *instance = text_of(args, "instance", NULL);
+    const char *settings[] = {"group.id",
+                              text_of(args, "group", ""),
+                              "group.protocol",
+                              "consumer",
+                              "group.remote.assignor",
+                              text_of(args, "assignor", "uniform"),
+                              instance ? "group.instance.id" : NULL,
+                              instance,
+                              NULL};
+    return consumer_new(settings);
+}
+
+static int op_join(const json_t *args, json_t **ret_answer) {
+    (void)ret_answer;
+    bool is_consumer = strcmp(text_of(args, "protocol", "classic"), "consumer") == 0;
+    driver.consumer = is_consumer ? consumer_member(args) : classic_member(args);
     return driver.consumer ? subscribe(driver.consumer, json_object_get(args, "topics")) : -1;
 }
 
