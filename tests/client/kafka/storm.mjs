@@ -229,7 +229,10 @@ export class Member {
     for (const partition of ghost.keys()) this.ledger.drop(this, partition); // others may get it
     await waking;
     this.asleep = null;
-    if (!this.ended && ghost.size > 0) await this.commit(ghost);
+    if (!this.ended && ghost.size > 0) {
+      const error = await this.commit(ghost);
+      assert.ok(error !== 0 || !this.storm.isOverForGhosts, 'a ghost has committed');
+    }
     this.dropAll();
     this.reset();
   }

@@ -7,7 +7,7 @@ import * as wire from './wire.mjs';
 const { NO_TAGS, array, blob, compactArray, compactFrame, compactString, frame, int16, int32, int64, int8, string } =
   wire;
 const join = (...parts) => Buffer.concat(parts);
-const REBALANCE_MS = 1500;
+const REBALANCE_MS = 1000;
 
 const ILLEGAL_GENERATION = 22;
 const UNKNOWN_MEMBER = 25;
