@@ -224,8 +224,9 @@ export class Member {
 
   // Doesn't answer, then speaks up as a ghost: what it commits then is what it had before.
   async sleep() {
-    const { waking } = this.asleep;
+    const { waking, begun } = this.asleep;
     const ghost = new Map(this.positions);
+    begun(ghost.size);
     for (const partition of ghost.keys()) this.ledger.drop(this, partition); // others may get it
     await waking;
     this.asleep = null;
@@ -237,12 +238,16 @@ export class Member {
     this.reset();
   }
 
+  // When it sleeps: how many partitions it owned then.
   fallAsleep() {
-    let wake;
-    const waking = new Promise((resolve) => {
-      wake = resolve;
+    const asleep = {};
+    asleep.waking = new Promise((resolve) => {
+      asleep.wake = resolve;
     });
-    this.asleep = { waking, wake };
+    this.asleep = asleep;
+    return new Promise((resolve) => {
+      asleep.begun = resolve;
+    });
   }
 
   // Without a word: the server finds out by itself.

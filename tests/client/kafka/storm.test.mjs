@@ -120,7 +120,7 @@ class Storm {
   // One that owns something, and will be a ghost.
   letSleep() {
     const owners = this.members.filter((member) => member.positions.size > 0 && !member.asleep);
-    if (owners.length > 0) owners[this.roll(owners.length)].fallAsleep();
+    return owners.length > 0 ? owners[this.roll(owners.length)].fallAsleep() : 0;
   }
 
   // When others own what they had, so that none of them may commit any more.
@@ -201,7 +201,8 @@ async function play(t, MemberOf, assignor) {
     await storm.round();
     await until('the other group goes on', () => calm.storm.ledger.check() ?? calm.done > before);
   }
-  storm.letSleep();
+  await storm.settled();
+  await until('one sleeps that owned something', async () => (await storm.letSleep()) > 0);
   storm.join(1);
   await storm.settled(); // without those who sleep
   storm.wakeAll();
