@@ -127,7 +127,7 @@ static void serve(struct ms_txns *txns, struct ms_clock_manual *clock) {
     for (size_t i = 0; i < count; i++)
         MS_ASSERT(ms_txns_describe(txns, infos[i].id, &arena, &info) == MS_TXN_OK);
     ms_arena_deinit(&arena);
-    for (int hour = 0; hour < 24 * 16; hour += 8) { /* all of it ends and is forgotten */
+    for (int hour = 0; hour < 24 * 32; hour += 8) { /* no timeout is longer than 25 days */
         ms_clock_manual_advance(clock, 8 * HOUR_MS * 1000);
         (void)ms_txns_tick(txns);
     }
