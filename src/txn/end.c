@@ -30,9 +30,9 @@ static void stepped(struct ms_txn_turn *turn, struct ms_txn_write *write, int co
     struct ms_txnid *txn = write->txn;
     enum ms_txn_code answer = ms_txn_write_code(code);
     if (code == 0) {
+        struct ms_txn_producer told = {write->end.producer_id, write->end.epoch};
         if (write->ends)
             count_end(write);
-        struct ms_txn_producer told = {write->end.producer_id, write->end.epoch};
         ms_txnid_become(txn, &write->facts);
         ms_txnid_arm(turn, txn);
         if (write->ends && ms_txn_producer_equal(told, txn->facts.producer))
