@@ -30,7 +30,7 @@ bench: ready-all build ## measure, side by side with peers where they are instal
 fuzz-smoke: ready-all ## ten seconds of fuzzing for each target
 	@tools/fuzz-smoke
 
-clients-kip848: ready-all build ## KIP-848 with a real client: a newer librdkafka is built for it once (two minutes)
+clients-kip848: ready-all build ## KIP-848 with a real client: the librdkafka of node-rdkafka is built for it once (a minute)
 	@tests/client/run --new-librdkafka kafka/rdkafka_new.test.mjs
 
 crash: build ## the long kill -9 and power-cut loops

@@ -1,14 +1,15 @@
 // The clients: how their drivers are started, whether they are here, and what they don't do.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { binary } from '../http/server.mjs';
 
 const require = createRequire(import.meta.url);
-const drivers = join(dirname(fileURLToPath(import.meta.url)), 'drivers');
+const here = dirname(fileURLToPath(import.meta.url));
+const drivers = join(here, 'drivers');
 const runs = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 
 // Debian's packages are for Debian's Python, which need not be the first on the path.
@@ -48,16 +49,18 @@ const TOPIC_ADMIN = [
 ];
 const zstdInNode = process.versions.node.split('.')[0] >= 22;
 
-// The librdkafka that tests/client/build-librdkafka has built.
-function newProgram() {
-  const path = join(dirname(binary), 'librdkafka/driver');
-  return existsSync(path) && [path];
-}
+// The librdkafka that tests/client/build-librdkafka has built, or why it has not.
+const built = join(here, '../../../build/librdkafka');
+const newProgram = () => existsSync(join(built, 'driver')) && [join(built, 'driver')];
+const whyNoNewProgram = () =>
+  existsSync(join(built, 'missing'))
+    ? readFileSync(join(built, 'missing'), 'utf8').trim()
+    : 'the newer librdkafka is not built: tests/client/build-librdkafka does it';
 
 const table = {
   'rdkafka-new': {
     find: newProgram,
-    missing: 'the newer librdkafka is not built: make clients-kip848 does it',
+    missing: whyNoNewProgram(),
     knowsConsumerProtocol: true,
     lacks: {},
   },
