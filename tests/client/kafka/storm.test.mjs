@@ -12,7 +12,7 @@ import { Connection, batch } from './wire.mjs';
 
 const MEMBERS = 60;
 const PARTITIONS = 24;
-const ROUNDS = Number(process.env.STORM_ROUNDS ?? 9);
+const ROUNDS = Number(process.env.STORM_ROUNDS ?? 6);
 const PROGRESS_MS = 30_000;
 const server = serveKafka({
   args: ['--groups-consumer-session-timeout', '2s'],
