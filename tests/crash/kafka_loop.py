@@ -5,7 +5,8 @@
 Idempotent producers, a transactional one, transformers (consume, produce, offsets in the
 transaction; random aborts), readers with both isolation levels go on over the kills; some of them
 are killed as well, or get a second one with their transactional id beside them while they go on or
-sleep. At the end everything is read back, twice, with a kill between, and checked
+sleep. Three transformers share a group's partitions; they leave, die and come back, so that the
+server is killed in the middle of rebalances, too. At the end everything is read back, twice, with a kill between, and checked
 (tests/check/check_kafka.py). The clients are librdkafka's (kafka_worker.py).
 """
 import glob
@@ -34,10 +35,14 @@ SLOTS = {
     "t0": ["transform", "--id", "t-0", "--partitions", "0,1"],
     "t1": ["transform", "--id", "t-1", "--partitions", "2,3"],
     "j0": ["transform", "--id", "t-j0", "--join", "j0"],
+    "j1": ["transform", "--id", "t-j1", "--join", ""],
+    "j2": ["transform", "--id", "t-j2", "--join", ""],
     "r": ["read"],
 }
-MISCHIEF = ("none", "sleep", "kill", "double", "kill", "sleep")  # round by round
+MISCHIEF = ("none", "regroup", "sleep", "kill", "double", "regroup", "kill", "sleep")  # by rounds
 DOUBLED = ("t0", "t1")  # slots whose workers get a second one beside them
+JOINED = ("j0", "j1", "j2")  # members of one group
+TRANSFORMERS = ("t0", "t1") + JOINED
 
 
 def find_python():
@@ -164,7 +169,7 @@ class KafkaCampaign:
         self.server = serving.Server(os.path.join(self.place, "data"), serving.SMALL + (
             "--kafka", address, "--groups-initial-rebalance-delay", "0s"))
         self.workers = Workers(python, self.place, address, seed)
-        self.kills = self.doubled = self.killed_workers = 0
+        self.kills = self.doubled = self.killed_workers = self.regroupings = 0
         self.reported = 0
 
     def begin(self):
@@ -186,9 +191,21 @@ class KafkaCampaign:
         self.kills += 1
         self.server.kill()
 
+    def regroup(self):
+        """A member leaves, or dies; another one comes in its place."""
+        slot = self.rng.choice(JOINED)
+        leaves = self.rng.random() < 0.7  # the dead are missed only when their session ends
+        self.killed_workers += not leaves
+        self.regroupings += 1
+        self.workers.stop(slot, hard=not leaves)
+        self.workers.reap(replace=True)
+        return "a member %s" % ("left" if leaves else "died"), None
+
     def mischief(self, what):
         """What happens to the clients: (note, who is to be woken once the server is back)."""
         rng, workers = self.rng, self.workers
+        if what == "regroup":
+            return self.regroup()
         slot = rng.choice(sorted(SLOTS) if what == "kill" else DOUBLED)
         process = workers.slots[slot][-1] if workers.slots[slot] else None
         if what == "none" or process is None:
@@ -224,7 +241,7 @@ class KafkaCampaign:
         time.sleep(rng.random() * 0.8)
         if rng.random() < 0.6:
             self.workers.wait_noted(rng.choice(("committing", "committing", "txn", "aborting")),
-                                    ("p", "t0", "t1", "j0"))
+                                    ("p",) + TRANSFORMERS)
             time.sleep(rng.random() * 0.004)
         self.kill_server()
         server.prefix = []
@@ -242,7 +259,7 @@ class KafkaCampaign:
     def settle(self):
         """Everything to its end, and read back."""
         workers = self.workers
-        workers.stop("p", "t0", "t1", "j0")
+        workers.stop("p", *TRANSFORMERS)
         last = [workers.spawn(slot, "--until-end") for slot in ("t0", "t1", "j0")]
         for process in last:
             workers.wait(process, SETTLE_SECONDS)
@@ -261,10 +278,10 @@ class KafkaCampaign:
         found = [describe(finding) for finding in check_kafka.check(history)]
         outcomes = [txn.outcome for txn in history.txns.values()]
         note = "%d records, %d transactions (%d committed, %d unknown), %d kills of the server, " \
-            "%d of clients, %d doubled (%d fenced)" % (
+            "%d of clients, %d doubled (%d fenced), %d members that came and went" % (
                 len(history.records), len(outcomes), outcomes.count("committed"),
                 outcomes.count("unknown"), self.kills, self.killed_workers, self.doubled,
-                len({line["who"] for line in history.fatal}))
+                len({line["who"] for line in history.fatal}), self.regroupings)
         return self.workers.troubles[self.reported:] + found, note
 
     def stop(self):
