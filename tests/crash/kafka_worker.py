@@ -223,8 +223,9 @@ class Transform(Worker):
         options = self.options
         self.group = "assigned" if options.join is None else "joined"
         self.pending, self.places, self.metadata = [], [], None
+        # A member's transaction outlives its session: a ghost may still ask for its end.
         self.sender = Sender(self, self.who, transactional_id=options.id,
-                             transaction_timeout_ms=10000)
+                             transaction_timeout_ms=10000 if options.join is None else 30000)
         more = {"group_instance_id": options.join} if options.join else {}
         self.reader = self.consumer(self.group, "read_committed", session_timeout_ms=6000,
                                     heartbeat_interval_ms=300, auto_offset_reset="earliest",

@@ -41,6 +41,7 @@ enum outcome { OPEN, ASKED_TO_COMMIT, COMMITTED, HIDDEN };
 
 struct txn {
     unsigned id;
+    bool begun; /* and the client knows it */
     enum outcome outcome;
     int64_t offset; /* of its group; -1: none */
 };
@@ -48,7 +49,8 @@ struct txn {
 struct client {
     struct ms_txn_producer producer;
     int32_t sequences[PARTITIONS];
-    int txn; /* open; -1: none */
+    int txn;     /* open; -1: none */
+    bool aborts; /* all that it still wants of it */
     int64_t next_offset;
 };
 
@@ -174,6 +176,7 @@ static bool init(struct power *p, unsigned id) {
     if (client->txn >= 0) /* aborted, sooner or later */
         p->txns[client->txn].outcome = HIDDEN;
     client->txn = -1;
+    client->aborts = false;
     if (!answered(p, &asked, "InitProducerId"))
         return false;
     client->producer = asked.request.producer;
@@ -188,9 +191,10 @@ static bool begin(struct power *p, unsigned id) {
                                                   {MS_BYTES_LITERAL("t"), 1}};
     assert_true(p->txn_count < TXNS_MAX);
     p->clients[id].txn = (int)p->txn_count;
-    p->txns[p->txn_count++] = (struct txn){id, OPEN, -1};
+    p->txns[p->txn_count++] = (struct txn){.id = id, .outcome = OPEN, .offset = -1};
     ms_txns_add_partitions(txns_of(p), &identity, names, PARTITIONS, ask(&asked));
-    return answered(p, &asked, "AddPartitionsToTxn");
+    p->txns[p->txn_count - 1].begun = answered(p, &asked, "AddPartitionsToTxn");
+    return p->txns[p->txn_count - 1].begun;
 }
 
 /* Old clients say it in a request, new ones with the offsets. */
@@ -348,6 +352,8 @@ static bool produce_both(struct power *p, int txn) {
  * the next producer of its id. */
 static bool transact(struct power *p, unsigned id) {
     struct client *client = &p->clients[id];
+    if (client->aborts)
+        return end(p, id, false) && init(p, id);
     if (client->txn >= 0 && roll(p, 2) == 0)
         return produce_both(p, client->txn) && end(p, id, roll(p, 3) > 0);
     if ((client->producer.id < 0 || client->txn >= 0) && !init(p, id))
@@ -363,14 +369,20 @@ static bool transact(struct power *p, unsigned id) {
     return roll(p, 4) == 0 || end(p, id, roll(p, 3) > 0);
 }
 
-/* A client that got no answer doesn't go on with what it was at. */
+/* A client that got no answer aborts the transaction that it had begun, if it has not asked for its
+ * end; else there is a new client. */
 static bool transact_or_give_up(struct power *p, unsigned id) {
+    struct client *client = &p->clients[id];
     bool well = transact(p, id);
-    if (!well) {
-        p->clients[id].producer = MS_TXN_NO_PRODUCER;
-        p->clients[id].txn = -1;
+    if (well)
+        return true;
+    client->aborts =
+        client->txn >= 0 && p->txns[client->txn].begun && p->txns[client->txn].outcome == OPEN;
+    if (!client->aborts) {
+        client->producer = MS_TXN_NO_PRODUCER;
+        client->txn = -1;
     }
-    return well;
+    return false;
 }
 
 static bool play(struct power *p, unsigned rounds) {
