@@ -17,6 +17,8 @@
 
 #define READ_BYTES_FIRST ((size_t)8 << 10)
 #define READ_BYTES_MAX ((size_t)1 << 20)
+/* An entry that is known to be larger than the next read is read at once, up to this. */
+#define READ_BYTES_ENTRY (2 * READ_BYTES_MAX - MS_BLOCK_ALIGN)
 /* Reads from here on go past the page cache, where the log was written past it. */
 #define READ_BYTES_DIRECT ((size_t)256 << 10)
 #define BATCH_AT_LAST_OFFSET_DELTA 23
@@ -136,12 +138,19 @@ static int window_past_cache(struct ms_log_cursor *cursor, uint64_t offset, size
     return 0;
 }
 
+/* How much to read: as much as reading on has come to, or the large entry that lies there. */
+static size_t read_size(const struct ms_log_cursor *cursor, uint64_t offset, size_t need) {
+    size_t want = need > cursor->read_bytes ? need : cursor->read_bytes;
+    uint64_t entry = ms_segment_next_anchor(cursor->segment, offset) - offset;
+    return entry > want && entry <= READ_BYTES_ENTRY ? (size_t)entry : want;
+}
+
 static int window_from_file(struct ms_log_cursor *cursor, uint64_t offset, size_t need,
                             struct ms_error *err) {
     uint64_t end = atomic_load(&cursor->segment->end_offset);
-    size_t want = need > cursor->read_bytes ? need : cursor->read_bytes;
     if (offset + need > end)
         return damaged_at(cursor, "an entry reaches behind the end", err);
+    size_t want = read_size(cursor, offset, need);
     if (want > end - offset)
         want = (size_t)(end - offset);
     int direct = window_past_cache(cursor, offset, want, err);
@@ -363,6 +372,21 @@ int ms_log_cursor_next(struct ms_log_cursor *cursor, struct ms_log_entry *ret_en
         leave_frame(cursor);
     }
     return rc;
+}
+
+bool ms_log_cursor_at_hand(const struct ms_log_cursor *cursor) {
+    return (cursor->frame != NULL && cursor->frame_at < cursor->frame_len) ||
+           (cursor->positioned && cursor->at < cursor->len);
+}
+
+uint64_t ms_log_reach(struct ms_log *log, uint64_t position) {
+    struct ms_segment *segment = ms_log_find_segment(log, position);
+    struct ms_anchor anchor;
+    uint64_t reach = 0;
+    if (segment != NULL && ms_segment_find_anchor(segment, position, &anchor))
+        reach = ms_segment_next_anchor(segment, anchor.offset) - anchor.offset;
+    ms_segment_unref(segment);
+    return reach;
 }
 
 uint64_t ms_log_anchor_before(struct ms_log *log, uint64_t position) {

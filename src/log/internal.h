@@ -16,6 +16,7 @@
 #define MS_CHUNK_BYTES ((size_t)1 << 20) /* blocks are packed into chunks of memory of this size */
 #define MS_CHUNK_POOL_MAX 16u
 #define MS_ANCHOR_EVERY 4096u
+#define MS_ANCHOR_LARGE 16384u /* an entry from this size on has its own */
 #define MS_LOG_TO_SEAL_MAX 64u
 /* A segment has room for the largest append, and this much more. */
 #define MS_MARKS_ROOM 65536u

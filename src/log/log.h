@@ -189,10 +189,15 @@ void ms_log_cursor_init(struct ms_log_cursor *cursor, struct ms_log *log, uint64
 void ms_log_cursor_deinit(struct ms_log_cursor *cursor);
 /* The next call yields the entry that holds `position`, or the next one after it. */
 void ms_log_cursor_seek(struct ms_log_cursor *cursor, uint64_t position);
+/* Does the next entry begin in memory that the cursor has already? */
+bool ms_log_cursor_at_hand(const struct ms_log_cursor *cursor);
 /* 1 and an entry, valid until the next call; 0 at the end of what is visible. MS_ECORRUPT names
  * segment and offset, MS_EIO, MS_ENOMEM. May block for I/O. */
 int ms_log_cursor_next(struct ms_log_cursor *cursor, struct ms_log_entry *ret_entry,
                        struct ms_error *err) MS_MUST_CHECK;
+/* How much has to be read for the entry that holds `position`: its size when it is large, not much
+ * more than 20 KiB otherwise; 0: not known. Nothing is read to find out. */
+uint64_t ms_log_reach(struct ms_log *log, uint64_t position);
 /* Where to start reading forward to see the entries before `position`: the first position of an
  * entry at most a few KiB (or one entry) before it. 0 when there is nothing before. */
 uint64_t ms_log_anchor_before(struct ms_log *log, uint64_t position);

@@ -68,13 +68,15 @@ static void anchor_block(struct scan *scan, const uint8_t *bytes,
     place.block_start = false;
     size_t anchored_at = MS_BLOCK_HEADER_LEN;
     for (size_t at = MS_BLOCK_HEADER_LEN; at < header->length;) {
-        if (at - anchored_at >= MS_ANCHOR_EVERY) {
+        size_t size = MS_ENTRY_HEADER_LEN + ms_get_le32(bytes + at + 4);
+        if (at - anchored_at >= MS_ANCHOR_EVERY ||
+            (size >= MS_ANCHOR_LARGE && at > MS_BLOCK_HEADER_LEN)) {
             place.position = ms_get_le64(bytes + at + 40);
             place.offset = scan->offset + at;
             ms_segment_anchor(scan->segment, &place);
             anchored_at = at;
         }
-        at += MS_ENTRY_HEADER_LEN + ms_get_le32(bytes + at + 4);
+        at += size;
     }
 }
 

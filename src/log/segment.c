@@ -143,6 +143,19 @@ bool ms_segment_find_anchor(const struct ms_segment *segment, uint64_t position,
     return true;
 }
 
+uint64_t ms_segment_next_anchor(const struct ms_segment *segment, uint64_t offset) {
+    uint32_t low = 0, high = atomic_load_explicit(&segment->anchor_count, memory_order_acquire);
+    uint32_t count = high;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (segment->anchors[middle].offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count ? segment->anchors[low].offset : atomic_load(&segment->end_offset);
+}
+
 uint32_t ms_anchor_epoch(const struct ms_segment *segment, const struct ms_anchor *anchor) {
     uint32_t index = (uint32_t)(anchor->time_and_epoch & MS_ANCHOR_EPOCH_MASK);
     MS_ASSERT(index < atomic_load_explicit(&segment->epoch_count, memory_order_acquire));

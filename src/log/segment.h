@@ -26,7 +26,8 @@
  * length (8), zero (36), crc of these 60 bytes (4).
  *
  * An anchor says where an entry begins, so that a position is found without reading from the start
- * of the segment: one per block and one for every 4 KiB within large blocks. In memory and on disk:
+ * of the segment: one per block, one for every 4 KiB within large blocks, and one for each large
+ * entry. In memory and on disk:
  *
  *     0    4 position - first position of the segment
  *     4    4 offset in the file
@@ -118,6 +119,8 @@ void ms_segment_anchor(struct ms_segment *segment, const struct ms_anchor_place 
 /* The last anchor at or before position; false when there is none. */
 bool ms_segment_find_anchor(const struct ms_segment *segment, uint64_t position,
                             struct ms_anchor *ret_anchor);
+/* Where the first anchor behind this place of the file is; where the blocks end when none is. */
+uint64_t ms_segment_next_anchor(const struct ms_segment *segment, uint64_t offset);
 static inline int64_t ms_anchor_time_ms(const struct ms_anchor *anchor) {
     return (int64_t)(anchor->time_and_epoch >> 16);
 }

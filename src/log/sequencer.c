@@ -208,9 +208,9 @@ int ms_log_admit(struct ms_log *log, size_t payload_bytes, size_t entry_count, b
     return rc != 0 ? rc : open_block(log, need, reserved, err);
 }
 
-static void place_anchor(struct ms_log *log, struct ms_log_block *block) {
+static void place_anchor(struct ms_log *log, struct ms_log_block *block, size_t size) {
     bool first = block->entry_count == 0;
-    if (!first && block->len - block->anchored_at < MS_ANCHOR_EVERY)
+    if (!first && block->len - block->anchored_at < MS_ANCHOR_EVERY && size < MS_ANCHOR_LARGE)
         return;
     /* The commit time is filled in when the block is sealed; nobody reads the place before. */
     struct ms_anchor_place place = {
@@ -228,7 +228,7 @@ uint64_t ms_log_put(struct ms_log *log, const struct ms_log_put *put) {
     uint64_t position = log->next_position;
     size_t size = MS_ENTRY_HEADER_LEN + put->batch.len;
     MS_ASSERT(block != NULL && block->capacity - block->len >= size && put->record_count > 0);
-    place_anchor(log, block);
+    place_anchor(log, block, size);
     uint8_t *at = block->data + block->len;
     memcpy(at + MS_ENTRY_HEADER_LEN, put->batch.data, put->batch.len);
     ms_batch_patch(at + MS_ENTRY_HEADER_LEN, put->first_offset, 0);

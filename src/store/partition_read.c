@@ -3,8 +3,9 @@
  * brings it, and the caller gets references to the memory it is in.
  *
  * Batches that follow each other in the log (a topic that is alone, or busy) are found without
- * asking the index again. Small batches are copied together, so that a reader who is slow to send
- * them does not pin a block of the log for each. Any thread; one per reader.
+ * asking the index again, as far as what was read of the log goes. Small batches are copied
+ * together, so that a reader who is slow to send them does not pin a block of the log for each. Any
+ * thread; one per reader.
  */
 #include "base/alloc.h"
 #include "base/endian.h"
@@ -16,6 +17,7 @@
 #define BATCH_AT_COUNT 57
 #define MISSES_MAX 4u
 #define DECOMPRESSED_MAX ((size_t)1 << 30)
+#define LARGE_BYTES ((uint64_t)64 << 10) /* to be read for nothing */
 
 struct ms_partition_reader {
     struct ms_store *store;
@@ -142,6 +144,15 @@ static int first_behind(struct partition_reading *reading, uint64_t floor, struc
     return 0;
 }
 
+/* Would an entry be read from the disk only to find that there is no room for it? */
+static bool has_no_room(const struct partition_reading *reading, uint64_t position) {
+    const struct ms_partition_read *read = reading->read;
+    if (reading->batches == 0 || read->in_memory)
+        return false;
+    uint64_t reach = ms_log_reach(reading->reader->store->log, position);
+    return reach >= LARGE_BYTES && reading->bytes + reach > read->bytes_max;
+}
+
 /* By the index. What was scavenged is still in it, in long rows maybe: after a few of them it is
  * asked for the first that stands behind the place in the log that was found instead. */
 static int look_up_entry(struct partition_reading *reading, struct ms_log_entry *ret_entry,
@@ -157,6 +168,9 @@ static int look_up_entry(struct partition_reading *reading, struct ms_log_entry 
             return 0;
         if (rc != 0)
             return rc;
+        reading->more = has_no_room(reading, place.position);
+        if (reading->more)
+            return 0;
         ms_log_cursor_seek(cursor, place.position);
         rc = ms_log_cursor_next(cursor, ret_entry, err);
         if (rc > 0 && is_wanted(read, ret_entry, reading->next))
@@ -176,7 +190,7 @@ static int look_up_entry(struct partition_reading *reading, struct ms_log_entry 
 static int find_entry(struct partition_reading *reading, struct ms_log_entry *ret_entry,
                       struct ms_error *err) {
     int rc = 0;
-    if (reading->follow)
+    if (reading->follow && ms_log_cursor_at_hand(&reading->reader->cursor))
         rc = ms_log_cursor_next(&reading->reader->cursor, ret_entry, err);
     if (rc > 0 && is_wanted(reading->read, ret_entry, reading->next) &&
         ret_entry->first_offset <= reading->next)

@@ -23,6 +23,13 @@
 
 struct ms_kafka_loop;
 struct ms_kafka_request;
+struct ms_topic;
+
+/* A partition. */
+struct ms_kafka_turn {
+    const struct ms_topic *topic; /* to compare with; it may be gone. NULL: nothing yet */
+    int32_t partition;
+};
 
 struct ms_kafka_connection {
     struct ms_kafka_loop *loop;
@@ -40,6 +47,7 @@ struct ms_kafka_connection {
     unsigned working;                      /* of them are begun and not answered */
     struct ms_kafka_request *held;         /* the last one, when it can't begin yet */
     size_t queued;                         /* bytes of answers that are not sent */
+    struct ms_kafka_turn fetch_turn;       /* what the last Fetch ended with */
 
     bool dirty, retrying;
     bool reading, writing; /* which events are armed */

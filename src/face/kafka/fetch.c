@@ -15,7 +15,14 @@
  * A pass goes on from where the last one stopped: what was read stays in the answer. A partition is
  * read at most once after the byte limits are reached. Sessions (KIP-227) are not kept: every
  * answer is a full one with session 0, which clients take for "send it all each time".
+ *
+ * Once an answer has round_bytes and the client's min_bytes, no further partition is begun,
+ * whatever max_bytes says: it is written, received and parsed while the processors' caches hold it,
+ * and what comes behind it has no time to grow cold. The connection's next request begins behind
+ * the partition that the last one ended with, so that each has its turn, in whatever order the
+ * client lists them.
  */
+#include "face/kafka/connection.h"
 #include "face/kafka/errors.h"
 #include "face/kafka/handlers.h"
 #include "face/kafka/loop.h"
@@ -27,6 +34,9 @@
 #define BY_ID_VERSION 13
 #define LEADER_EPOCH 0
 #define READ_COMMITTED 1
+#define ROUND_BYTES ((size_t)512 << 10)
+#define ROUND_BYTES_EACH                                                                           \
+    ((size_t)2 << 10) /* of the partitions: each costs something in the answer */
 
 struct fetched { /* one partition of the request */
     const struct ms_kafka_fetch_request_partition *from;
@@ -45,13 +55,34 @@ struct fetching {
     struct ms_kafka_request *request;
     struct fetched *partitions;
     size_t count;
+    size_t first;               /* of them to be read */
+    const struct fetched *last; /* of them that had something; NULL: none had */
     size_t bytes, bytes_max;
+    size_t round_bytes;
     int64_t until_us;
     bool committed; /* only what is committed is read */
     bool failed;    /* a partition has an error: no waiting */
     bool waiting;   /* the waiters are armed */
     bool blocked;   /* the pass came to something that isn't in memory */
 };
+
+/* ---- whose turn it is ---- */
+
+static void begin_turn(struct fetching *fetching) {
+    const struct ms_kafka_turn *turn = &fetching->request->connection->fetch_turn;
+    for (size_t i = 0; i < fetching->count && turn->topic != NULL; i++) {
+        const struct fetched *f = &fetching->partitions[i];
+        if (f->topic == turn->topic && f->from->partition == turn->partition)
+            fetching->first = i + 1;
+    }
+}
+
+static void end_turn(const struct fetching *fetching) {
+    const struct fetched *last = fetching->last;
+    if (last != NULL && last->topic != NULL)
+        fetching->request->connection->fetch_turn =
+            (struct ms_kafka_turn){last->topic, last->from->partition};
+}
 
 /* ---- waiting ---- */
 
@@ -108,6 +139,10 @@ static int keep_slices(struct fetching *fetching, struct fetched *f, struct ms_s
     return 0;
 }
 
+static bool is_round(const struct fetching *fetching) {
+    return fetching->bytes >= fetching->round_bytes;
+}
+
 /* Reads on in one partition. MS_EAGAIN: not in memory. */
 static int read_on(struct fetching *fetching, struct fetched *f, struct ms_partition_reader *reader,
                    struct ms_slice_list *list, bool in_memory) {
@@ -137,6 +172,8 @@ static int read_on(struct fetching *fetching, struct fetched *f, struct ms_parti
     f->bytes += result.bytes;
     f->full = result.more;
     fetching->bytes += result.bytes;
+    if (result.bytes > 0)
+        fetching->last = f;
     return 0;
 }
 
@@ -149,8 +186,8 @@ static void read_pass(struct fetching *fetching, struct ms_partition_reader *rea
     struct ms_store *store = fetching->request->loop->kafka->store;
     struct ms_slice_list list = {0};
     fetching->blocked = false;
-    for (size_t i = 0; i < fetching->count && !fetching->blocked; i++) {
-        struct fetched *f = &fetching->partitions[i];
+    for (size_t i = 0; i < fetching->count && !fetching->blocked && !is_round(fetching); i++) {
+        struct fetched *f = &fetching->partitions[(fetching->first + i) % fetching->count];
         if (f->topic == NULL || f->full)
             continue;
         if (ms_store_partition_state(store, f->topic, (uint32_t)f->from->partition, &f->state) != 0)
@@ -238,6 +275,7 @@ static void answer(struct fetching *fetching) {
     struct ms_kafka_request *request = fetching->request;
     struct ms_kafka_fetch_response *response = ms_arena_zalloc(&request->arena, sizeof *response);
     stop_waiting(fetching);
+    end_turn(fetching);
     int code = response != NULL ? fill_answer(fetching, response) : MS_ENOMEM;
     for (size_t i = 0; i < fetching->count; i++)
         if (fetching->partitions[i].error != MS_KAFKA_NONE)
@@ -269,7 +307,7 @@ static bool is_over(const struct fetching *fetching) {
     const struct ms_kafka_request *request = fetching->request;
     const struct ms_kafka_fetch_request *body = request->body;
     bool enough = body->min_bytes <= 0 || fetching->bytes >= (size_t)body->min_bytes ||
-                  fetching->bytes >= fetching->bytes_max;
+                  is_round(fetching) || fetching->bytes >= fetching->bytes_max;
     for (size_t i = 0; i < fetching->count && !enough; i++)
         enough = fetching->partitions[i].full;
     return enough || fetching->failed || request->loop->now_us >= fetching->until_us;
@@ -352,6 +390,9 @@ static int begin(struct fetching *fetching) {
     fetching->bytes_max = body->max_bytes > 0 ? (size_t)body->max_bytes : 0;
     if (fetching->bytes_max > room)
         fetching->bytes_max = room;
+    fetching->round_bytes = ROUND_BYTES + count * ROUND_BYTES_EACH;
+    if (body->min_bytes > 0 && (size_t)body->min_bytes > fetching->round_bytes)
+        fetching->round_bytes = (size_t)body->min_bytes;
     fetching->until_us = request->loop->now_us + (int64_t)body->max_wait_ms * 1000;
     for (int32_t t = 0; t < body->topics_count; t++) {
         const struct ms_kafka_fetch_request_topic *from = &body->topics[t];
@@ -361,6 +402,7 @@ static int begin(struct fetching *fetching) {
             begin_partition(fetching, topic, by_id, &from->partitions[p],
                             &fetching->partitions[fetching->count++]);
     }
+    begin_turn(fetching);
     return 0;
 }
 

@@ -73,6 +73,12 @@ static void check_every_start(struct log_world *w) {
         ms_log_cursor_seek(&seeking, other);
         assert_int_equal(ms_log_cursor_next(&seeking, &entry, NULL), 1);
         assert_int_equal(entry.header.first_position, first[other]);
+        /* A rewritten one is in a frame, which is smaller. */
+        size_t size = MS_ENTRY_HEADER_LEN + entry.batch.len;
+        uint64_t reach = ms_log_reach(w->log, other);
+        assert_true(reach >= size || seeking.segment->rewritten);
+        assert_true(reach <= (size >= MS_ANCHOR_LARGE ? size : MS_ANCHOR_LARGE) + MS_ANCHOR_EVERY +
+                                 MS_BLOCK_HEADER_LEN + MS_BLOCK_ALIGN);
     }
     ms_log_cursor_deinit(&seeking);
 }

@@ -70,6 +70,22 @@ static void anchor_before_a_position_is_found(void **state) {
     ms_segment_unref(segment);
 }
 
+static void anchor_behind_a_place_is_found(void **state) {
+    (void)state;
+    struct ms_segment *segment = segment_at(100);
+    atomic_store(&segment->end_offset, 70000);
+    assert_int_equal(ms_segment_next_anchor(segment, 0), 70000);
+    for (uint32_t i = 0; i < 16; i++)
+        anchor(segment, 100 + i, 64 + i * 4096, 3, true);
+    assert_int_equal(ms_segment_next_anchor(segment, 0), 64);
+    for (uint64_t offset = 64; offset < 65536 + 64; offset += 512) {
+        uint64_t wanted = 64 + ((offset - 64) / 4096 + 1) * 4096;
+        assert_int_equal(ms_segment_next_anchor(segment, offset),
+                         wanted > 64 + 15 * 4096 ? 70000 : wanted);
+    }
+    ms_segment_unref(segment);
+}
+
 static void full_array_leaves_anchors_out(void **state) {
     (void)state;
     struct ms_segment *segment = segment_at(0);
@@ -253,6 +269,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_twenty_digits),
         cmocka_unit_test(anchor_before_a_position_is_found),
+        cmocka_unit_test(anchor_behind_a_place_is_found),
         cmocka_unit_test(full_array_leaves_anchors_out),
         cmocka_unit_test(footer_has_the_layout_of_the_table),
         cmocka_unit_test(senseless_footers_are_not_followed),
