@@ -9,9 +9,9 @@
  *   --wait-ms N       deadlines are 10 … N ms away, default 500
  *   --writers N       connections that write batches of 10 KB without a pause, default 1; 0: idle
  *
- * Topics with one partition, which are there. Lateness is the time from a deadline, counted from when
- * the request was sent, to when its answer was read; it can't be negative. The last line is "name
- * value" pairs.
+ * Topics with one partition, which are there. Lateness is the time from a deadline, counted from
+ * when the request was sent, to when its answer was read; it can't be negative. The last line is
+ * "name value" pairs.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -3,9 +3,9 @@
  *
  * What RE2 knows, as far as names need it: . [] [^a-z] [[:alpha:]] () (?:) | * + ? {m} {m,} {m,n},
  * the lazy *? +? ?? {}?, ^ $, \d \w \s \D \W \S, and a backslash before what is no letter or digit.
- * A pattern stands for whole names. The rest of RE2 is refused: flags such as (?i), names of groups,
- * \b, \p, \x and the like, a repetition of a repetition, more than 1000 times of anything; and a '{'
- * or ')' that begins or ends nothing.
+ * A pattern stands for whole names. The rest of RE2 is refused: flags such as (?i), names of
+ * groups, \b, \p, \x and the like, a repetition of a repetition, more than 1000 times of anything;
+ * and a '{' or ')' that begins or ends nothing.
  *
  * Bounded, since a pattern comes from a client: its length, how deep brackets stand in each other
  * (63), and how many instructions it becomes with its repetitions written out. A name is looked at

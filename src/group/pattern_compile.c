@@ -1,8 +1,8 @@
 /*
  * From the text of a pattern to its instructions.
  *
- * One pass, without recursion: what is in brackets is a level of a stack. Ways are relative, so that
- * a repetition can copy what it repeats, and an instruction can be put before it.
+ * One pass, without recursion: what is in brackets is a level of a stack. Ways are relative, so
+ * that a repetition can copy what it repeats, and an instruction can be put before it.
  *
  *   x*       FORK behind | x | JUMP back to the FORK
  *   x+       x | FORK back to x

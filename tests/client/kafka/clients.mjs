@@ -37,7 +37,9 @@ function program() {
 const NO_ADMIN = 'no such call';
 const lacksAll = (features, why) => Object.fromEntries(features.map((feature) => [feature, why]));
 const TRANSACTIONS = ['transactions', 'consume-transform-produce'];
-const CONSUMER_PROTOCOL = ['KIP-848 groups', 'KIP-848 assignors', 'KIP-848 static membership', 'KIP-848 resume', 'KIP-848 fencing'];
+const CONSUMER_PROTOCOL = ['groups', 'assignors', 'static membership', 'resume', 'fencing'].map(
+  (feature) => `KIP-848 ${feature}`,
+);
 const GROUP_ADMIN = ['list groups', 'describe group', 'delete group', 'list group offsets'];
 const TOPIC_ADMIN = [
   'create topic',

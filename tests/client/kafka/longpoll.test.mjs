@@ -130,5 +130,6 @@ test('those who wait in vain give up in the order of their deadlines, and none b
   }
   assert.equal(answered(patient).length, 0);
   const late = givingUp.map((waiter) => waiter.took - waiter.wait).sort((a, b) => a - b);
-  t.diagnostic(`${writes} writes meanwhile; late by ${late[5].toFixed(1)} ms in the middle, ${late[9].toFixed(1)} at most`);
+  const [middle, most] = [late[5].toFixed(1), late[9].toFixed(1)];
+  t.diagnostic(`${writes} writes meanwhile; late by ${middle} ms in the middle, ${most} at most`);
 });

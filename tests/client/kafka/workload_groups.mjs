@@ -128,7 +128,8 @@ function consumerSteps(step) {
   step('KIP-848 static membership', 'a static member of a consumer group gets its partitions back', (use, t) =>
     comeBack(use, t, { protocol }),
   );
-  step('KIP-848 resume', 'a consumer group goes on behind what was committed, after a kill of the server too', async (use, t) => {
+  const resumes = 'a consumer group goes on behind what was committed, after a kill of the server too';
+  step('KIP-848 resume', resumes, async (use, t) => {
     await commitAndResume(use, t, { protocol });
     await resumeAfter(use, t, 'SIGKILL', { protocol });
   });

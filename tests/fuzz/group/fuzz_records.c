@@ -3,8 +3,9 @@
  *
  *   u16 length of the key | u16 length of the value, 0xffff: a tombstone | key | value
  *
- * Asserted: what can be read can be written, and reads the same again; a coordinator that loads them
- * all serves the groups that came of it, ends their sessions in time, and gives all memory back.
+ * Asserted: what can be read can be written, and reads the same again; a coordinator that loads
+ * them all serves the groups that came of it, ends their sessions in time, and gives all
+ * memory back.
  */
 #include <stdlib.h>
 

@@ -6,12 +6,12 @@
  *   byte 2   the request's version
  *   rest     the body of a Produce request; when it is none: one batch for partition 0
  *
- * The harness puts length, magic and checksum right, and may compress the records, so that mutations
- * get to what a validated batch goes through: rules of the topic, splitting into runs of a key,
- * compressing anew, sequences, transactions.
+ * The harness puts length, magic and checksum right, and may compress the records, so that
+ * mutations get to what a validated batch goes through: rules of the topic, splitting into runs of
+ * a key, compressing anew, sequences, transactions.
  *
- * Asserted: what is refused leaves nothing behind; what is accepted takes exactly as many offsets as
- * it has records, reads back as valid batches, record by record with the key and value that were
+ * Asserted: what is refused leaves nothing behind; what is accepted takes exactly as many offsets
+ * as it has records, reads back as valid batches, record by record with the key and value that were
  * sent, and becomes as many events; and all of it is there again after the store was opened anew.
  */
 #include <stdlib.h>

@@ -1,10 +1,12 @@
 /*
- * Records of `__transaction_state` that somebody else may have written. The input is a list of them:
+ * Records of `__transaction_state` that somebody else may have written. The input is a list of
+ * them:
  *
  *   u16 length of the key | u16 length of the value, 0xffff: a tombstone | key | value
  *
- * Asserted: what can be read can be written, and reads the same again; a coordinator that loads them
- * all serves the ids that came of it, ends their transactions in time, and gives all memory back.
+ * Asserted: what can be read can be written, and reads the same again; a coordinator that loads
+ * them all serves the ids that came of it, ends their transactions in time, and gives all
+ * memory back.
  */
 #include <stdlib.h>
 

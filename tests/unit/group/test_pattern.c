@@ -175,8 +175,11 @@ static void random_patterns_match_as_the_c_library_says(void **state) {
     while (compared < 20000) {
         char text[64] = "", whole[80];
         uint64_t count = 1 + ms_random_below(&random.random, 9);
+        size_t len = 0;
         for (uint64_t i = 0; i < count; i++)
-            strcat(text, words[ms_random_below(&random.random, sizeof words / sizeof *words)]);
+            len += (size_t)snprintf(
+                text + len, sizeof text - len, "%s",
+                words[ms_random_below(&random.random, sizeof words / sizeof *words)]);
         struct ms_pattern pattern;
         regex_t regex;
         snprintf(whole, sizeof whole, "^(%s)$", text);
@@ -186,8 +189,8 @@ static void random_patterns_match_as_the_c_library_says(void **state) {
         /* Whatever is a pattern here is one there, but for repetitions of "^" and of nothing. */
         if (regcomp(&regex, whole, REG_EXTENDED | REG_NOSUB) == 0) {
             char name[8] = "";
-            uint64_t len = ms_random_below(&random.random, 6);
-            for (uint64_t i = 0; i < len; i++)
+            uint64_t letters = ms_random_below(&random.random, 6);
+            for (uint64_t i = 0; i < letters; i++)
                 name[i] = (char)('a' + ms_random_below(&random.random, 3));
             bool wanted = regexec(&regex, name, 0, NULL, 0) == 0;
             if (ms_pattern_matches(&pattern, ms_bytes_cstr(name)) != wanted)

@@ -5,7 +5,7 @@
  * record once; transactions are visible whole or not at all; offsets of groups are those of visible
  * transactions, neither ahead nor behind (G1, G2, G5, G9, G15).
  *
- *   MS_SIM_SEEDS   seeds of the scripts that are cut by chance (default 12; two cuts by chance of each)
+ *   MS_SIM_SEEDS   a sixth of it is how many scripts are cut by chance (default 12)
  *   MS_CUT_STEP    every so many operations are cut (default 1)
  */
 #include <setjmp.h>
@@ -348,8 +348,8 @@ static bool produce_both(struct power *p, int txn) {
     return finish_burst(p);
 }
 
-/* A transaction that was left open is ended by its client, which may have outlived the server, or by
- * the next producer of its id. */
+/* A transaction that was left open is ended by its client, which may have outlived the server, or
+ * by the next producer of its id. */
 static bool transact(struct power *p, unsigned id) {
     struct client *client = &p->clients[id];
     if (client->aborts)

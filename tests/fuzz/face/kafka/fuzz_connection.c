@@ -1,7 +1,7 @@
 /*
- * Hostile bytes on a connection of the whole Kafka face, with a store, groups and transactions behind
- * it: framing, SASL, every handler. One server for all inputs, so what a request does depends a
- * little on those before it.
+ * Hostile bytes on a connection of the whole Kafka face, with a store, groups and transactions
+ * behind it: framing, SASL, every handler. One server for all inputs, so what a request does
+ * depends a little on those before it.
  *
  *   byte 0   bits of enum way
  *   byte 1   in how large pieces it is sent
@@ -14,9 +14,11 @@
  */
 #include <netinet/in.h>
 #include <poll.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/endian.h"
@@ -70,7 +72,9 @@ static struct ms_kafka *start_face(bool locked) {
 }
 
 static void remove_world(void) {
-    char command[300];
+    char *command[] = {"rm", "-rf", world.dir, NULL};
+    int status;
+    pid_t child;
     ms_txn_service_stop(world.txns);
     ms_group_service_stop(world.groups);
     ms_kafka_stop(world.open, 0);
@@ -78,8 +82,8 @@ static void remove_world(void) {
     ms_txn_service_free(world.txns);
     ms_group_service_free(world.groups);
     MS_ASSERT(ms_store_close(world.store, NULL) == 0);
-    snprintf(command, sizeof command, "rm -rf '%s'", world.dir);
-    MS_ASSERT(system(command) == 0);
+    MS_ASSERT(posix_spawnp(&child, command[0], NULL, NULL, command, NULL) == 0);
+    MS_ASSERT(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static void make_world(void) {
