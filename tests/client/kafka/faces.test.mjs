@@ -60,7 +60,7 @@ test('an event appended over HTTP is a record with ce_ headers and the stream as
   assert.equal(headers.ce_type, 'order.placed');
   assert.equal(headers.ce_source, '/shop');
   assert.equal(headers.ce_specversion, '1.0');
-  // JSON is what it is when nothing else is said.
+  assert.equal(headers['content-type'], 'application/json');
   assert.equal(noted.headers['content-type'].toString(), 'text/plain');
   assert.equal(noted.value.toString(), 'by hand');
 });
