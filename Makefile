@@ -7,10 +7,10 @@ ARGS ?=
 APP := $(if $(wildcard examples/shop/.),--app examples/shop)
 
 .DEFAULT_GOAL := build
-.PHONY: build run demo test bench fuzz-smoke crash planted tidy fmt install clean help ready ready-all
+.PHONY: build run demo test bench fuzz-smoke clients-kip848 crash planted tidy fmt install clean help ready ready-all
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 build: ready ## build/mainstem and build/libmainstem.so
 	@tools/build plain
@@ -29,6 +29,9 @@ bench: ready-all build ## measure, side by side with peers where they are instal
 
 fuzz-smoke: ready-all ## ten seconds of fuzzing for each target
 	@tools/fuzz-smoke
+
+clients-kip848: ready-all build ## KIP-848 with a real client: the librdkafka of node-rdkafka is built for it once (a minute)
+	@tests/client/run --new-librdkafka kafka/rdkafka_new.test.mjs
 
 crash: build ## the long kill -9 and power-cut loops
 	@tests/crash/run

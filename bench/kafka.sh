@@ -67,6 +67,21 @@ step_kafka() {
     stop_server
 }
 
+# Fetches that wait for a partition in which nothing happens.
+step_longpoll() {
+    local writers
+    say "long polls over Kafka: lateness after their deadlines"
+    if start_kafka; then
+        make_topic quiet 1
+        make_topic busy 1
+        for writers in 0 1; do
+            say "$writers writers: $("$BUILD"/bench/bench-longpoll --port "${kafka##*:}" \
+                --quiet quiet --busy busy --writers "$writers" --seconds "$SECS")"
+        done
+    fi
+    stop_server
+}
+
 # ---- in turns with those that don't sync ----
 
 peer_of_streams() { # redis | nats: publishes a million and reads them

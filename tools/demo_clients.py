@@ -46,6 +46,20 @@ class Api:
             link = re.search(r'<([^>]+)>; *rel="next"', headers.get("Link", ""))
             path = link.group(1) if link else None
 
+    def append(self, stream, event):
+        """The answer: version and position."""
+        connection = http.client.HTTPConnection(self.address, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request("POST", "/v1/streams/" + self.quote(stream), json.dumps(event),
+                               {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        if answer.status not in (200, 201):
+            raise OSError("append: %d %s" % (answer.status, body.decode("utf-8", "replace")))
+        return json.loads(body)
+
     def head_position(self):
         return int(self.request("/v1/events?limit=1&direction=backward")[1][0]["position"])
 
@@ -139,12 +153,13 @@ class Racer(threading.Thread):
 
 
 class Subscriber(threading.Thread):
-    """Follows the race live over server-sent events. After a break it goes on behind the last event
+    """Follows events of one type live over server-sent events. After a break it goes on behind the last event
     that it saw (Last-Event-ID), as a browser would."""
 
-    def __init__(self, address, first_position):
+    def __init__(self, address, first_position, event_type=RACE_TYPE):
         super().__init__(daemon=True)
         self.address, self.first_position = address, first_position
+        self.event_type = event_type
         self.ids = []
         self.last_event_id = None
         self.connections = 0
@@ -169,7 +184,7 @@ class Subscriber(threading.Thread):
             if self.last_event_id:
                 headers["Last-Event-ID"] = self.last_event_id
             connection.request("GET", "/v1/events?type=%s&from=%d"
-                               % (RACE_TYPE, self.first_position), headers=headers)
+                               % (self.event_type, self.first_position), headers=headers)
             answer = connection.getresponse()
             if answer.status != 200:
                 raise ValueError("subscription: %d %s" % (answer.status, answer.read()))

@@ -39,6 +39,7 @@ class Server:
         self.log_path = os.path.join(directory, "server.log")
         self.ready_path = os.path.join(directory, "ready.json")
         self.address = None  # "127.0.0.1:PORT", kept over a restart
+        self.addresses = {}
         self.process = None
 
     def start(self):
@@ -62,7 +63,8 @@ class Server:
                                   % (START_SECONDS_MAX, self.log_tail()))
             time.sleep(0.005)
         with open(self.ready_path, encoding="utf-8") as file:
-            self.address = json.load(file)["http"]
+            self.addresses = json.load(file)  # of each protocol
+        self.address = self.addresses["http"]
         return time.monotonic() - began
 
     def stop(self):

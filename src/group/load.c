@@ -120,6 +120,8 @@ int ms_groups_load(struct ms_groups *groups, const struct ms_group_record *recor
     int rc = ms_group_key_read(record->key, &key);
     if (rc != 0 || key.kind == MS_GROUP_KEY_OTHER)
         return rc;
+    if (key.group.len == 0 || key.group.len > MS_GROUP_ID_BYTES_MAX)
+        return MS_EINVAL; /* nobody could ask for it */
     struct ms_turn turn;
     struct ms_group *group;
     ms_turn_begin(&turn, groups);

@@ -224,22 +224,26 @@ static int write_stats(struct ms_groups *groups, struct ms_buf *out) {
                                 "Offsets that consumer groups have committed, or that are on their "
                                 "way.",
                                 NULL, (double)stats.offsets);
+    if (code == 0)
+        code = ms_metrics_gauge(out, "mainstem_group_memory_bytes",
+                                "Memory held by consumer groups, their members and offsets.", NULL,
+                                (double)stats.bytes);
     return code;
 }
 
 static int refresh(struct ms_group_metrics *metrics) {
     metrics->text_us = -1;
     ms_buf_clear(&metrics->text);
-    int code = write_stats(metrics->groups, &metrics->text);
-    if (code == 0)
-        code = write_lags(metrics, &metrics->text);
+    int code = write_lags(metrics, &metrics->text);
     if (code == 0)
         metrics->text_us = ms_clock_monotonic_us(metrics->env->clock);
     return code;
 }
 
 int ms_group_metrics_write(struct ms_group_metrics *metrics, struct ms_buf *out) {
-    int code = 0;
+    int code = write_stats(metrics->groups, out);
+    if (code != 0)
+        return code;
     pthread_mutex_lock(&metrics->lock);
     int64_t now_us = ms_clock_monotonic_us(metrics->env->clock);
     if (metrics->text_us < 0 || now_us - metrics->text_us >= KEPT_US)

@@ -301,7 +301,7 @@ static enum ms_group_code commit_locked(struct ms_turn *turn, struct ms_group_co
     if (who->generation >= 0) {
         group = ms_group_find(turn->groups, who->group);
         if (group == NULL)
-            return MS_GROUP_ILLEGAL_GENERATION;
+            return in_txn ? MS_GROUP_ILLEGAL_GENERATION : MS_GROUP_NOT_FOUND;
     } else if ((code = ms_group_find_or_make(turn, who->group, &group)) != MS_GROUP_OK) {
         return code;
     }

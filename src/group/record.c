@@ -127,8 +127,10 @@ int ms_offset_value_read(struct ms_bytes bytes, struct ms_offset_value *ret_valu
         value.leader_epoch = ms_take_i32(&reader);
     value.metadata = ms_take_string(&reader);
     value.commit_time_ms = ms_take_i64(&reader);
-    if (version == VALUE_VERSION_EXPIRING)
-        value.expire_time_ms = ms_take_i64(&reader);
+    if (version == VALUE_VERSION_EXPIRING) {
+        int64_t expire_time_ms = ms_take_i64(&reader);
+        value.expire_time_ms = expire_time_ms < 0 ? -1 : expire_time_ms;
+    }
     ms_skip_tags(&reader);
     if (reader.bad || version < 0 || version > VALUE_VERSION_FLEXIBLE || reader.rest.len != 0)
         return MS_EINVAL;

@@ -109,6 +109,8 @@ static void on_kafka_request(void *context, const struct ms_kafka_log_entry *ent
 static int on_metrics(void *context, struct ms_buf *out) {
     struct server *server = context;
     int rc = ms_group_service_metrics(server->groups, out);
+    if (rc == 0)
+        rc = ms_txns_metrics(ms_txn_service_txns(server->txns), out);
     return rc == 0 && server->kafka ? ms_kafka_metrics(server->kafka, out) : rc;
 }
 

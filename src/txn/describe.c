@@ -119,6 +119,23 @@ enum ms_txn_code ms_txns_list(struct ms_txns *txns, const struct ms_txn_filter *
     return MS_TXN_OK;
 }
 
+/* Most of the time there are few, and they are found before the end of the table. */
+static int64_t oldest_open_ms(const struct ms_txn_turn *turn) {
+    const struct ms_txns *txns = turn->txns;
+    uint64_t left = txns->open;
+    int64_t oldest_ms = 0;
+    struct ms_table_node *node = NULL;
+    while (left > 0 && (node = ms_table_next(&txns->ids, node)) != NULL) {
+        const struct ms_txnid *txn = MS_CONTAINER(node, struct ms_txnid, node);
+        if (txn->facts.state != MS_TXN_ONGOING)
+            continue;
+        left--;
+        int64_t open_ms = turn->wall_ms - txn->facts.started_ms;
+        oldest_ms = open_ms > oldest_ms ? open_ms : oldest_ms;
+    }
+    return oldest_ms;
+}
+
 void ms_txns_stats(struct ms_txns *txns, struct ms_txns_stats *ret_stats) {
     struct ms_txn_turn turn;
     ms_txn_turn_begin(&turn, txns);
@@ -126,6 +143,9 @@ void ms_txns_stats(struct ms_txns *txns, struct ms_txns_stats *ret_stats) {
                                         .open = txns->open,
                                         .pending_offsets = txns->pending_offsets,
                                         .bytes = txns->bytes,
+                                        .oldest_open_ms = oldest_open_ms(&turn),
+                                        .commits = txns->commits,
+                                        .aborts = txns->aborts,
                                         .timeouts = txns->timeouts,
                                         .writes_in_flight = txns->writes_in_flight,
                                         .failed_writes = txns->failed_writes};

@@ -19,11 +19,20 @@ int16_t ms_txnid_fence(const struct ms_txnid *txn) {
 
 /* ---- steps ---- */
 
+static void count_end(const struct ms_txn_write *write) {
+    if (write->end.commit)
+        write->txns->commits++;
+    else
+        write->txns->aborts++;
+}
+
 static void stepped(struct ms_txn_turn *turn, struct ms_txn_write *write, int code) {
     struct ms_txnid *txn = write->txn;
     enum ms_txn_code answer = ms_txn_write_code(code);
     if (code == 0) {
         struct ms_txn_producer told = {write->end.producer_id, write->end.epoch};
+        if (write->ends)
+            count_end(write);
         ms_txnid_become(txn, &write->facts);
         ms_txnid_arm(turn, txn);
         if (write->ends && ms_txn_producer_equal(told, txn->facts.producer))
@@ -166,8 +175,8 @@ void ms_txns_end(struct ms_txns *txns, const struct ms_txn_identity *who, bool c
 
 static void stray_ended(struct ms_txn_turn *turn, struct ms_txn_write *write, int code) {
     (void)turn;
-    (void)write;
-    (void)code; /* counted; the next start tries again */
+    if (code == 0) /* else a failed write, and the next start tries again */
+        count_end(write);
 }
 
 int ms_txn_abort_stray(struct ms_txns *txns, struct ms_txn_producer producer) {

@@ -100,7 +100,7 @@ struct ms_txns {
     struct ms_txn_offset *orphans; /* while loading */
     struct ms_table strays;        /* while loading: producers that belong to nobody */
     size_t bytes;
-    uint64_t open, pending_offsets, timeouts, failed_writes, writes_in_flight;
+    uint64_t open, pending_offsets, commits, aborts, timeouts, failed_writes, writes_in_flight;
     struct ms_txn_request *answers, *answers_last;
     struct ms_txn_write *writes, **writes_end;
     struct ms_txn_delivery *deliveries;

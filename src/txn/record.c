@@ -202,6 +202,9 @@ static struct ms_txn_topic_value take_topic(struct reader *reader) {
     struct ms_txn_topic_value topic = {.topic = take_string(reader)};
     topic.partition_count = take_count(reader, 4);
     topic.partitions = take_bytes(reader, 4 * (uint64_t)topic.partition_count);
+    reader->bad = reader->bad || topic.topic.len == 0;
+    for (uint32_t i = 0; !reader->bad && i < topic.partition_count; i++)
+        reader->bad = ms_txn_topic_partition(&topic, i) < 0;
     skip_tags(reader);
     return topic;
 }
@@ -240,7 +243,8 @@ int ms_txn_value_read(struct ms_bytes bytes, struct ms_txn_value *ret_value) {
     if (reader.flexible)
         take_value_tags(&reader, &value);
     bool known = value.state <= 1 || value.state == 4 || value.state == 5;
-    if (reader.bad || !known || value.producer_id < 0 || value.epoch < 0 || value.timeout_ms <= 0)
+    bool timed = value.timeout_ms > 0 && value.changed_ms >= -1 && value.started_ms >= -1;
+    if (reader.bad || !known || !timed || value.producer_id < 0 || value.epoch < 0)
         return MS_EINVAL;
     *ret_value = value;
     return 0;
@@ -295,7 +299,7 @@ int ms_txn_pending_value_read(struct ms_bytes bytes, struct ms_txn_pending_value
     struct ms_txn_pending_value value = {.epoch = take_i16(&reader)};
     value.started_ms = take_i64(&reader);
     value.offset_value = reader.rest;
-    if (reader.bad || version != VALUE_OWN)
+    if (reader.bad || version != VALUE_OWN || value.started_ms < -1)
         return MS_EINVAL;
     *ret_value = value;
     return 0;

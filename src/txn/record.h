@@ -93,7 +93,8 @@ int ms_txn_pending_value_write(struct ms_buf *out, const struct ms_txn_pending_v
 
 /* All readers return views into their input. MS_EINVAL: malformed. */
 int ms_txn_key_read(struct ms_bytes bytes, struct ms_txn_key *ret_key) MS_MUST_CHECK;
-/* Topics' bytes are checked as well. */
+/* Times are not before 1970 (-1: none). Topics' bytes are checked as well: they have names, and no
+ * partition is negative. */
 int ms_txn_value_read(struct ms_bytes bytes, struct ms_txn_value *ret_value) MS_MUST_CHECK;
 /* The first topic of value->topics, which then begins with the next one. False after the last. */
 bool ms_txn_topic_next(struct ms_txn_value *value, struct ms_txn_topic_value *ret_topic);

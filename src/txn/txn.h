@@ -14,6 +14,7 @@
  *   pending.c   offsets of groups that wait for the end
  *   load.c      from records to transactions, at start
  *   describe.c  describing, listing, counting
+ *   metrics.c   for /metrics
  *   record.c    keys and values of `__transaction_state`
  *   service.c   the server's coordinator: this over the store
  *
@@ -292,6 +293,11 @@ enum ms_txn_code ms_txns_list(struct ms_txns *txns, const struct ms_txn_filter *
 
 struct ms_txns_stats {
     uint64_t ids, open, pending_offsets, bytes;
-    uint64_t timeouts, writes_in_flight, failed_writes;
+    int64_t oldest_open_ms; /* for how long; 0 when none is open */
+    /* Since the start; timeouts are aborts too, and count when they are begun. */
+    uint64_t commits, aborts, timeouts;
+    uint64_t writes_in_flight, failed_writes;
 };
 void ms_txns_stats(struct ms_txns *txns, struct ms_txns_stats *ret_stats);
+/* Appends Prometheus text. MS_ENOMEM, MS_ETOOBIG. */
+int ms_txns_metrics(struct ms_txns *txns, struct ms_buf *out) MS_MUST_CHECK;

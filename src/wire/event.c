@@ -318,8 +318,9 @@ static void add_fixed_headers(struct header_list *list, const struct ms_event *e
     ADD_HEADER(list, "ce_specversion", SPEC_VERSION);
     if (event->time_text.data && !is_exactly(event->time_text, event->timestamp_ms))
         ADD_HEADER(list, "ce_time", event->time_text);
-    if (event->content_type.data && !ms_bytes_equal(event->content_type, JSON_TYPE))
-        ADD_HEADER(list, "content-type", event->content_type);
+    if (!event->data_is_null || event->content_type.data)
+        ADD_HEADER(list, "content-type",
+                   event->content_type.data ? event->content_type : JSON_TYPE);
     if (event->version.data)
         ADD_HEADER(list, "ce_eventversion", event->version);
     if (event->correlation_id.data && !ms_bytes_equal(event->correlation_id, event->id))

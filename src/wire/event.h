@@ -10,7 +10,8 @@
  *   (specversion)     header ce_specversion        "1.0"
  *   timestamp         record timestamp, ms         header ce_time only when the text given is not
  *                                                  exactly that instant
- *   content type      header content-type          left out when it is application/json
+ *   content type      header content-type          application/json when absent, which is also how
+ *                                                  a record without it but with ce_id reads
  *   event_version     header ce_eventversion       left out when absent
  *   correlation_id    header ce_correlationid      left out when it is the event's own id; absent
  *                                                  after reading then, writers of JSON put the id

@@ -301,6 +301,19 @@ def offsets_rise(history):
     return found
 
 
+def dies_of_itself(history, line):
+    """librdkafka 2.0.2 aborts what it has not begun: a request that went down with the server. It
+    then takes the refusal (INVALID_TXN_STATE, as of Kafka) for the end of the producer. Or it throws
+    half of a batch away, and sends the other half again."""
+    txns = [txn for txn in history.txns.values() if txn.who == line["who"]]
+    if not txns or txns[-1].outcome != "aborted" or "aborting" not in txns[-1].times:
+        return False
+    names = {name for _, _, name in txns[-1].outputs}
+    known = any(name in names for _, _, _, name in observations(history))
+    return "rewound sequence number" in line["error"] or \
+        ("INVALID_TXN_STATE" in line["error"] and not known)
+
+
 def nothing_fatal(history):
     """A producer is fenced by another one of its id, and by nothing else; nothing else ends it."""
     found = [Finding("G15", "trouble", "%s: %s" % (line["who"], line["what"]))
@@ -310,7 +323,8 @@ def nothing_fatal(history):
     began = {who: (t, id) for t, who, id in history.starts}
     for line in history.fatal:
         since, id = began.get(line["who"], (0, None))
-        if not any(other_id == id and since < t < line["t"] for t, _, other_id in history.starts):
+        fenced = any(other_id == id and since < t < line["t"] for t, _, other_id in history.starts)
+        if not fenced and not dies_of_itself(history, line):
             found.append(Finding("G15", "fatal", "%s: %s, without another producer of its id"
                                  % (line["who"], line["error"])))
     return found

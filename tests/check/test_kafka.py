@@ -223,6 +223,18 @@ class Kafka(unittest.TestCase):
         self.is_found(tale.add("fatal", who="w", error="fenced"), "fatal")
         self.is_found(Tale().add("fatal", who="p", error="out of order"), "fatal")
 
+    def test_aborts_of_what_never_began(self):
+        def tale(error, ends=("aborting",)):
+            return Tale().add("start", who="w", id="x").txn("w/1", [("in", 0, "a")], ends).add(
+                "fatal", who="w", error=error)
+
+        self.is_found(tale("INVALID_TXN_STATE"))
+        self.is_found(tale("rewound sequence number"))
+        self.is_found(tale("INVALID_TXN_STATE").dump((0, "a"), levels=LEVELS[1:])
+                      .dump(levels=LEVELS[:1]), "fatal")
+        self.is_found(tale("INVALID_TXN_STATE", ("committing",)), "fatal")
+        self.is_found(tale("UNKNOWN_PRODUCER_ID"), "fatal")
+
     def test_trouble(self):
         self.is_found(Tale().add("trouble", who="r", what="no answer"), "trouble")
 

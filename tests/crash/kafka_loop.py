@@ -5,7 +5,9 @@
 Idempotent producers, a transactional one, transformers (consume, produce, offsets in the
 transaction; random aborts), readers with both isolation levels go on over the kills; some of them
 are killed as well, or get a second one with their transactional id beside them while they go on or
-sleep. At the end everything is read back, twice, with a kill between, and checked
+sleep. Three transformers share a group's partitions; they leave, die, come back, or are ghosts that
+have missed a rebalance in the middle of a transaction, so that the server is killed in the middle of
+rebalances, too. At the end everything is read back, twice, with a kill between, and checked
 (tests/check/check_kafka.py). The clients are librdkafka's (kafka_worker.py).
 """
 import glob
@@ -29,15 +31,20 @@ from kafka_history import KafkaHistory
 WORKER = os.path.join(serving.HERE, "kafka_worker.py")
 GOING_SECONDS = 20
 SETTLE_SECONDS = 60
+SESSION_SECONDS = 6  # of kafka_worker.py's members
 SLOTS = {
     "p": ["produce"],
     "t0": ["transform", "--id", "t-0", "--partitions", "0,1"],
     "t1": ["transform", "--id", "t-1", "--partitions", "2,3"],
     "j0": ["transform", "--id", "t-j0", "--join", "j0"],
+    "j1": ["transform", "--id", "t-j1", "--join", ""],
+    "j2": ["transform", "--id", "t-j2", "--join", ""],
     "r": ["read"],
 }
-MISCHIEF = ("none", "sleep", "kill", "double", "kill", "sleep")  # round by round
+MISCHIEF = ("none", "regroup", "sleep", "kill", "double", "ghost", "kill", "regroup", "sleep")
 DOUBLED = ("t0", "t1")  # slots whose workers get a second one beside them
+JOINED = ("j0", "j1", "j2")  # members of one group
+TRANSFORMERS = ("t0", "t1") + JOINED
 
 
 def find_python():
@@ -164,7 +171,7 @@ class KafkaCampaign:
         self.server = serving.Server(os.path.join(self.place, "data"), serving.SMALL + (
             "--kafka", address, "--groups-initial-rebalance-delay", "0s"))
         self.workers = Workers(python, self.place, address, seed)
-        self.kills = self.doubled = self.killed_workers = 0
+        self.kills = self.doubled = self.killed_workers = self.regroupings = self.ghosts = 0
         self.reported = 0
 
     def begin(self):
@@ -186,9 +193,33 @@ class KafkaCampaign:
         self.kills += 1
         self.server.kill()
 
+    def regroup(self):
+        """A member leaves, or dies; another one comes in its place."""
+        slot = self.rng.choice(JOINED)
+        leaves = self.rng.random() < 0.7  # the dead are missed only when their session ends
+        self.killed_workers += not leaves
+        self.regroupings += 1
+        self.workers.stop(slot, hard=not leaves)
+        self.workers.reap(replace=True)
+        return "a member %s" % ("left" if leaves else "died"), None
+
+    def ghost(self):
+        """A member sleeps in a transaction until others have its partitions; woken, it goes on."""
+        slot = self.rng.choice(JOINED)
+        process = self.workers.slots[slot][-1]
+        self.workers.wait_noted("txn", (slot,))
+        process.send_signal(signal.SIGSTOP)
+        self.ghosts += 1
+        time.sleep(SESSION_SECONDS + 0.5 + self.rng.random())
+        return "%s a ghost" % process.who, process
+
     def mischief(self, what):
         """What happens to the clients: (note, who is to be woken once the server is back)."""
         rng, workers = self.rng, self.workers
+        if what == "regroup":
+            return self.regroup()
+        if what == "ghost":
+            return self.ghost()
         slot = rng.choice(sorted(SLOTS) if what == "kill" else DOUBLED)
         process = workers.slots[slot][-1] if workers.slots[slot] else None
         if what == "none" or process is None:
@@ -224,7 +255,7 @@ class KafkaCampaign:
         time.sleep(rng.random() * 0.8)
         if rng.random() < 0.6:
             self.workers.wait_noted(rng.choice(("committing", "committing", "txn", "aborting")),
-                                    ("p", "t0", "t1", "j0"))
+                                    ("p",) + TRANSFORMERS)
             time.sleep(rng.random() * 0.004)
         self.kill_server()
         server.prefix = []
@@ -242,7 +273,7 @@ class KafkaCampaign:
     def settle(self):
         """Everything to its end, and read back."""
         workers = self.workers
-        workers.stop("p", "t0", "t1", "j0")
+        workers.stop("p", *TRANSFORMERS)
         last = [workers.spawn(slot, "--until-end") for slot in ("t0", "t1", "j0")]
         for process in last:
             workers.wait(process, SETTLE_SECONDS)
@@ -261,10 +292,10 @@ class KafkaCampaign:
         found = [describe(finding) for finding in check_kafka.check(history)]
         outcomes = [txn.outcome for txn in history.txns.values()]
         note = "%d records, %d transactions (%d committed, %d unknown), %d kills of the server, " \
-            "%d of clients, %d doubled (%d fenced)" % (
+            "%d of clients, %d doubled (%d fenced), %d members that came and went, %d ghosts" % (
                 len(history.records), len(outcomes), outcomes.count("committed"),
                 outcomes.count("unknown"), self.kills, self.killed_workers, self.doubled,
-                len({line["who"] for line in history.fatal}))
+                len({line["who"] for line in history.fatal}), self.regroupings, self.ghosts)
         return self.workers.troubles[self.reported:] + found, note
 
     def stop(self):

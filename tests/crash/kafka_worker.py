@@ -221,15 +221,16 @@ class Produce(Worker):
 class Transform(Worker):
     def run(self):
         options = self.options
-        self.group = "joined" if options.join else "assigned"
+        self.group = "assigned" if options.join is None else "joined"
         self.pending, self.places, self.metadata = [], [], None
+        # A member's transaction outlives its session: a ghost may still ask for its end.
         self.sender = Sender(self, self.who, transactional_id=options.id,
-                             transaction_timeout_ms=10000)
+                             transaction_timeout_ms=10000 if options.join is None else 30000)
         more = {"group_instance_id": options.join} if options.join else {}
         self.reader = self.consumer(self.group, "read_committed", session_timeout_ms=6000,
                                     heartbeat_interval_ms=300, auto_offset_reset="earliest",
                                     **more)
-        if options.join:
+        if options.join is not None:
             self.reader.subscribe(["in"], on_assign=self.given, on_revoke=self.taken)
             self.sender.init()
         else:
@@ -438,7 +439,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--id", help="transactional.id")
     parser.add_argument("--partitions", help="of `in`, for a transformer that joins no group")
-    parser.add_argument("--join", help="group.instance.id of one that does")
+    parser.add_argument("--join", help="group.instance.id of one that does; empty: none")
     parser.add_argument("--until-end", action="store_true")
     parser.add_argument("--number", type=int, default=0)
     options = parser.parse_args()

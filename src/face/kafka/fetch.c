@@ -344,6 +344,7 @@ static void go_on(struct fetching *fetching) {
 
 static void woken(struct ms_kafka_request *request) {
     struct fetching *fetching = request->context;
+    ms_counter_add(&request->loop->metrics.fetch_wakes, 1);
     read_pass(fetching, request->loop->reader, true);
     go_on(fetching);
 }

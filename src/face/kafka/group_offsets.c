@@ -41,9 +41,11 @@ static void forget_commit(struct ms_kafka_request *request) {
     ms_groups_forget(groups_of(request), &committing->commit.request);
 }
 
-/* Who commits by an older version doesn't know of epochs. */
+/* Who commits by an older version doesn't know of epochs, nor that a group can be missing. */
 static int commit_code(const struct ms_kafka_request *request, enum ms_group_code code) {
     bool knows = request->version >= MEMBER_EPOCH_VERSION;
+    if (code == MS_GROUP_NOT_FOUND && !knows)
+        return MS_GROUP_ILLEGAL_GENERATION;
     return code == MS_GROUP_STALE_EPOCH && !knows ? MS_KAFKA_UNSUPPORTED_VERSION : (int)code;
 }
 

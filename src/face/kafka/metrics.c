@@ -36,6 +36,7 @@ static void add_loop(struct ms_kafka_loop_metrics *sum, const struct ms_kafka_lo
     add_counter(&sum->connections_timed_out, &loop->connections_timed_out);
     add_counter(&sum->protocol_errors, &loop->protocol_errors);
     add_counter(&sum->starved, &loop->starved);
+    add_counter(&sum->fetch_wakes, &loop->fetch_wakes);
     add_gauge(&sum->connections, &loop->connections);
     add_gauge(&sum->waiting, &loop->waiting);
 }
@@ -87,6 +88,9 @@ static int write_counters(struct ms_buf *out, const struct ms_kafka_loop_metrics
         {"mainstem_kafka_protocol_errors_total",
          "Connections closed since they sent no valid request.", &sum->protocol_errors},
         {"mainstem_kafka_starved_total", "Times that a request waited for memory.", &sum->starved},
+        {"mainstem_kafka_fetch_wakes_total",
+         "Times that a waiting fetch looked again since one of its partitions had grown.",
+         &sum->fetch_wakes},
     };
     int code = 0;
     for (size_t i = 0; code == 0 && i < sizeof counters / sizeof *counters; i++)

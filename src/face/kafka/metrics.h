@@ -14,5 +14,6 @@ struct ms_kafka_loop_metrics {
     struct ms_counter connections_opened, connections_refused, connections_timed_out;
     struct ms_counter protocol_errors;
     struct ms_counter starved;
+    struct ms_counter fetch_wakes;
     atomic_int_fast64_t connections, waiting;
 };

@@ -1,14 +1,15 @@
 // The clients: how their drivers are started, whether they are here, and what they don't do.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { binary } from '../http/server.mjs';
 
 const require = createRequire(import.meta.url);
-const drivers = join(dirname(fileURLToPath(import.meta.url)), 'drivers');
+const here = dirname(fileURLToPath(import.meta.url));
+const drivers = join(here, 'drivers');
 const runs = (command, ...args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
 
 // Debian's packages are for Debian's Python, which need not be the first on the path.
@@ -36,6 +37,9 @@ function program() {
 const NO_ADMIN = 'no such call';
 const lacksAll = (features, why) => Object.fromEntries(features.map((feature) => [feature, why]));
 const TRANSACTIONS = ['transactions', 'consume-transform-produce'];
+const CONSUMER_PROTOCOL = ['groups', 'assignors', 'static membership', 'resume', 'fencing'].map(
+  (feature) => `KIP-848 ${feature}`,
+);
 const GROUP_ADMIN = ['list groups', 'describe group', 'delete group', 'list group offsets'];
 const TOPIC_ADMIN = [
   'create topic',
@@ -47,7 +51,21 @@ const TOPIC_ADMIN = [
 ];
 const zstdInNode = process.versions.node.split('.')[0] >= 22;
 
+// The librdkafka that tests/client/build-librdkafka has built, or why it has not.
+const built = join(here, '../../../build/librdkafka');
+const newProgram = () => existsSync(join(built, 'driver')) && [join(built, 'driver')];
+const whyNoNewProgram = () =>
+  existsSync(join(built, 'missing'))
+    ? readFileSync(join(built, 'missing'), 'utf8').trim()
+    : 'the newer librdkafka is not built: tests/client/build-librdkafka does it';
+
 const table = {
+  'rdkafka-new': {
+    find: newProgram,
+    missing: whyNoNewProgram(),
+    knowsConsumerProtocol: true,
+    lacks: {},
+  },
   rdkafka: { find: program, missing: 'librdkafka was not there when the build was set up', lacks: {} },
   kcat: {
     find: () => runs('kcat', '-V') && [process.execPath, join(drivers, 'kcat.mjs')],
@@ -107,5 +125,6 @@ export const names = Object.keys(table);
 export function client(name) {
   const { find, missing, ...more } = table[name];
   const command = find();
-  return { name, command, ...more, missing: command ? undefined : missing };
+  const lacks = more.knowsConsumerProtocol ? {} : lacksAll(CONSUMER_PROTOCOL, 'knows no KIP-848, or it is not tried');
+  return { name, command, ...more, lacks: { ...lacks, ...more.lacks }, missing: command ? undefined : missing };
 }

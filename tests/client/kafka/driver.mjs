@@ -9,7 +9,8 @@
 //   produce    topic, compression, idempotent, records: [{key, value, headers, partition, timestamp}]
 //   open       topics, from: "beginning" | "end" | {offset} | {time}, committed: true reads only
 //              what is committed                 a reader of all partitions, without a group
-//   join       group, topics, instance, strategy, session_ms      a member; reads from its commits
+//   join       group, topics, instance, strategy, session_ms      a member; reads from its commits;
+//              protocol: "consumer" and assignor instead of the last two: KIP-848
 //   take       count, ms                         -> records: [{topic, partition, offset, …}], as
 //              soon as there are `count`, at the latest after `ms`
 //   assignment                                   -> ["topic/partition", …] of a member

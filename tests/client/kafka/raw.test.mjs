@@ -184,6 +184,30 @@ describe('places that are not there', () => {
       await unharmed(end);
     });
 
+  test('a commit in a generation of a group that is not there is error 22, since version 9 error 69', () =>
+    connected(async (connection) => {
+      const places = array([join(string('t'), array([join(int32(0), int64(1), string(''))]))]);
+      const old = await connection.ask(
+        frame('OffsetCommit', 2, join(string('not-there'), int32(3), string('me'), int64(-1), places)),
+      );
+      old.array(() => [old.string(), old.array(() => assert.deepEqual([old.int32(), old.int16()], [0, 22]))]);
+      const { NO_TAGS, compactArray, compactFrame, compactString } = wire;
+      const place = join(int32(0), int64(1), int32(-1), compactString(''), NO_TAGS);
+      const topics = compactArray([join(compactString('t'), compactArray([place]), NO_TAGS)]);
+      const who = join(compactString('not-there'), int32(3), compactString('me'), compactString(null));
+      const body = await connection.ask(compactFrame('OffsetCommit', 9, join(who, topics)));
+      body.tags();
+      body.int32();
+      body.compactArray(() => {
+        body.compactString();
+        body.compactArray(() => {
+          assert.deepEqual([body.int32(), body.int16()], [0, 69]);
+          body.tags();
+        });
+        body.tags();
+      });
+    }));
+
   test('a name that is no topic name is error 17, and is not created', async () => {
     const end = await server.end();
     await connected(async (connection) => {
@@ -214,6 +238,7 @@ describe('versions', () => {
           assert.ok(min[key] <= low, `API ${key} from ${min[key]}`);
           assert.ok(max[key] >= high, `API ${key} to ${max[key]}`);
         }
+        assert.equal(max[24], 3, 'later versions of AddPartitionsToTxn are for brokers among themselves');
         for (const never of [4, 5, 6, 7, 71, 72]) assert.equal(min[never], undefined, `API ${never}`);
       }));
 

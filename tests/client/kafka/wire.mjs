@@ -1,8 +1,7 @@
-// Kafka's protocol by hand, for what no client would send. Only old, inflexible versions: each field
-// is what it looks like.
+// Kafka's protocol by hand, for what no client would send. Old, inflexible versions where there are
+// some: each field is what it looks like. What is flexible begins with "compact".
 
 import net from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 export const APIS = {
   Produce: 0,
@@ -13,6 +12,9 @@ export const APIS = {
   OffsetFetch: 9,
   FindCoordinator: 10,
   JoinGroup: 11,
+  Heartbeat: 12,
+  LeaveGroup: 13,
+  SyncGroup: 14,
   ApiVersions: 18,
   CreateTopics: 19,
   DeleteTopics: 20,
@@ -25,6 +27,7 @@ export const APIS = {
   DescribeConfigs: 32,
   AlterConfigs: 33,
   CreatePartitions: 37,
+  ConsumerGroupHeartbeat: 68,
 };
 
 export const int8 = (n) => Buffer.from([n & 0xff]);
@@ -48,6 +51,16 @@ export const string = (text) =>
 export const array = (items) => Buffer.concat([int32(items.length), ...items]);
 export const blob = (bytes) => (bytes === null ? int32(-1) : Buffer.concat([int32(bytes.length), bytes]));
 const join = (...parts) => Buffer.concat(parts);
+
+function uvarint(n) {
+  const bytes = [];
+  for (; n > 127; n = Math.floor(n / 128)) bytes.push((n % 128) | 128);
+  return Buffer.from([...bytes, n]);
+}
+export const NO_TAGS = Buffer.from([0]);
+export const compactString = (text) =>
+  text === null ? uvarint(0) : join(uvarint(Buffer.byteLength(text) + 1), Buffer.from(text));
+export const compactArray = (items) => (items === null ? uvarint(0) : join(uvarint(items.length + 1), ...items));
 
 // ---- record batches ----
 
@@ -111,6 +124,9 @@ export function frame(api, version, body, client = 'by hand') {
   return join(int32(request.length), request);
 }
 
+// The same with the header of flexible versions.
+export const compactFrame = (api, version, body) => frame(api, version, join(NO_TAGS, body, NO_TAGS));
+
 export const produceBody = (topics, acks = -1) =>
   join(
     string(null),
@@ -165,10 +181,7 @@ export class Reader {
   }
 
   string() {
-    const length = this.int16();
-    if (length < 0) return null;
-    this.at += length;
-    return this.bytes.toString('utf8', this.at - length, this.at);
+    return this.sized(this.int16());
   }
 
   blob() {
@@ -178,6 +191,48 @@ export class Reader {
     return this.bytes.subarray(this.at - length, this.at);
   }
 
+  uuid() {
+    this.at += 16;
+    return this.bytes.toString('hex', this.at - 16, this.at);
+  }
+
+  uvarint() {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.bytes[this.at];
+      this.at += 1;
+      value += (byte & 127) * scale;
+      if (byte < 128) return value;
+    }
+  }
+
+  varint() {
+    const raw = this.uvarint();
+    return raw % 2 === 0 ? raw / 2 : -(raw + 1) / 2;
+  }
+
+  sized(length) {
+    if (length < 0) return null;
+    this.at += length;
+    return this.bytes.toString('utf8', this.at - length, this.at);
+  }
+
+  compactString() {
+    return this.sized(this.uvarint() - 1);
+  }
+
+  compactArray(item) {
+    return Array.from({ length: Math.max(this.uvarint() - 1, 0) }, () => item(this));
+  }
+
+  // Tagged fields: none is looked at.
+  tags() {
+    for (let count = this.uvarint(); count > 0; count -= 1) {
+      this.uvarint();
+      this.at += this.uvarint();
+    }
+  }
+
   array(item) {
     return Array.from({ length: Math.max(this.int32(), 0) }, () => item(this));
   }
@@ -185,6 +240,28 @@ export class Reader {
   get left() {
     return this.bytes.length - this.at;
   }
+}
+
+// The records of batches that are not compressed: [{offset, key, value}].
+export function recordsOf(bytes) {
+  const records = [];
+  const reader = new Reader(bytes ?? Buffer.alloc(0));
+  while (reader.left > 61) {
+    const base = reader.int64();
+    const end = reader.int32() + reader.at;
+    reader.at += 45;
+    for (let count = reader.int32(); count > 0; count -= 1) {
+      const next = reader.varint() + reader.at;
+      reader.at += 1;
+      reader.varint();
+      const offset = base + reader.varint();
+      const key = reader.sized(reader.varint());
+      records.push({ offset, key, value: reader.sized(reader.varint()) });
+      reader.at = next;
+    }
+    reader.at = end;
+  }
+  return records;
 }
 
 const produced = (reader) =>
@@ -198,7 +275,7 @@ const produced = (reader) =>
     })),
   }))[0].partitions[0];
 
-const fetched = (reader) => {
+export const fetched = (reader) => {
   reader.int32(); // throttled
   return reader.array(() => ({
     topic: reader.string(),
@@ -222,18 +299,20 @@ const versions = (reader) => ({
 export class Connection {
   #answers = [];
   #received = Buffer.alloc(0);
+  #wake = () => {};
 
   constructor(port) {
     this.ended = false;
     this.socket = net.connect(port, '127.0.0.1');
     this.socket.setNoDelay(true);
     this.socket.on('data', (piece) => this.#take(piece));
-    this.socket.on('error', () => {
-      this.ended = true;
-    });
-    this.socket.on('close', () => {
-      this.ended = true;
-    });
+    this.socket.on('error', () => this.#over());
+    this.socket.on('close', () => this.#over());
+  }
+
+  #over() {
+    this.ended = true;
+    this.#wake();
   }
 
   #take(piece) {
@@ -244,6 +323,7 @@ export class Connection {
       const body = new Reader(this.#received.subarray(4, 4 + size));
       this.#answers.push({ correlation: body.int32(), body });
       this.#received = this.#received.subarray(4 + size);
+      this.#wake();
     }
   }
 
@@ -261,11 +341,15 @@ export class Connection {
 
   // The next answer; nothing when the server has closed the connection.
   async answer(ms = 10_000) {
-    const deadline = Date.now() + ms;
-    while (this.#answers.length === 0 && !this.ended) {
-      if (Date.now() > deadline) throw new Error(`no answer and no end in ${ms} ms`);
-      await sleep(1);
-    }
+    if (this.#answers.length === 0 && !this.ended)
+      await new Promise((resolve, reject) => {
+        const late = () => reject(new Error(`no answer and no end in ${ms} ms`));
+        const timer = setTimeout(late, ms);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
     return this.#answers.shift();
   }
 

@@ -17,7 +17,7 @@ export const CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 export const MANY = 10_000;
 // Another client than `name` for what one writes and the other reads.
 export function another(name) {
-  const wanted = name === 'rdkafka' ? ['kafkajs', 'kafka-python'] : ['rdkafka', 'confluent-kafka'];
+  const wanted = name.startsWith('rdkafka') ? ['kafkajs', 'kafka-python'] : ['rdkafka', 'confluent-kafka'];
   return wanted.map(find).find((client) => client.command);
 }
 

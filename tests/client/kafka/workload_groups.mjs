@@ -80,7 +80,91 @@ async function shareAndHandOver(use, t, options) {
   await received([two, three], second);
 }
 
-async function resumeAfter(use, t, signal) {
+// A member that stops for longer than its session: the others get what it had; when it goes on it is
+// one of them again. Sessions of KIP-848 are the server's, which is one of its own here.
+async function fallBehind(use, t, options) {
+  const server = new KafkaServer(['--groups-consumer-session-timeout', '2s']);
+  t.after(() => server.remove());
+  await server.start();
+  const topic = fresh('stopped');
+  const members = [await drive(use.client, server, t), await drive(use.client, server, t)];
+  const json = { partitions: 4, streams: false };
+  assert.equal((await server.request('PUT', `/v1/topics/${topic}`, { json })).status, 201);
+  const group = new Group(use, t, options);
+  Object.assign(group, { topic, partitions: 4 });
+  for (const member of members) await member.call('join', { group: group.name, topics: [topic], ...options });
+  await group.settled(members);
+  const [stopped, other] = members;
+  process.kill(stopped.child.pid, 'SIGSTOP'); // SIGKILL ends it all the same
+  await group.settled([other]);
+  const first = values('meanwhile', 8);
+  const writer = await drive(use.client, server, t);
+  const written = (list) =>
+    writer.produce(topic, list.map((value, n) => record(value, value, { partition: n % 4 })));
+  await written(first);
+  await received([other], first);
+  await other.call('commit');
+  process.kill(stopped.child.pid, 'SIGCONT');
+  await group.settled(members);
+  const second = values('together', 8);
+  await written(second);
+  await received(members, second);
+}
+
+// The steps of KIP-848: as those of the classic protocol, but that the server shares out.
+function consumerSteps(step) {
+  const protocol = 'consumer';
+  step('KIP-848 groups', 'members of a consumer group share partitions; one joins, one leaves', (use, t) =>
+    shareAndHandOver(use, t, { protocol }),
+  );
+  step('KIP-848 assignors', 'the assignor that members ask for shares the partitions out', async (use, t) => {
+    await shareAndHandOver(use, t, { protocol, assignor: 'range' });
+    const group = await new Group(use, t, { protocol, assignor: 'range' }).prepare(4);
+    const shares = await group.settled([await group.member(), await group.member()]);
+    // Each has neighbours.
+    const numbers = shares.map((share) => share.map((place) => Number(place.split('/')[1])).sort().join());
+    assert.deepEqual(numbers.sort(), ['0,1', '2,3']);
+  });
+  step('KIP-848 static membership', 'a static member of a consumer group gets its partitions back', (use, t) =>
+    comeBack(use, t, { protocol }),
+  );
+  const resumes = 'a consumer group goes on behind what was committed, after a kill of the server too';
+  step('KIP-848 resume', resumes, async (use, t) => {
+    await commitAndResume(use, t, { protocol });
+    await resumeAfter(use, t, 'SIGKILL', { protocol });
+  });
+  step('KIP-848 fencing', 'a member that was silent for too long is fenced, and joins again', (use, t) =>
+    fallBehind(use, t, { protocol }),
+  );
+}
+
+async function comeBack(use, t, options) {
+  const group = await new Group(use, t, { session_ms: 3 * SESSION_MS, ...options }).prepare(4);
+  const one = await group.member({ instance: 'one' });
+  const two = await group.member({ instance: 'two' });
+  const [, before] = await group.settled([one, two]);
+  // KIP-848 lets nobody take a living member's place: it has to say that it goes.
+  if (options.protocol) await two.call('shut');
+  else await two.kill();
+  const again = await group.member({ instance: 'two' });
+  const [, after] = await group.settled([one, again], 2 * SESSION_MS);
+  assert.deepEqual(after.sort(), before.sort());
+}
+
+async function commitAndResume(use, t, options) {
+  const group = await new Group(use, t, options).prepare(2);
+  await group.write(values('old', 6));
+  const one = await group.member();
+  await received([one], values('old', 6));
+  await one.call('commit');
+  await one.call('shut');
+  await group.write(values('new', 4));
+  const two = await group.member();
+  const got = await received([two], values('new', 4));
+  assert.deepEqual(texts(got).sort(), values('new', 4));
+}
+
+async function resumeAfter(use, t, signal, options = { session_ms: SESSION_MS }) {
   const server = new KafkaServer();
   t.after(() => server.remove());
   await server.start();
@@ -88,7 +172,7 @@ async function resumeAfter(use, t, signal) {
   const topic = fresh('kept');
   const group = fresh('group');
   await driver.produce(topic, numbered(10));
-  await driver.call('join', { group, topics: [topic], session_ms: SESSION_MS });
+  await driver.call('join', { group, topics: [topic], ...options });
   assert.equal((await driver.take(10)).length, 10);
   await driver.call('commit');
   await server.restart(signal);
@@ -98,7 +182,7 @@ async function resumeAfter(use, t, signal) {
   await driver.call('commit');
   await driver.call('shut');
   await driver.produce(topic, [record('last')]);
-  await driver.call('join', { group, topics: [topic] });
+  await driver.call('join', { group, topics: [topic], ...options });
   assert.deepEqual(texts(await driver.take(1)), ['last']);
 }
 
@@ -120,32 +204,17 @@ export function groupSteps(step) {
   step('cooperative-sticky', 'members share partitions cooperatively', (use, t) =>
     shareAndHandOver(use, t, { strategy: 'cooperative-sticky' }),
   );
-  step('static membership', 'a static member that comes back gets its partitions back', async (use, t) => {
-    const group = await new Group(use, t, { session_ms: 3 * SESSION_MS }).prepare(4);
-    const one = await group.member({ instance: 'one' });
-    const two = await group.member({ instance: 'two' });
-    const [, before] = await group.settled([one, two]);
-    await two.kill();
-    const again = await group.member({ instance: 'two' });
-    const [, after] = await group.settled([one, again], 2 * SESSION_MS);
-    assert.deepEqual(after.sort(), before.sort());
-  });
-  step('commit and resume', 'a consumer that starts again goes on behind what was committed', async (use, t) => {
-    const group = await new Group(use, t).prepare(2);
-    await group.write(values('old', 6));
-    const one = await group.member();
-    await received([one], values('old', 6));
-    await one.call('commit');
-    await one.call('shut');
-    await group.write(values('new', 4));
-    const two = await group.member();
-    const got = await received([two], values('new', 4));
-    assert.deepEqual(texts(got).sort(), values('new', 4));
-  });
+  step('static membership', 'a static member that comes back gets its partitions back', (use, t) =>
+    comeBack(use, t, {}),
+  );
+  step('commit and resume', 'a consumer that starts again goes on behind what was committed', (use, t) =>
+    commitAndResume(use, t, {}),
+  );
   for (const signal of ['SIGTERM', 'SIGKILL'])
     step(
       `resume after ${signal}`,
       `a consumer goes on after the server got ${signal} and was started again`,
       (use, t) => resumeAfter(use, t, signal),
     );
+  consumerSteps(step);
 }

@@ -107,6 +107,9 @@ static void malformed_records_are_refused_and_unknown_ones_passed_over(void **st
     assert_int_equal(ms_groups_load(party->groups, &record, 3, -1), MS_EINVAL);
     record.key = TEXT("\0\x10whatever");
     assert_int_equal(ms_groups_load(party->groups, &record, 4, -1), 0);
+    record = (struct ms_group_record){TEXT("\0\1\0\0\0\1t\0\0\0\1"),
+                                      TEXT("\0\0\0\0\0\0\0\0\0\5\0\1m\0\0\0\0\0\0\0\6"), false};
+    assert_int_equal(ms_groups_load(party->groups, &record, 5, -1), MS_EINVAL); /* no name */
     ms_groups_loaded(party->groups);
     struct ms_groups_stats stats;
     ms_groups_stats(party->groups, &stats);

@@ -83,6 +83,16 @@ static void an_offset_with_its_own_retention_is_version_1(void **state) {
     ms_buf_deinit(&out);
 }
 
+static void a_retention_before_1970_is_none(void **state) {
+    (void)state;
+    struct ms_offset_value v;
+    uint8_t bytes[] = "\0\1\0\0\0\0\0\0\0\5\0\1m\0\0\0\0\0\0\0\6"
+                      "\377\377\377\377\377\377\377\373";
+    assert_int_equal(ms_offset_value_read(ms_bytes_of(bytes, sizeof bytes - 1), &v), 0);
+    assert_int_equal(v.commit_time_ms, 6);
+    assert_int_equal(v.expire_time_ms, -1);
+}
+
 static void older_and_flexible_offsets_are_read(void **state) {
     (void)state;
     struct ms_offset_value v;
@@ -239,6 +249,7 @@ int main(void) {
         cmocka_unit_test(newer_kinds_of_keys_are_passed_over),
         cmocka_unit_test(an_offset_is_written_as_version_3),
         cmocka_unit_test(an_offset_with_its_own_retention_is_version_1),
+        cmocka_unit_test(a_retention_before_1970_is_none),
         cmocka_unit_test(older_and_flexible_offsets_are_read),
         cmocka_unit_test(a_group_comes_back_as_written),
         cmocka_unit_test(older_and_flexible_groups_are_read),

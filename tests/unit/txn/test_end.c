@@ -379,6 +379,39 @@ static void administrators_see_what_there_is(void **state) {
     party_free(party);
 }
 
+static void ends_are_counted(void **state) {
+    (void)state;
+    struct party *party = party_new();
+    struct ms_txn_producer x = init(party, "x"), y = init(party, "y"), z = init(party, "z");
+    struct ms_buf text;
+    assert_int_equal(party_stats(party).oldest_open_ms, 0);
+    assert_int_equal(begin(party, "x", x, 0), MS_TXN_OK);
+    party_advance(party, 3000);
+    assert_int_equal(begin(party, "y", y, 1), MS_TXN_OK);
+    assert_int_equal(begin(party, "z", z, 2), MS_TXN_OK);
+    assert_int_equal(party_stats(party).open, 3);
+    assert_int_equal(party_stats(party).oldest_open_ms, 3000);
+    assert_int_equal(end(party, "x", x, true), MS_TXN_OK);
+    assert_int_equal(end(party, "y", y, false), MS_TXN_OK);
+    assert_int_equal(party_stats(party).oldest_open_ms, 0);
+    party_advance(party, TIMEOUT_MS + 1);
+    struct ms_txns_stats stats = party_stats(party);
+    assert_int_equal(stats.commits, 1);
+    assert_int_equal(stats.aborts, 2);
+    assert_int_equal(stats.timeouts, 1);
+    assert_int_equal(stats.open, 0);
+    ms_buf_init(&text, 1 << 16);
+    assert_int_equal(ms_txns_metrics(party->txns, &text), 0);
+    assert_int_equal(ms_buf_append_u8(&text, 0), 0);
+    const char *got = (const char *)text.data;
+    assert_non_null(strstr(got, "\nmainstem_transactions_ended_total{result=\"commit\"} 1\n"));
+    assert_non_null(strstr(got, "\nmainstem_transactions_ended_total{result=\"abort\"} 2\n"));
+    assert_non_null(strstr(got, "\nmainstem_transaction_timeouts_total 1\n"));
+    assert_non_null(strstr(got, "\nmainstem_transactions_open 0\n"));
+    ms_buf_deinit(&text);
+    party_free(party);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_transaction_ends_as_it_was_asked_to),
@@ -401,6 +434,7 @@ int main(void) {
         cmocka_unit_test(a_forgotten_end_happens_all_the_same),
         cmocka_unit_test(memory_that_fails_is_an_answer),
         cmocka_unit_test(administrators_see_what_there_is),
+        cmocka_unit_test(ends_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

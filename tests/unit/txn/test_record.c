@@ -107,6 +107,27 @@ static void cut_and_foreign_values_are_refused(void **state) {
     ms_buf_deinit(&buf);
 }
 
+static void times_before_1970_are_refused(void **state) {
+    (void)state;
+    struct ms_buf buf;
+    struct ms_txn_value value, read;
+    ms_buf_init(&buf, 1000);
+    for (int which = 0; which < 2; which++)
+        for (int64_t time_ms = -2; time_ms < 1; time_ms++) {
+            value = value_1;
+            *(which == 0 ? &value.started_ms : &value.changed_ms) = time_ms;
+            ms_buf_clear(&buf);
+            write_value(&buf, &value);
+            int wanted = time_ms < -1 ? MS_EINVAL : 0;
+            assert_int_equal(ms_txn_value_read(ms_buf_bytes(&buf), &read), wanted);
+        }
+    struct ms_txn_pending_value pending = {3, INT64_MIN, TEXT("value")};
+    ms_buf_clear(&buf);
+    assert_int_equal(ms_txn_pending_value_write(&buf, &pending), 0);
+    assert_int_equal(ms_txn_pending_value_read(ms_buf_bytes(&buf), &pending), MS_EINVAL);
+    ms_buf_deinit(&buf);
+}
+
 static void own_kinds_are_read_as_they_were_written(void **state) {
     (void)state;
     struct ms_buf buf;
@@ -142,6 +163,7 @@ int main(void) {
         cmocka_unit_test(value_is_read_as_it_was_written),
         cmocka_unit_test(value_of_version_0_is_read),
         cmocka_unit_test(cut_and_foreign_values_are_refused),
+        cmocka_unit_test(times_before_1970_are_refused),
         cmocka_unit_test(own_kinds_are_read_as_they_were_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,14 +124,14 @@ static struct ms_event full(void) {
 
 /* ---- the mapping ---- */
 
-static void minimal_event_has_four_headers(void **state) {
+static void minimal_event_has_five_headers(void **state) {
     (void)state;
     struct stored stored;
     struct ms_event event = minimal();
     const struct ms_bytes key = TEXT("123");
     store_event(&stored, &event, &key);
     assert_headers(&stored, "ce_id=i1;ce_type=order.created;ce_source=mainstem;"
-                            "ce_specversion=1.0;");
+                            "ce_specversion=1.0;content-type=application/json;");
     assert_text(stored.record.key, "123");
     assert_text(stored.record.value, "{\"a\": 1.0}");
     assert_int_equal(stored.record.timestamp_ms, TIME_MS);
@@ -197,12 +197,11 @@ static void what_says_nothing_new_is_left_out(void **state) {
     (void)state;
     struct stored stored;
     struct ms_event event = minimal();
-    event.content_type = TEXT("application/json");
     event.correlation_id = event.id;
     event.time_text = TEXT("2023-11-14T23:13:20.123000000+01:00");
     store_event(&stored, &event, NULL);
     assert_headers(&stored, "ce_id=i1;ce_type=order.created;ce_source=mainstem;"
-                            "ce_specversion=1.0;");
+                            "ce_specversion=1.0;content-type=application/json;");
     assert_text(read_event(&stored).correlation_id, NULL);
     drop(&stored);
 }
@@ -475,7 +474,7 @@ static void extensions_need_room_in_the_arena(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(minimal_event_has_four_headers),
+        cmocka_unit_test(minimal_event_has_five_headers),
         cmocka_unit_test(full_event_is_mapped_and_read_back),
         cmocka_unit_test(what_says_nothing_new_is_left_out),
         cmocka_unit_test(time_text_is_kept_when_it_says_more),

@@ -54,50 +54,6 @@ static int fail_error(rd_kafka_error_t *error, const char *what) {
     return -1;
 }
 
-/* ---- base64, as keys and values come ---- */
-
-static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static json_t *encoded(const void *data, size_t length) {
-    if (!data)
-        return json_null();
-    const unsigned char *bytes = data;
-    char *text = malloc(length / 3 * 4 + 5), *out = text;
-    for (size_t i = 0; i < length; i += 3) {
-        unsigned group = (unsigned)bytes[i] << 16;
-        if (i + 1 < length)
-            group |= (unsigned)bytes[i + 1] << 8;
-        if (i + 2 < length)
-            group |= bytes[i + 2];
-        *out++ = DIGITS[group >> 18];
-        *out++ = DIGITS[group >> 12 & 63];
-        *out++ = i + 1 < length ? DIGITS[group >> 6 & 63] : '=';
-        *out++ = i + 2 < length ? DIGITS[group & 63] : '=';
-    }
-    json_t *value = json_stringn(text, (size_t)(out - text));
-    free(text);
-    return value;
-}
-
-/* The caller frees; NULL for null. */
-static void *decoded(const json_t *value, size_t *ret_length) {
-    *ret_length = 0;
-    if (!json_is_string(value))
-        return NULL;
-    const char *text = json_string_value(value);
-    unsigned char *bytes = malloc(json_string_length(value) / 4 * 3 + 1);
-    unsigned group = 0, bits = 0;
-    for (; *text && *text != '='; text++) {
-        group = group << 6 | (unsigned)(strchr(DIGITS, *text) - DIGITS);
-        bits += 6;
-        if (bits >= 8) {
-            bits -= 8;
-            bytes[(*ret_length)++] = (unsigned char)(group >> bits);
-        }
-    }
-    return bytes;
-}
-
 /* ---- arguments ---- */
 
 const char *text_of(const json_t *args, const char *name, const char *otherwise) {
@@ -137,8 +93,6 @@ static const char *const READING[] = {"enable.auto.commit",
                                       "false",
                                       "auto.offset.reset",
                                       "earliest",
-                                      "heartbeat.interval.ms",
-                                      "300",
                                       "max.partition.fetch.bytes",
                                       "4194304",
                                       NULL};
@@ -404,8 +358,7 @@ static int subscribe(rd_kafka_t *consumer, const json_t *topics) {
     return fail_with(err, "subscribe");
 }
 
-static int op_join(const json_t *args, json_t **ret_answer) {
-    (void)ret_answer;
+static rd_kafka_t *classic_member(const json_t *args) {
     char session[16];
     snprintf(session, sizeof(session), "%d", (int)number_of(args, "session_ms", 10000));
     const char *instance = text_of(args, "instance", NULL);
@@ -413,12 +366,36 @@ static int op_join(const json_t *args, json_t **ret_answer) {
                               text_of(args, "group", ""),
                               "session.timeout.ms",
                               session,
+                              "heartbeat.interval.ms",
+                              "300",
                               "partition.assignment.strategy",
                               text_of(args, "strategy", "roundrobin"),
                               instance ? "group.instance.id" : NULL,
                               instance,
                               NULL};
-    driver.consumer = consumer_new(settings);
+    return consumer_new(settings);
+}
+
+/* KIP-848, for which the library must be new enough: the server says how long sessions are, and
+ * shares the partitions out. */
+static rd_kafka_t *consumer_member(const json_t *args) {
+    const char *instance = text_of(args, "instance", NULL);
+    const char *settings[] = {"group.id",
+                              text_of(args, "group", ""),
+                              "group.protocol",
+                              "consumer",
+                              "group.remote.assignor",
+                              text_of(args, "assignor", "uniform"),
+                              instance ? "group.instance.id" : NULL,
+                              instance,
+                              NULL};
+    return consumer_new(settings);
+}
+
+static int op_join(const json_t *args, json_t **ret_answer) {
+    (void)ret_answer;
+    bool is_consumer = strcmp(text_of(args, "protocol", "classic"), "consumer") == 0;
+    driver.consumer = is_consumer ? consumer_member(args) : classic_member(args);
     return driver.consumer ? subscribe(driver.consumer, json_object_get(args, "topics")) : -1;
 }
 

@@ -1,0 +1,3 @@
+import { play } from './workload.mjs';
+
+play('rdkafka-new');
