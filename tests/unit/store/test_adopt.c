@@ -493,7 +493,7 @@ static void attempt_goes_on_within_a_batch(void **state) {
     assert_int_equal(ms_batch_begin(&writer, &batch, MS_CODEC_NONE, 1000), 0);
     for (int i = 0; i < 2100; i++) {
         int len = snprintf(value, sizeof value, "%d", i / 3);
-        struct ms_bytes k = ms_bytes_of("abc" + i % 3, 1), v = ms_bytes_of(value, (size_t)len);
+        struct ms_bytes k = ms_bytes_of(&"abc"[i % 3], 1), v = ms_bytes_of(value, (size_t)len);
         if (i == 1500)
             k = ms_bytes_of(key, sizeof key);
         assert_int_equal(ms_batch_add(&writer, 1000, &k, &v, NULL, 0), 0);
