@@ -86,7 +86,7 @@ enum mainstem_code {
     MAINSTEM_ECLOSED = -19,      /* closed, read-only, or the store has stopped */
     MAINSTEM_ETIMEOUT = -20,     /* timed out */
     MAINSTEM_ELOCKED = -21,      /* another process has the directory open */
-    MAINSTEM_ENEEDMORE = -22,    /* not returned, nor are EMEDIATYPE, ECRC and the last four */
+    MAINSTEM_ENEEDMORE = -22,    /* not returned, nor are EMEDIATYPE, ECRC and the last five */
     MAINSTEM_EMEDIATYPE = -23,
     MAINSTEM_ECRC = -24,
     MAINSTEM_ESCAVENGED = -25,      /* removed by the scavenger */
@@ -96,7 +96,8 @@ enum mainstem_code {
     MAINSTEM_ESEQUENCE = -29,
     MAINSTEM_EFENCED = -30,
     MAINSTEM_ENOTXN = -31,
-    MAINSTEM_ENOTEMPTY = -32
+    MAINSTEM_ENOTEMPTY = -32,
+    MAINSTEM_ETIMESTAMP = -33
 };
 
 /* What a stream is found to be. */
@@ -504,8 +505,7 @@ MAINSTEM_API int mainstem_read_all(struct mainstem_store *store,
 
 /* 1 and the next event, valid until the next call; 0 when there is none. A forward iterator may be
  * asked again after a 0: it then gives what has been appended since. One thread at a time. Blocks
- * when a page is used up. MAINSTEM_EIO, MAINSTEM_ECORRUPT: the next call tries again from where it
- * stands. */
+ * when a page is used up. MAINSTEM_EIO, MAINSTEM_ECORRUPT: the next call tries again from there. */
 MAINSTEM_API int mainstem_iterator_next(struct mainstem_iterator *iterator,
                                         const struct mainstem_recorded_event **ret_event,
                                         struct mainstem_error *err);

@@ -65,7 +65,8 @@
       "a producer's sequence number is not the next one")                                          \
     X(MS_EFENCED, -30, 409, "fenced", "a newer owner has taken over")                              \
     X(MS_ENOTXN, -31, 409, "no-transaction", "there is no transaction for it")                     \
-    X(MS_ENOTEMPTY, -32, 409, "group-not-empty", "the group has members")
+    X(MS_ENOTEMPTY, -32, 409, "group-not-empty", "the group has members")                          \
+    X(MS_ETIMESTAMP, -33, 400, "bad-timestamp", "a record's timestamp is not what its topic takes")
 
 enum ms_error_code {
     MS_OK = 0,

@@ -138,7 +138,7 @@ static int add_flags(struct ms_invocation *invocation, struct ms_buf *out) {
     static const char *const flags[][2] = {
         {"compact", "compact"},       {"ignore-retention", "retention_ignored"},
         {"recompress", "recompress"}, {"log-append-time", "log_append_time"},
-        {"force", "force"},
+        {"force", "force"},           {"streams", "streams"},
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof flags / sizeof *flags; i++)

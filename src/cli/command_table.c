@@ -72,6 +72,7 @@ static const struct ms_option stream_metadata_options[] = {
 };
 static const struct ms_option topic_create_options[] = {
     {"partitions", "N", "partitions; they can only become more"},
+    {"streams", NULL, "make streams of a Kafka topic's records, by their keys, and stay so"},
     {"retention", "DURATION|forever", "how long events are kept"},
     {"retention-bytes", "SIZE|unlimited", "how much each partition keeps"},
     {"retention-count", "N|unlimited", "how many events each partition keeps"},

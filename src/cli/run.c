@@ -31,6 +31,7 @@ int ms_cli_exit_status(int code) {
     case MS_EUNKNOWN:
         return MS_EXIT_UNKNOWN;
     case MS_EINVAL:
+    case MS_ETIMESTAMP:
     case MS_ENOMEM:
     case MS_EIO:
     case MS_ETOOBIG:

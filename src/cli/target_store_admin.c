@@ -53,12 +53,15 @@ int ms_target_store_scavenge(struct ms_target *target, const struct ms_target_sc
     int rc = ms_store_scavenge(store_of(target), &options, &result, err);
     if (rc != 0)
         return rc;
-    rc = ms_buf_printf(out,
-                       "{\"segments\":%llu,\"rewritten\":%llu,\"bytes_before\":%llu,"
-                       "\"bytes_after\":%llu,\"events_removed\":%llu}",
-                       (unsigned long long)result.segments, (unsigned long long)result.rewritten,
-                       (unsigned long long)result.bytes_before,
-                       (unsigned long long)result.bytes_after,
-                       (unsigned long long)result.events_removed);
+    rc = ms_buf_printf(
+        out,
+        "{\"segments\":%llu,\"rewritten\":%llu,\"bytes_before\":%llu,"
+        "\"bytes_after\":%llu,\"bytes_written\":%llu,"
+        "\"write_amplification\":%.2f,\"events_removed\":%llu}",
+        (unsigned long long)result.segments, (unsigned long long)result.rewritten,
+        (unsigned long long)result.bytes_before, (unsigned long long)result.bytes_after,
+        (unsigned long long)result.bytes_written,
+        ms_scavenge_amplification(result.bytes_written, result.bytes_before, result.bytes_after),
+        (unsigned long long)result.events_removed);
     return rc == 0 ? 0 : ms_error_set(err, rc, "no memory for the result");
 }

@@ -64,8 +64,14 @@ int ms_topic_write_json(struct ms_buf *out, const struct ms_topic_info *topic) {
     if (rc == 0)
         rc = write_settings(out, &topic->settings);
     if (rc == 0)
-        rc = ms_buf_printf(out, ",\"system\":%s,\"events\":%llu,\"created_at\":\"%s\"}",
+        rc = ms_buf_printf(out, ",\"system\":%s,\"events\":%llu,\"created_at\":\"%s\"",
                            truth(topic->system), (unsigned long long)topic->events, created);
+    if (rc == 0 && topic->streams_prepared == 0)
+        return ms_buf_append_cstr(out, ",\"streams_prepared\":null}");
+    if (rc == 0)
+        rc = ms_buf_printf(out, ",\"streams_prepared\":{\"position\":%llu,\"end\":%llu}}",
+                           (unsigned long long)topic->streams_prepared,
+                           (unsigned long long)topic->end);
     return rc;
 }
 

@@ -109,6 +109,14 @@ void ms_index_close(struct ms_index *index, bool flush) {
 
 /* ---- folding ---- */
 
+static int make_room_and_report(struct ms_index *index, bool full) {
+    if (MS_UNLIKELY(full) && !index->manual)
+        ms_index_flusher_make_room(index);
+    if (MS_UNLIKELY(atomic_load_explicit(&index->report, memory_order_relaxed) != 0))
+        return atomic_exchange(&index->report, 0);
+    return 0;
+}
+
 int ms_index_apply(struct ms_index *index, const struct ms_index_append *appends,
                    size_t append_count, const struct ms_index_fact *facts, size_t fact_count,
                    uint64_t next_position) {
@@ -123,13 +131,15 @@ int ms_index_apply(struct ms_index *index, const struct ms_index_append *appends
         rc = ms_overlay_fold(index->mutable, appends, append_count, next_position);
     bool full = ms_index_is_full(index);
     ms_index_unlock(index);
-    if (rc)
-        return rc;
-    if (MS_UNLIKELY(full) && !index->manual)
-        ms_index_flusher_make_room(index);
-    if (MS_UNLIKELY(atomic_load_explicit(&index->report, memory_order_relaxed) != 0))
-        return atomic_exchange(&index->report, 0);
-    return 0;
+    return rc != 0 ? rc : make_room_and_report(index, full);
+}
+
+int ms_index_adopt(struct ms_index *index, const struct ms_index_run *runs, size_t count) {
+    ms_index_write_lock(index);
+    int rc = ms_overlay_adopt(index->mutable, runs, count);
+    bool full = ms_index_is_full(index);
+    ms_index_unlock(index);
+    return rc != 0 ? rc : make_room_and_report(index, full);
 }
 
 /* ---- state ---- */

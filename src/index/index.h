@@ -17,7 +17,8 @@
  * Keys (one column family; first byte = kind; integers big endian, `~` = bitwise complement so that
  * the newest sorts first):
  *
- *   'S' stream id(16) ~last_version(8) -> position, record count, partition (uvarints), per append;
+ *   'S' stream id(16) ~last_version(8) -> position, record count, partition (uvarints), per append
+ *                                                          or adopted run (ms_index_adopt);
  *                                                          the first key of a stream is its head
  *   'T' term(8) first position of chunk(8) -> delta-coded positions of entries one per term and
  *   flush 'P' topic(4) partition(2) first offset of chunk(8) -> delta-coded (offset, position)
@@ -121,6 +122,21 @@ void ms_index_close(struct ms_index *index, bool flush);
 int ms_index_apply(struct ms_index *index, const struct ms_index_append *appends,
                    size_t append_count, const struct ms_index_fact *facts, size_t fact_count,
                    uint64_t next_position) MS_MUST_CHECK;
+
+/* A run of a stream's records that stand at consecutive positions of one entry. */
+struct ms_index_run {
+    struct ms_stream_id stream;
+    uint64_t position; /* of the first */
+    int64_t last_version;
+    uint32_t record_count; /* at least 1 */
+    uint16_t partition;
+};
+/* Records that were folded without a stream become a stream's: its first ones, or the next of those
+ * that were adopted before. Positions and versions rise from run to run of a stream, and the index
+ * has none of it that is newer. Only those of the last call may come again: a start doesn't know
+ * whether they were flushed. Called by whoever calls ms_index_apply, and fails like it. */
+int ms_index_adopt(struct ms_index *index, const struct ms_index_run *runs, size_t count)
+    MS_MUST_CHECK;
 
 /* Everything up to here is in RocksDB. */
 uint64_t ms_index_applied(struct ms_index *index);

@@ -10,7 +10,8 @@
  * A reader takes references to both generations first (ms_index_view) and looks into RocksDB
  * afterwards: whatever was dropped before it looked is in RocksDB by then, so nothing is missed. In
  * between a part may be seen twice, in the frozen generation and in RocksDB: what RocksDB says
- * about positions from `base` on is ignored.
+ * about positions from `base` on is ignored; and of runs that were adopted, which may lie before
+ * it, the second is (lookup_stream.c).
  *
  * Locks, in this order: `mutex` (state of the flush), `lock` (the generations' pointers and the
  * content of the mutable one). Neither is held during I/O.

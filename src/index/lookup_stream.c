@@ -39,7 +39,19 @@ struct stream_scan {
     struct ms_index_place *places;
 };
 
+/* What was adopted may stand in RocksDB and in a generation: whatever its position, the view's base
+ * doesn't tell. Then it is found twice, and counts once. */
+static bool is_found(const struct stream_scan *scan, const struct ms_extent *append) {
+    if (scan->count == 0)
+        return false;
+    const struct ms_index_place *last = &scan->places[scan->count - 1];
+    int64_t version = ms_extent_end(append) - 1;
+    return scan->descending ? version >= last->last_version : version <= last->last_version;
+}
+
 static void found(struct stream_scan *scan, const struct ms_extent *append) {
+    if (is_found(scan, append))
+        return;
     scan->places[scan->count++] = (struct ms_index_place){
         .position = append->position,
         .last_version = ms_extent_end(append) - 1,

@@ -232,3 +232,24 @@ int ms_overlay_fold_facts(struct ms_overlay *overlay, const struct ms_index_fact
     }
     return 0;
 }
+
+int ms_overlay_adopt(struct ms_overlay *overlay, const struct ms_index_run *runs, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const struct ms_index_run *run = &runs[i];
+        int64_t start = run->last_version - (int64_t)run->record_count + 1;
+        MS_ASSERT(run->record_count > 0 && start >= 0);
+        const struct ms_overlay_stream *known =
+            ms_stream_table_find(&overlay->streams, &run->stream);
+        if (known && ms_extent_end(&known->newest) > run->last_version)
+            continue; /* adopted by a call that failed */
+        overlay->partial = true;
+        struct ms_extent extent = {start, run->position, run->record_count,
+                                   (uint16_t)(run->partition + 1)};
+        int rc = ms_stream_table_add(&overlay->streams, &overlay->arena, &run->stream, &extent);
+        if (rc)
+            return rc;
+        overlay->entries++;
+    }
+    overlay->partial = false;
+    return 0;
+}

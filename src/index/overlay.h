@@ -5,6 +5,8 @@
  *   base                                next
  *    |  folded by ms_overlay_fold, in log order -> |
  *
+ * Adopted runs (ms_overlay_adopt) stand at any position below `next`, also below `base`.
+ *
  * Memory: an append with a stream of its own, a type and a correlation id of its own costs about
  * 100 bytes (48 in the stream's node, 29 in the correlation id's slot, 15 in the hash of streams,
  * the rest in runs); one to a stream that the generation knows about 50.
@@ -73,6 +75,10 @@ int ms_overlay_fold(struct ms_overlay *overlay, const struct ms_index_append *ap
                     uint64_t next) MS_MUST_CHECK;
 int ms_overlay_fold_facts(struct ms_overlay *overlay, const struct ms_index_fact *facts,
                           size_t count) MS_MUST_CHECK;
+
+/* As ms_index_adopt. On MS_ENOMEM the generation is `partial`, as above. */
+int ms_overlay_adopt(struct ms_overlay *overlay, const struct ms_index_run *runs, size_t count)
+    MS_MUST_CHECK;
 
 static inline bool ms_overlay_is_empty(const struct ms_overlay *overlay) {
     return overlay->next == overlay->base && overlay->entries == 0;

@@ -371,6 +371,7 @@ void ms_log_info(struct ms_log *log, struct ms_log_info *ret_info) {
         .clean_start = log->clean_start,
         .failed = atomic_load(&log->failed),
         .direct = atomic_load(&log->direct),
+        .written_bytes = ms_counter_get(&log->metrics.bytes),
     };
     pthread_rwlock_rdlock(&log->tail.lock);
     info.tail_bytes = log->tail.bytes;

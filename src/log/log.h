@@ -150,7 +150,8 @@ struct ms_log_info {
     bool failed;
     bool direct;
     uint64_t pending_bytes;
-    uint64_t tail_bytes; /* of the blocks in the tail cache */
+    uint64_t written_bytes; /* of blocks, since the start */
+    uint64_t tail_bytes;    /* of the blocks in the tail cache */
 };
 void ms_log_info(struct ms_log *log, struct ms_log_info *ret_info);
 int ms_log_metrics(struct ms_log *log, struct ms_buf *out) MS_MUST_CHECK;

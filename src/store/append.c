@@ -248,6 +248,9 @@ static void apply_effect(struct ms_op *op) {
     struct ms_op_effect *effect = &op->effect;
     if (effect->closes != NULL)
         effect->closes->closed = true;
+    if (effect->kind == MS_EFFECT_VERSIONS && effect->adopts->had_streams)
+        ms_heads_adopt(&op->store->heads, effect->page->runs, effect->page->run_count,
+                       ms_log_next_position(op->store->log));
     if (effect->kind != MS_EFFECT_RULES)
         return;
     struct ms_head *head = op->parts[effect->part].head;
@@ -336,11 +339,15 @@ static int put_all(struct ms_op *op, struct ms_error *err) {
     return 0;
 }
 
-/* Was one of its topics deleted since the op was made? */
-static bool meets_closed_topic(const struct ms_op *op) {
-    for (size_t i = 0; i < op->part_count; i++)
-        if (op->parts[i].ref.topic->closed)
+/* Was one of its topics deleted since the op was made, or lost its streams? Producers' batches are
+ * judged for themselves (produce.c). */
+static bool meets_changed_topic(const struct ms_op *op) {
+    for (size_t i = 0; i < op->part_count; i++) {
+        const struct ms_op_part *part = &op->parts[i];
+        if (part->ref.topic->closed ||
+            (part->of_stream && !op->produce && !part->ref.topic->streams))
             return true;
+    }
     return false;
 }
 
@@ -348,9 +355,9 @@ static bool meets_closed_topic(const struct ms_op *op) {
 static int sequence(struct ms_op *op, bool *ret_answer, struct ms_error *err) {
     if (atomic_load(&op->store->closing) || ms_log_failed(op->store->log))
         return ms_error_set(err, MS_ECLOSED, "the store is closed");
-    op->stale = !op->ends && meets_closed_topic(op);
+    op->stale = !op->ends && meets_changed_topic(op);
     if (op->stale)
-        return ms_error_set(err, MS_EAGAIN, "a topic is being deleted");
+        return ms_error_set(err, MS_EAGAIN, "a topic is being deleted or changed");
     int rc = bring_heads(op, err);
     if (rc != 0)
         return rc;

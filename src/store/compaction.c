@@ -5,10 +5,9 @@
 
 #define CAPACITY_MIN 64u
 #define DECOMPRESSED_MAX ((size_t)1 << 30)
-#define PRODUCER_LIVES_MS ((int64_t)86400000) /* without a batch; Kafka's default */
-#define UNCOMPACTED (MS_BATCH_TRANSACTIONAL | MS_BATCH_CONTROL)
+#define WALK_ENDS 1
 
-enum kind { OF_KEY = 'k', OF_PRODUCER = 'p' };
+enum kind { OF_KEY = 'k', OF_PRODUCER = 'p', OF_MARKER = 'm' };
 
 /* ---- the map ---- */
 
@@ -96,25 +95,51 @@ static int note(struct ms_compaction *c, const struct ms_hash128 *hash, int64_t 
 
 /* ---- the pass ---- */
 
+static bool writer_leaves(struct ms_compaction_writers *writers, int64_t id) {
+    for (size_t i = 0; i < writers->count; i++)
+        if (writers->ids[i] == id) {
+            writers->ids[i] = writers->ids[--writers->count];
+            return true;
+        }
+    return writers->overflown;
+}
+
+static void writer_comes(struct ms_compaction_writers *writers, int64_t id) {
+    for (size_t i = 0; i < writers->count; i++)
+        if (writers->ids[i] == id)
+            return;
+    if (writers->count < MS_COMPACTION_WRITERS_MAX)
+        writers->ids[writers->count++] = id;
+    else
+        writers->overflown = true;
+}
+
+static struct ms_hash128 hash_of_marker(const struct ms_compaction *c,
+                                        const struct ms_log_entry *entry) {
+    return hash_of(c, OF_MARKER, entry->header.topic, entry->header.partition,
+                   ms_bytes_of(&entry->first_offset, sizeof entry->first_offset));
+}
+
+static int note_marker(struct ms_compaction *c, const struct ms_log_entry *entry) {
+    if (writer_leaves(c->writers, c->batch.header.producer_id))
+        return 0;
+    struct ms_hash128 hash = hash_of_marker(c, entry);
+    return note(c, &hash, entry->first_offset);
+}
+
 static int note_producer(struct ms_compaction *c, const struct ms_log_entry *entry) {
     int64_t id = c->batch.header.producer_id;
-    if (id < 0 || c->now_ms - entry->commit_time_ms >= PRODUCER_LIVES_MS)
+    if (id < 0 || c->now_ms - entry->commit_time_ms > MS_PRODUCER_IDLE_MS)
         return 0;
     struct ms_hash128 hash = hash_of(c, OF_PRODUCER, entry->header.topic, entry->header.partition,
                                      ms_bytes_of(&id, sizeof id));
     return note(c, &hash, entry->first_offset);
 }
 
-static int visit_entry(void *context, const struct ms_log_entry *entry, struct ms_error *err) {
-    struct ms_compaction *c = context;
+static int note_keys(struct ms_compaction *c, const struct ms_log_entry *entry,
+                     struct ms_error *err) {
     struct ms_record record;
-    int rc = c->on_read != NULL ? c->on_read(c->context, entry->batch.len, err) : 0;
-    if (rc == 0)
-        rc = ms_batch_reader_init(&c->batch, entry->batch, DECOMPRESSED_MAX, err);
-    if (rc == 0 && (rc = note_producer(c, entry)) != 0)
-        return ms_error_set(err, rc, "no memory to compact topics");
-    if (rc == 0 && (c->batch.header.attributes & UNCOMPACTED) != 0)
-        return 0;
+    int rc = 0;
     while (rc == 0 && (rc = ms_batch_reader_next(&c->batch, &record, err)) > 0) {
         rc = 0;
         if (record.key_is_null)
@@ -128,6 +153,32 @@ static int visit_entry(void *context, const struct ms_log_entry *entry, struct m
     return rc;
 }
 
+static int visit_entry(void *context, const struct ms_log_entry *entry, struct ms_error *err) {
+    struct ms_compaction *c = context;
+    if (entry->first_offset >= c->fates->stable)
+        return WALK_ENDS;
+    int rc = c->on_read != NULL ? c->on_read(c->context, entry->batch.len, err) : 0;
+    if (rc == 0)
+        rc = ms_batch_reader_init(&c->batch, entry->batch, DECOMPRESSED_MAX, err);
+    if (rc != 0)
+        return rc;
+    bool marker = (entry->header.flags & MS_ENTRY_CONTROL) != 0;
+    int64_t producer_id = c->batch.header.producer_id;
+    rc = marker ? note_marker(c, entry) : note_producer(c, entry);
+    if (rc != 0)
+        return ms_error_set(err, rc, "no memory to compact topics");
+    if (marker)
+        return 0;
+    if (entry->header.flags & MS_ENTRY_PENDING) {
+        writer_comes(c->writers, producer_id);
+        if (ms_fate_of(c->fates, producer_id, entry->first_offset) == MS_FATE_ABORTED)
+            return 0;
+    }
+    return note_keys(c, entry, err);
+}
+
+/* From the very beginning: what lies before the start may not be removed yet, and then markers
+ * behind it are needed. */
 static int read_topic(struct ms_compaction *c, struct ms_partition_reader *reader,
                       struct ms_topic *topic, struct ms_error *err) {
     struct ms_topic_settings settings = ms_topics_settings(c->store, topic);
@@ -135,9 +186,14 @@ static int read_topic(struct ms_compaction *c, struct ms_partition_reader *reade
     if (atomic_load(&topic->deleted) || !ms_compaction_wants(&settings))
         return 0;
     c->any = true;
-    for (uint32_t p = 0; rc == 0 && p < settings.partitions; p++)
-        rc = ms_partition_walk(reader, topic, p, ms_partition_start(ms_topic_partition(topic, p)),
-                               visit_entry, c, err);
+    for (uint32_t p = 0; rc == 0 && p < settings.partitions; p++) {
+        c->writers->count = 0;
+        c->writers->overflown = false;
+        rc = ms_fates_of(c->fates_table, topic, p, &c->fates, err);
+        if (rc == 0)
+            rc = ms_partition_walk(reader, topic, p, 0, visit_entry, c, err);
+        rc = rc == WALK_ENDS ? 0 : rc;
+    }
     return rc;
 }
 
@@ -149,7 +205,9 @@ int ms_compaction_build(struct ms_compaction *c, struct ms_error *err) {
     ms_free(c->slots);
     c->slots = NULL;
     c->capacity = 0;
-    int rc = rebuild(c, CAPACITY_MIN);
+    if (c->writers == NULL)
+        c->writers = ms_alloc(sizeof *c->writers);
+    int rc = c->writers != NULL ? rebuild(c, CAPACITY_MIN) : MS_ENOMEM;
     if (rc == 0)
         rc = ms_partition_reader_new(c->store, &reader);
     if (rc != 0)
@@ -166,18 +224,22 @@ int ms_compaction_build(struct ms_compaction *c, struct ms_error *err) {
     return rc;
 }
 
-void ms_compaction_init(struct ms_compaction *c, struct ms_store *store, int64_t now_ms) {
+void ms_compaction_init(struct ms_compaction *c, struct ms_store *store,
+                        struct ms_fates_table *fates, int64_t now_ms) {
     /* While a table is moved there are two of them. */
     size_t max = store->options.compaction_bytes_max / 2 / sizeof(struct ms_compaction_slot);
-    *c = (struct ms_compaction){.store = store, .now_ms = now_ms, .capacity_max = CAPACITY_MIN};
+    *c = (struct ms_compaction){
+        .store = store, .fates_table = fates, .now_ms = now_ms, .capacity_max = CAPACITY_MIN};
     while (c->capacity_max * 2 <= max)
         c->capacity_max *= 2;
 }
 
 void ms_compaction_deinit(struct ms_compaction *c) {
     ms_free(c->slots);
+    ms_free(c->writers);
     ms_batch_reader_deinit(&c->batch);
     c->slots = NULL;
+    c->writers = NULL;
 }
 
 /* ---- what it says ---- */
@@ -187,11 +249,14 @@ bool ms_compaction_wants(const struct ms_topic_settings *settings) {
 }
 
 bool ms_compaction_removes(const struct ms_compaction *c, const struct ms_topic_settings *settings,
-                           const struct ms_log_entry *entry, const struct ms_batch_header *header,
+                           const struct ms_log_entry *entry, bool aborted,
                            const struct ms_record *record) {
     int64_t age_ms = c->now_ms - entry->commit_time_ms;
-    if (c->count == 0 || record->key_is_null || (header->attributes & UNCOMPACTED) != 0 ||
-        age_ms < settings->compaction_lag_ms)
+    if (age_ms < settings->compaction_lag_ms)
+        return false;
+    if (aborted)
+        return true;
+    if (c->count == 0 || record->key_is_null)
         return false;
     struct ms_hash128 hash =
         hash_of(c, OF_KEY, entry->header.topic, entry->header.partition, record->key);
@@ -208,10 +273,33 @@ bool ms_compaction_removes(const struct ms_compaction *c, const struct ms_topic_
            age_ms >= settings->delete_retention_ms;
 }
 
+/* As long as a producer may go on and nothing but markers tells its epoch, they stay. */
+static bool tells_epoch(const struct ms_compaction *c, const struct ms_log_entry *entry,
+                        const struct ms_batch_header *header) {
+    int64_t id = header->producer_id;
+    if (c->now_ms - entry->commit_time_ms > MS_PRODUCER_IDLE_MS)
+        return false;
+    struct ms_hash128 hash = hash_of(c, OF_PRODUCER, entry->header.topic, entry->header.partition,
+                                     ms_bytes_of(&id, sizeof id));
+    return !in_range(c, &hash) || slot_of(c, &hash)->newest == 0;
+}
+
+bool ms_compaction_removes_marker(const struct ms_compaction *c,
+                                  const struct ms_topic_settings *settings,
+                                  const struct ms_log_entry *entry,
+                                  const struct ms_batch_header *header) {
+    int64_t age_ms = c->now_ms - entry->commit_time_ms;
+    if (c->count == 0 || age_ms < settings->delete_retention_ms ||
+        age_ms < settings->compaction_lag_ms)
+        return false;
+    struct ms_hash128 hash = hash_of_marker(c, entry);
+    return in_range(c, &hash) && slot_of(c, &hash)->newest != 0 && !tells_epoch(c, entry, header);
+}
+
 bool ms_compaction_keeps_producer(const struct ms_compaction *c, const struct ms_log_entry *entry,
                                   const struct ms_batch_header *header) {
     int64_t id = header->producer_id;
-    if (id < 0 || c->now_ms - entry->commit_time_ms >= PRODUCER_LIVES_MS)
+    if (id < 0 || c->now_ms - entry->commit_time_ms > MS_PRODUCER_IDLE_MS)
         return false;
     struct ms_hash128 hash = hash_of(c, OF_PRODUCER, entry->header.topic, entry->header.partition,
                                      ms_bytes_of(&id, sizeof id));

@@ -16,19 +16,31 @@
  * the key: as long as one is stored the tombstone hides it. Neither before it is compaction_lag_ms
  * old. All ages are since the commit. What was appended after the pass is newer, and stays.
  *
- * Not compacted: records without keys (from before the topic was), control batches, transactional
- * ones, and what is not sealed yet.
+ * Records of transactions count when they are committed, at the offsets that they were produced at;
+ * those of aborted ones go. Nothing at or behind a partition's stable offset counts or goes. Of
+ * markers the pass notes those whose transactions have nothing left in the partition: they go
+ * delete_retention_ms after their commit.
+ *
+ * Not compacted: records without keys (from before the topic was), and what is not sealed yet.
  *
  * The scavenger's thread; one per scavenge.
  */
 #pragma once
 
 #include "base/hash.h"
-#include "store/internal.h"
+#include "store/fates.h"
 
 struct ms_compaction_slot {
     struct ms_hash128 key;
     uint64_t newest; /* (offset << 1 | there were older ones) + 1; 0: free */
+};
+
+/* Producers whose transactions have left something, as far as the pass has come. */
+#define MS_COMPACTION_WRITERS_MAX 4096u
+struct ms_compaction_writers {
+    int64_t ids[MS_COMPACTION_WRITERS_MAX];
+    size_t count;
+    bool overflown; /* then every marker has something left */
 };
 
 struct ms_compaction {
@@ -42,10 +54,13 @@ struct ms_compaction {
     int (*on_read)(void *context, uint64_t bytes, struct ms_error *err);
     void *context;
     struct ms_batch_reader batch; /* of the pass */
-    const struct ms_topic *topic; /* whose partition the pass is in */
+    struct ms_fates_table *fates_table;
+    struct ms_fates *fates; /* of the partition that the pass is in */
+    struct ms_compaction_writers *writers;
 };
 
-void ms_compaction_init(struct ms_compaction *compaction, struct ms_store *store, int64_t now_ms);
+void ms_compaction_init(struct ms_compaction *compaction, struct ms_store *store,
+                        struct ms_fates_table *fates, int64_t now_ms);
 void ms_compaction_deinit(struct ms_compaction *compaction);
 /* Reads the partitions, for the keys from compaction->to on (0 at first). MS_ENOMEM, MS_EIO,
  * MS_ECORRUPT, and what on_read returns. */
@@ -53,11 +68,16 @@ int ms_compaction_build(struct ms_compaction *compaction, struct ms_error *err) 
 
 /* Of a topic that is compacted and has no streams. */
 bool ms_compaction_wants(const struct ms_topic_settings *settings);
-/* Is this record to go? `header` is its batch's. */
+/* Is this record to go? `aborted`: its transaction was. */
 bool ms_compaction_removes(const struct ms_compaction *compaction,
                            const struct ms_topic_settings *settings,
-                           const struct ms_log_entry *entry, const struct ms_batch_header *header,
+                           const struct ms_log_entry *entry, bool aborted,
                            const struct ms_record *record);
+/* Is this marker to go? `header` is its batch's. */
+bool ms_compaction_removes_marker(const struct ms_compaction *compaction,
+                                  const struct ms_topic_settings *settings,
+                                  const struct ms_log_entry *entry,
+                                  const struct ms_batch_header *header);
 /* The entry's batch is, or may be, the last of a producer that may still go on: its sequence
  * numbers are needed, even without its records. */
 bool ms_compaction_keeps_producer(const struct ms_compaction *compaction,

@@ -8,6 +8,7 @@
 
 void ms_entry_reader_init(struct ms_entry_reader *reader, struct ms_store *store) {
     *reader = (struct ms_entry_reader){.store = store};
+    ms_versions_reader_init(&reader->versions, store);
     ms_arena_init(&reader->arena, (size_t)1 << 26);
     ms_buf_init(&reader->name, MS_NAME_TEXT_MAX);
     ms_buf_init(&reader->places, (size_t)1 << 28);
@@ -15,6 +16,7 @@ void ms_entry_reader_init(struct ms_entry_reader *reader, struct ms_store *store
 
 void ms_entry_reader_deinit(struct ms_entry_reader *reader) {
     ms_log_cursor_deinit(&reader->pending);
+    ms_versions_reader_deinit(&reader->versions);
     ms_batch_reader_deinit(&reader->batch);
     ms_arena_deinit(&reader->arena);
     ms_buf_deinit(&reader->name);
@@ -43,6 +45,14 @@ static int find_committed(struct ms_entry_reader *reader, struct ms_error *err) 
     return rc < 0 ? rc : 0;
 }
 
+/* Its records are of streams, and the entry doesn't say so. */
+static bool has_versions_apart(const struct ms_entry_reader *reader) {
+    const struct ms_entry_header *header = &reader->entry.header;
+    return !(header->flags & MS_ENTRY_HAS_STREAM) &&
+           header->first_position < atomic_load(&reader->topic->versions_end) &&
+           ms_topics_settings(reader->store, reader->topic).streams;
+}
+
 int ms_entry_reader_begin(struct ms_entry_reader *reader, const struct ms_log_entry *entry,
                           struct ms_error *err) {
     reader->entry = *entry;
@@ -54,6 +64,7 @@ int ms_entry_reader_begin(struct ms_entry_reader *reader, const struct ms_log_en
         return ms_error_set(err, MS_ECORRUPT,
                             "position %llu belongs to a topic that was never made",
                             (unsigned long long)entry->header.first_position);
+    reader->versions_apart = has_versions_apart(reader);
     int rc = (entry->header.flags & MS_ENTRY_COMMIT) ? find_committed(reader, err) : 0;
     if (rc == 0)
         rc = ms_batch_reader_init(&reader->batch, reader->entry.batch, DECOMPRESSED_MAX, err);
@@ -81,23 +92,38 @@ static void fill_in(struct ms_entry_reader *reader, int64_t offset, struct ms_ev
     event->id = ms_bytes_of(reader->id_text, (size_t)len);
 }
 
+static int find_version(struct ms_entry_reader *reader, const struct ms_record *record,
+                        uint64_t position, int64_t *ret_version, struct ms_error *err) {
+    const struct ms_entry_header *header = &reader->entry.header;
+    *ret_version = -1;
+    if (header->flags & MS_ENTRY_HAS_STREAM)
+        *ret_version = header->first_version + (int64_t)(position - header->first_position);
+    else if (reader->versions_apart && !record->key_is_null)
+        return ms_versions_find(&reader->versions, reader->topic, position, ret_version, err);
+    return 0;
+}
+
 int ms_entry_reader_next(struct ms_entry_reader *reader, struct ms_read_event *ret_event,
                          struct ms_error *err) {
     struct ms_record record;
+    int64_t version;
     int rc = ms_batch_reader_next(&reader->batch, &record, err);
     if (rc <= 0)
         return rc;
     const struct ms_log_entry *entry = &reader->entry;
-    int64_t delta = record.offset - entry->first_offset;
+    uint64_t position =
+        entry->header.first_position + (uint64_t)(record.offset - entry->first_offset);
+    rc = find_version(reader, &record, position, &version, err);
+    if (rc != 0)
+        return rc;
     ms_arena_reset(&reader->arena);
     rc = ms_event_read_record(&record, &reader->arena, &ret_event->event);
     if (rc == 0 && !record.key_is_null)
         rc = name_stream(reader, &record);
     if (rc != 0)
         return ms_error_set(err, rc, "the event at position %llu can't be decoded",
-                            (unsigned long long)(entry->header.first_position + (uint64_t)delta));
+                            (unsigned long long)position);
     fill_in(reader, record.offset, &ret_event->event);
-    bool has_stream = (entry->header.flags & MS_ENTRY_HAS_STREAM) != 0;
     ret_event->place = (struct ms_event_place){
         .stream = record.key_is_null ? (struct ms_bytes){0} : ms_buf_bytes(&reader->name),
         .topic = ms_bytes_of(reader->topic->name, reader->topic->name_len),
@@ -105,8 +131,8 @@ int ms_entry_reader_next(struct ms_entry_reader *reader, struct ms_read_event *r
         .key_is_null = record.key_is_null,
         .partition = entry->header.partition,
         .offset = record.offset,
-        .version = has_stream ? entry->header.first_version + delta : -1,
-        .position = entry->header.first_position + (uint64_t)delta,
+        .version = version,
+        .position = position,
         .recorded_at_us = entry->commit_time_ms * 1000,
     };
     return 1;

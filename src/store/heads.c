@@ -146,6 +146,20 @@ int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t ap
     return 0;
 }
 
+void ms_heads_adopt(struct ms_heads *heads, const struct ms_index_run *runs, size_t count,
+                    uint64_t end) {
+    if (end > heads->evicted_end)
+        heads->evicted_end = end; /* whoever has resolved one looks again */
+    for (size_t i = 0; i < count; i++) {
+        struct ms_head *head = ms_heads_find(heads, &runs[i].stream);
+        if (head == NULL)
+            continue;
+        head->version = runs[i].last_version;
+        head->end_position = end;
+        head->partition_plus_1 = (uint16_t)(runs[i].partition + 1);
+    }
+}
+
 static int find_version(struct ms_store *store, struct ms_head *head, struct ms_error *err) {
     struct ms_index_place place;
     size_t count = 0;

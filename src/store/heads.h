@@ -8,6 +8,8 @@
 
 #include "store/topics.h"
 
+struct ms_index_run;
+
 #define MS_RULES_BYTES_MAX 64u
 
 /* Rules that hold for a stream besides its events. */
@@ -87,6 +89,10 @@ void ms_heads_prefetch(const struct ms_heads *heads, const struct ms_stream_id *
  * MS_ENOMEM: no place can be had. */
 int ms_heads_add(struct ms_heads *heads, const struct ms_head *head, uint64_t applied,
                  struct ms_head **ret_head) MS_MUST_CHECK;
+/* Versions of records that became events of streams, which those that are in memory, or were
+ * resolved before, know nothing of. `end`: one past the page that says so. */
+void ms_heads_adopt(struct ms_heads *heads, const struct ms_index_run *runs, size_t count,
+                    uint64_t end);
 /* Not under the lock: head and rules from the index. */
 int ms_heads_resolve(struct ms_store *store, const struct ms_stream_id *id,
                      struct ms_head *ret_head, struct ms_error *err) MS_MUST_CHECK;

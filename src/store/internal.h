@@ -6,6 +6,8 @@
  *   topics.c       the table of topics
  *   topic_changes.c  making, changing, deleting, listing them
  *   starts.c       where partitions begin
+ *   adopt.c        switching streams on for records that are there
+ *   versions.c     the versions of such records
  *   settle.c       waiting for an append's outcome
  *   heads.c        what the sequencer knows of streams
  *   encode.c       events -> batches
@@ -23,8 +25,9 @@
  *   publish.c      what became durable goes to the index and to the waiters
  *   decode.c       entries -> events
  *   read_stream.c read_all.c subscription.c waiters.c metadata.c snapshots.c
- *   scavenge.c scavenge_judge.c scavenge_schedule.c
+ *   scavenge.c scavenge_judge.c scavenge_txn.c scavenge_schedule.c
  *   compaction.c   the newest record of each key, for the scavenger
+ *   fates.c        what became of transactions, for the scavenger
  *   worker.c       I/O that the committer's thread must not do
  *
  * Locks, in rank order after those of src/log (docs/internals/threads.md): the log's lock guards
@@ -38,6 +41,7 @@
 
 #include "index/index.h"
 #include "store/op.h"
+#include "store/versions.h"
 
 /* ---- waiting ---- */
 
@@ -95,6 +99,7 @@ struct ms_worker {
 struct ms_scavenge_memo {
     uint64_t segment, bytes; /* its first position; of its file */
     double dead_min;         /* less dead than this share: rewriting it was in vain already */
+    int64_t cleaned_ms;      /* when it was last rewritten; INT64_MIN not known */
 };
 struct ms_scavenger { /* runs on a schedule */
     pthread_mutex_t lock;
@@ -109,13 +114,15 @@ struct ms_scavenger { /* runs on a schedule */
     size_t memo_count;
     uint64_t marks;
     bool passed, rules_act; /* rules were met that mark events without anybody's doing */
+    uint64_t forgotten_end; /* aborted transactions were forgotten by what lies before it */
 };
 
 struct ms_store_metrics {
     struct ms_counter appends, events, repeats, conflicts, refusals, retries;
     struct ms_counter reads, read_events, index_flush_failures;
+    struct ms_counter adopted_records;
     struct ms_counter scavenges, scavenged_segments, scavenge_read_bytes, scavenge_written_bytes;
-    struct ms_counter scavenged_events;
+    struct ms_counter scavenged_events, scavenge_won_bytes;
     struct ms_histogram append_us;
 };
 
@@ -138,6 +145,7 @@ struct ms_store {
     struct ms_worker worker;
     struct ms_op_pool op_pool;
     pthread_mutex_t creation_lock; /* of topics */
+    pthread_mutex_t adoption_lock; /* before creation_lock; adopt.c */
     pthread_mutex_t budget_lock;
     pthread_cond_t budget_freed;
     _Atomic(uint64_t) inflight;
@@ -260,8 +268,27 @@ int ms_starts_load(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
 /* Replay: an entry of "$starts". */
 int ms_starts_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,
                          struct ms_error *err) MS_MUST_CHECK;
+/* An event of "$starts" whose topic was deleted. */
+bool ms_starts_is_dead(struct ms_store *store, struct ms_bytes json);
+/* The scavenger's: nothing is left of the aborted transactions with these markers; readers and the
+ * index forget them. Sorts them. Blocks until durable. What an append is refused with. */
+int ms_starts_forget(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                     int64_t *markers, size_t count, struct ms_error *err) MS_MUST_CHECK;
 /* The scavenger's: partitions whose beginning expired and is removed begin behind it. */
 int ms_starts_follow(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
+
+/* adopt.c */
+/* True when records that are there must be given versions before the topic can have streams. */
+bool ms_adoption_needed(struct ms_store *store, struct ms_topic *topic, bool streams);
+/* Gives them versions, and shuts the topic's gate when all have them; takes as long as reading them
+ * does. Then the topic's streams may be switched on (ms_topic_switch in the gate's shelter), and
+ * ms_adoption_end must follow, also after a failure. MS_EINVAL: a key that can't name a stream;
+ * MS_EAGAIN: a transaction stays open; MS_ENOTFOUND: the topic was deleted; and what an append is
+ * refused with. */
+int ms_adoption_begin(struct ms_store *store, struct ms_topic *topic, struct ms_error *err)
+    MS_MUST_CHECK;
+/* `switched`: batches are taken apart from now on. */
+void ms_adoption_end(struct ms_store *store, struct ms_topic *topic, bool switched);
 
 /* conditions.c; under the log's lock */
 /* All heads known: true when the events may be put; else the outcome is set. */
@@ -332,6 +359,8 @@ struct ms_entry_reader {
     struct ms_store *store;
     struct ms_log_entry entry;
     struct ms_log_cursor pending; /* on the batch that a commit names */
+    struct ms_versions_reader versions;
+    bool versions_apart; /* the entry is from before its topic had streams */
     struct ms_topic *topic;
     struct ms_batch_reader batch;
     struct ms_arena arena;

@@ -7,6 +7,8 @@
 #include "log/log.h"
 #include "store/heads.h"
 
+struct ms_versions_page;
+
 enum ms_op_outcome {
     MS_OP_APPENDED,
     MS_OP_CHECKED, /* no events: only the conditions */
@@ -61,11 +63,19 @@ struct ms_op_part {
 /* What an append changes besides the events it adds. Applied when it is sequenced; `name` and
  * `value` are then folded into the index as a fact. */
 struct ms_op_effect {
-    enum { MS_EFFECT_NONE, MS_EFFECT_RULES, MS_EFFECT_TOPIC, MS_EFFECT_START } kind;
+    enum {
+        MS_EFFECT_NONE,
+        MS_EFFECT_RULES,
+        MS_EFFECT_TOPIC,
+        MS_EFFECT_START,
+        MS_EFFECT_VERSIONS
+    } kind;
     size_t part; /* RULES: of which part's stream */
     struct ms_stream_rules
         rules; /* RULES: the new ones; deleted_head INT64_MAX = the head as it is then */
-    struct ms_topic *closes; /* TOPIC: the topic that is deleted, or NULL */
+    struct ms_topic *closes;             /* TOPIC: the topic that is deleted, or NULL */
+    const struct ms_versions_page *page; /* VERSIONS: the caller's, who waits */
+    const struct ms_topic *adopts;       /* VERSIONS: the topic of its records */
     struct ms_bytes name, value;
 };
 

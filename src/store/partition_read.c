@@ -174,7 +174,7 @@ static int look_up_entry(struct partition_reading *reading, struct ms_log_entry 
         ms_log_cursor_seek(cursor, place.position);
         rc = ms_log_cursor_next(cursor, ret_entry, err);
         if (rc > 0 && is_wanted(read, ret_entry, reading->next))
-            return 1;
+            return ret_entry->first_offset < reading->end; /* it may follow what was scavenged */
         if (rc < 0)
             return rc;
         reading->next = place.first_offset + place.record_count; /* scavenged */
@@ -252,13 +252,12 @@ int ms_store_partition_state(struct ms_store *store, struct ms_topic *topic, uin
     if (atomic_load(&topic->deleted) || partition >= ms_topics_settings(store, topic).partitions)
         return MS_ENOTFOUND;
     struct ms_partition *p = ms_topic_partition(topic, partition);
-    /* The end first: a transaction that opens meanwhile begins at or behind it. */
-    int64_t end = atomic_load_explicit(&p->end_offset, memory_order_acquire);
-    int64_t open = atomic_load_explicit(&p->open_offset, memory_order_acquire);
+    /* What is open may begin before the start that a trim has set. */
+    int64_t stable = ms_partition_stable(p), start = ms_partition_start(p);
     *ret_state = (struct ms_partition_state){
-        .start_offset = ms_partition_start(p),
-        .end_offset = end,
-        .stable_offset = open < end ? open : end,
+        .start_offset = start,
+        .end_offset = atomic_load_explicit(&p->end_offset, memory_order_acquire),
+        .stable_offset = stable > start ? stable : start,
     };
     return 0;
 }

@@ -46,7 +46,8 @@ struct ms_produce_request {
  * maybe inside this call; the first part's first_offset is the batch's base offset. Refused before
  * it was sequenced (`done` is not called): MS_ENOTFOUND (partition; the topic was deleted),
  * MS_ERESERVED (the system's), MS_ECRC, MS_EINVAL (*ret_index: which record, -1 the batch),
- * MS_EUNSUPPORTED (codec, attributes), MS_ETOOBIG, MS_ENOSPC, MS_EAGAIN, MS_ECLOSED, MS_ENOMEM.
+ * MS_EUNSUPPORTED (codec, attributes), MS_ETIMESTAMP,
+ * MS_ETOOBIG, MS_ENOSPC, MS_EAGAIN, MS_ECLOSED, MS_ENOMEM.
  * Told to `done`: MS_ETOMBSTONED (a record of a tombstoned stream), MS_ESEQUENCE (the producer has
  * left a sequence number out), MS_EFENCED (its epoch is over), MS_ENOTXN (its transaction was not
  * added to the partition). A batch that is among the producer's last five there was appended

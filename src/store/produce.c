@@ -21,6 +21,7 @@
 #define BATCH_AT_ATTRIBUTES 21
 #define BATCH_AT_MAX_TIMESTAMP 35
 #define RUN_HEADERS_MAX 1024u
+#define NO_TIMESTAMP (-1)
 
 struct producing {
     struct ms_store *store;
@@ -28,6 +29,7 @@ struct producing {
     struct ms_topic *topic;
     struct ms_topic_settings settings;
     struct ms_op *op;
+    int64_t now_ms;
     struct ms_batch_header header;
     struct ms_arena scratch;
     struct ms_term_list terms; /* of the whole batch, without streams; else of the run */
@@ -159,9 +161,29 @@ static int check_rules(const struct producing *p, const struct ms_record *record
     return 0;
 }
 
+/* A record without a timestamp (-1) has none that could be wrong. */
+static int check_timestamp(const struct producing *p, const struct ms_record *record,
+                           struct ms_error *err) {
+    int64_t at = record->timestamp_ms, early, late;
+    if (p->settings.log_append_time || at == NO_TIMESTAMP)
+        return 0;
+    if (__builtin_sub_overflow(p->now_ms, p->settings.timestamp_before_ms, &early))
+        early = INT64_MIN;
+    if (__builtin_add_overflow(p->now_ms, p->settings.timestamp_after_ms, &late))
+        late = INT64_MAX;
+    if (at >= early && at <= late)
+        return 0;
+    return ms_error_set(err, MS_ETIMESTAMP,
+                        "topic '%s' takes timestamps from %lld to %lld ms now, and the record's is "
+                        "%lld",
+                        p->topic->name, (long long)early, (long long)late, (long long)at);
+}
+
 static int visit_record(void *context, const struct ms_record *record, struct ms_error *err) {
     struct producing *p = context;
     int rc = check_rules(p, record, err);
+    if (rc == 0)
+        rc = check_timestamp(p, record, err);
     if (rc != 0)
         return rc;
     struct ms_record own = *record;
@@ -300,8 +322,9 @@ static int check_request(const struct producing *p, struct ms_error *err) {
 
 static int encode(struct producing *p, int32_t *ret_index, struct ms_error *err) {
     struct ms_op *op = p->op;
+    p->now_ms = ms_clock_now_us(p->store->env->clock) / 1000;
     if (p->settings.log_append_time)
-        op->result.log_append_time_ms = ms_clock_now_us(p->store->env->clock) / 1000;
+        op->result.log_append_time_ms = p->now_ms;
     p->terms.arena = &op->arena;
     int rc = ms_batch_read_header(p->request->batch, &p->header, err);
     if (rc == MS_ENEEDMORE)
@@ -354,11 +377,38 @@ static int make_op(struct ms_store *store, const struct ms_produce_request *requ
     return 0;
 }
 
+/* A transaction that has written to the topic may go on, in any partition: else it couldn't end. */
+static bool begins_there(const struct ms_op *op) {
+    const struct ms_topic *topic = op->parts[0].ref.topic;
+    if ((op->header.attributes & MS_BATCH_TRANSACTIONAL) == 0)
+        return false;
+    const struct ms_txn *txn = ms_txn_find(&op->store->txns, op->header.producer_id);
+    for (const struct ms_txn_place *place = txn != NULL ? txn->places : NULL; place != NULL;
+         place = place->next)
+        if (place->topic == topic && place->first_offset >= 0)
+            return false;
+    return true;
+}
+
+static bool is_kept_out(const struct ms_op *op) {
+    const struct ms_topic *topic = op->parts[0].ref.topic;
+    if (!topic->system && topic->streams != op->streams)
+        return true;
+    switch (topic->gate) {
+    case MS_GATE_OPEN:
+        return false;
+    case MS_GATE_NO_BEGINNING:
+        return begins_there(op);
+    case MS_GATE_SHUT:
+        return true;
+    }
+    return true;
+}
+
 bool ms_op_judge_produce(struct ms_op *op) {
     if (op->ends)
         return true;
-    if (!ms_records_is_topic(op->parts[0].ref.topic->number) &&
-        op->parts[0].ref.topic->streams != op->streams) {
+    if (is_kept_out(op)) {
         op->outcome = MS_OP_REFUSED; /* and is tried again by the client */
         op->result.code = ms_error_set(&op->error, MS_EAGAIN, "topic '%s' is being changed",
                                        op->parts[0].ref.topic->name);

@@ -74,6 +74,13 @@ int ms_producer_get(struct ms_producer_table *table, int64_t id, int64_t now_ms,
     return 0;
 }
 
+int ms_producers_forget_idle(struct ms_producer_table *table, int64_t now_ms) {
+    bool any = false;
+    for (uint32_t i = 0; i < table->capacity; i++)
+        any = any || (table->slots[i].id != -1 && is_idle(&table->slots[i], now_ms));
+    return any ? rehash(table, now_ms) : 0;
+}
+
 void ms_producers_deinit(struct ms_producer_table *table) {
     ms_free(table->slots);
     *table = (struct ms_producer_table){0};
@@ -133,6 +140,17 @@ void ms_producer_note(struct ms_producer *producer, const struct ms_batch_header
     }
     producer->batches[producer->batch_count++] =
         (struct ms_producer_batch){header->base_sequence, last_sequence(header), first_offset};
+}
+
+bool ms_producer_remembers(const struct ms_producer *producer, int64_t offset) {
+    for (uint8_t i = 0; i < producer->batch_count; i++) {
+        const struct ms_producer_batch *batch = &producer->batches[i];
+        int64_t count =
+            ((int64_t)batch->last_sequence - batch->first_sequence + SEQUENCES) % SEQUENCES + 1;
+        if (offset >= batch->first_offset && offset < batch->first_offset + count)
+            return true;
+    }
+    return false;
 }
 
 /* ---- facts ---- */

@@ -178,20 +178,37 @@ static void fold_part(struct fold *fold, const struct ms_op_part *part, int64_t 
         fold_aborted(fold, part->ref.topic->number, part->partition, part->aborted);
 }
 
+/* What was folded ahead of an append. */
+static void note_folded(struct ms_store *store, int rc) {
+    if (rc == MS_ENOMEM || rc == MS_EINVAL)
+        fold_failed(store, rc);
+    else if (rc != 0) /* as in fold_flush */
+        ms_counter_add(&store->metrics.index_flush_failures, 1);
+}
+
 /* Keyed records may be more facts than a fold has room for: they go to the index before their
  * append does, as in replay_effect. */
 static void fold_records(struct fold *fold, struct ms_op *op) {
     struct ms_store *store = fold->store;
-    int rc = fold_flush(fold);
+    int flushed = fold_flush(fold), rc = flushed != 0 ? flushed : MS_ENOMEM;
     ms_records_date(op);
-    for (int attempt = 0; attempt < APPLY_ATTEMPTS && (attempt == 0 || rc == MS_ENOMEM); attempt++)
-        if (attempt > 0 || rc == 0)
-            rc = ms_index_apply(store->index, NULL, 0, op->facts, op->fact_count,
-                                op->parts[0].position);
-    if (rc == MS_ENOMEM || rc == MS_EINVAL)
-        fold_failed(store, rc);
-    else if (rc != 0)
-        ms_counter_add(&store->metrics.index_flush_failures, 1);
+    for (int i = 0; flushed == 0 && i < APPLY_ATTEMPTS && rc == MS_ENOMEM; i++)
+        rc =
+            ms_index_apply(store->index, NULL, 0, op->facts, op->fact_count, op->parts[0].position);
+    note_folded(store, rc);
+}
+
+/* A page's runs reach the index before the page does, as in replay_effect: what is flushed with the
+ * page's position must be complete, and what is adopted twice counts once. */
+static void fold_versions(struct fold *fold, struct ms_op *op) {
+    struct ms_store *store = fold->store;
+    const struct ms_versions_page *page = op->effect.page;
+    int flushed = fold_flush(fold), rc = flushed != 0 ? flushed : MS_ENOMEM;
+    for (int i = 0; flushed == 0 && i < APPLY_ATTEMPTS && rc == MS_ENOMEM; i++)
+        rc = ms_index_adopt(store->index, page->runs, page->run_count);
+    note_folded(store, rc);
+    ms_versions_fact_value(op->parts[0].position, page->first,
+                           (uint8_t *)(uintptr_t)op->effect.value.data);
 }
 
 /* The topics that an append makes, the append, and what it changes. */
@@ -201,6 +218,8 @@ static void fold_op(struct fold *fold, struct ms_op *op, int64_t commit_time_ms)
             fold_op(fold, new->creation, commit_time_ms);
     if (op->fact_count > 0)
         fold_records(fold, op);
+    if (op->effect.kind == MS_EFFECT_VERSIONS)
+        fold_versions(fold, op);
     for (size_t i = 0; i < op->part_count; i++)
         if (op->parts[i].count > 0)
             fold_part(fold, &op->parts[i], commit_time_ms);
@@ -303,13 +322,13 @@ static int replay_entry(struct replay *replay, const struct ms_log_entry *entry,
     const struct ms_txn_pending *committed = NULL;
     const uint64_t *terms = NULL;
     size_t term_count = 0;
-    bool hidden = (header->flags & (MS_ENTRY_PENDING | MS_ENTRY_CONTROL)) != 0;
+    bool bare = (header->flags & (MS_ENTRY_PENDING | MS_ENTRY_CONTROL | MS_ENTRY_COMMIT)) != 0;
     int rc = fold_room(fold);
     if (rc == 0)
         rc = replay_producer(replay, entry, topic, &committed, err);
     if (rc == 0 && committed != NULL)
         rc = copy_terms(&replay->arena, committed, &terms, &term_count);
-    else if (rc == 0 && !hidden)
+    else if (rc == 0 && !bare)
         rc = ms_batch_terms(entry->batch, topic, &replay->arena, &terms, &term_count);
     if (rc != 0)
         return ms_error_set(err, rc, "position %llu can't be indexed",
@@ -357,14 +376,16 @@ static int replay_effect(struct replay *replay, const struct ms_log_entry *entry
     struct ms_store *store = replay->store;
     uint32_t topic = entry->header.topic;
     bool rules = topic == MS_TOPIC_METADATA || (entry->header.flags & MS_ENTRY_TOMBSTONE) != 0;
-    bool starts = topic == MS_TOPIC_STARTS;
-    if (!rules && topic != MS_TOPIC_TOPICS && !starts && !ms_records_is_topic(topic))
+    bool starts = topic == MS_TOPIC_STARTS, versions = topic == MS_TOPIC_VERSIONS;
+    if (!rules && topic != MS_TOPIC_TOPICS && !starts && !versions && !ms_records_is_topic(topic))
         return 0;
     int rc = replay_flush(replay, err);
     if (rc != 0)
         return rc;
     if (ms_records_is_topic(topic))
         return ms_records_fold(store, entry, err);
+    if (versions)
+        return ms_versions_fold_entry(store, entry, err);
     if (starts)
         return ms_starts_fold_entry(store, entry, err);
     return rules ? ms_rules_fold(store, entry, err) : ms_topics_fold_entry(store, entry, err);
@@ -399,6 +420,8 @@ int ms_replay(struct ms_store *store, struct ms_error *err) {
     }
     if (rc == 0)
         rc = replay_flush(replay, err);
+    if (rc == 0)
+        rc = ms_txn_replayed(store, err);
     ms_log_cursor_deinit(&cursor);
     ms_arena_deinit(&replay->arena);
     ms_free(replay);

@@ -77,7 +77,7 @@ static bool in_time(const struct stream_reading *reading, const struct ms_read_e
 /* Delivers one event if it is wanted. */
 static int deliver(struct stream_reading *reading, const struct ms_read_event *event) {
     int64_t version = event->place.version;
-    if (version < reading->first || version > reading->last ||
+    if (version < 0 || version < reading->first || version > reading->last ||
         !ms_bytes_equal(event->place.key, reading->ref.key))
         return 0;
     bool wanted = reading->read->backward ? version <= reading->next : version >= reading->next;
@@ -120,7 +120,15 @@ static int deliver_backward(struct stream_reading *reading, const struct ms_log_
     return rc;
 }
 
-/* One append of the stream. */
+/* May the entry hold what the index says of the place? Not when it was scavenged. One without a
+ * stream may be from before the topic had any: its events say whose they are. */
+static bool is_ours(const struct stream_reading *reading, const struct ms_log_entry *entry) {
+    if (entry->header.flags & MS_ENTRY_HAS_STREAM)
+        return memcmp(entry->header.stream_id, reading->ref.id.bytes, MS_STREAM_ID_LEN) == 0;
+    return entry->header.topic == reading->ref.topic->number;
+}
+
+/* One append of the stream, or all of its events in an entry from before it was one. */
 static int read_place(struct stream_reading *reading, const struct ms_index_place *place,
                       struct ms_error *err) {
     struct ms_log_entry entry;
@@ -133,7 +141,7 @@ static int read_place(struct stream_reading *reading, const struct ms_index_plac
         return 0;
     }
     if (entry.header.first_position > place->position + place->record_count - 1 ||
-        memcmp(entry.header.stream_id, reading->ref.id.bytes, MS_STREAM_ID_LEN) != 0)
+        !is_ours(reading, &entry))
         return 0; /* scavenged */
     if (reading->read->travel.kind == MS_AS_OF_POSITION && !reading->read->backward &&
         entry.header.first_position > reading->read->travel.position) {
@@ -147,6 +155,13 @@ static int read_place(struct stream_reading *reading, const struct ms_index_plac
     return rc != 0 ? rc : deliver_forward(reading, err);
 }
 
+/* Its events came with those of a place before, which is in the same entry. */
+static bool is_passed(const struct stream_reading *reading, const struct ms_index_place *place) {
+    return reading->read->backward
+               ? place->last_version - (int64_t)place->record_count + 1 > reading->next
+               : place->last_version < reading->next;
+}
+
 static int read_places(struct stream_reading *reading, struct ms_error *err) {
     struct ms_index_place places[PLACES_PER_PAGE];
     bool backward = reading->read->backward;
@@ -157,6 +172,8 @@ static int read_places(struct stream_reading *reading, struct ms_error *err) {
         rc = ms_index_stream_scan(reading->store->index, &reading->ref.id, reading->next, backward,
                                   max, places, &count, err);
         for (size_t i = 0; rc == 0 && i < count && !reading->stopped; i++) {
+            if (is_passed(reading, &places[i]))
+                continue;
             rc = read_place(reading, &places[i], err);
             /* Whatever was passed over in this append, go on behind it. */
             int64_t last = places[i].last_version;

@@ -9,7 +9,10 @@
  *   each partition of the topic keeps: retention_bytes of what is still stored, the newest
  *   retention_count of the offsets ever given · it lies before its partition's start · it is not
  *   the newest of its stream in a compacted topic, "$metadata", "$snapshots" or "$starts" · it is
- *   not the newest of its key in a compacted topic without streams (compaction.h)
+ *   not the newest of its key in a compacted topic without streams (compaction.h) · it is the start
+ *   of a deleted topic's partition, or a page of versions of such a topic
+ *
+ * What belongs to a transaction that is open stays; what ended ones leave: scavenge_txn.c.
  *
  * Afterwards partitions whose beginning expired begin behind it (starts.c).
  *
@@ -59,6 +62,8 @@ static int measure_partitions(struct ms_scavenge *s, struct ms_error *err) {
     int rc;
     ms_log_cursor_init(&cursor, s->store->log, 0);
     while ((rc = ms_log_cursor_next(&cursor, &entry, err)) > 0) {
+        if (entry.header.flags & MS_ENTRY_COMMIT)
+            continue; /* its batch counts */
         struct ms_topic *topic = ms_topics_at(s->store, entry.header.topic);
         bool wanted = topic != NULL && ms_topics_settings(s->store, topic).retention_bytes >= 0;
         if (wanted && add_size(s, &entry) != 0)
@@ -85,18 +90,18 @@ struct look {
 
 static int look_at_entry(struct ms_scavenge *s, const struct ms_log_entry *entry, struct look *look,
                          struct ms_error *err) {
-    struct ms_head *head;
-    uint32_t kept = 0;
-    int rc = ms_scavenge_judge(s, entry, &kept, &head, err);
+    struct ms_scavenge_verdict verdict;
+    int rc = ms_scavenge_judge(s, entry, &verdict, err);
     if (rc == 0 && look->stored % SAMPLE_EVERY < SAMPLE_BYTES) {
         size_t len = entry->batch.len < SAMPLE_BYTES ? entry->batch.len : SAMPLE_BYTES;
         ms_ignore(ms_buf_append(&look->sample, entry->batch.data, len)); /* smaller then */
     }
-    size_t total = MS_BATCH_HEADER_LEN + s->batch.records.len;
+    if (rc != 0)
+        return rc;
     look->stored += MS_ENTRY_HEADER_LEN + entry->batch.len;
-    look->total += total;
-    look->dead += kept > 0 ? total - s->scratch.len : total;
-    return rc;
+    look->total += verdict.total;
+    look->dead += verdict.total - verdict.after;
+    return 0;
 }
 
 static int throttle_look(struct ms_scavenge *s, uint64_t bytes, struct ms_error *err) {
@@ -121,6 +126,7 @@ static int look_at_segment(struct ms_scavenge *s, const struct ms_segment_info *
     int rc = 0;
     s->started_us = ms_clock_monotonic_us(s->store->env->clock);
     s->looked_bytes = 0;
+    ms_scavenge_begin_segment(s);
     ms_log_cursor_init(&cursor, s->store->log, info->first_position);
     cursor.read_bytes = (size_t)256 << 10;
     while (rc == 0 && cursor.next_position < info->end_position) {
@@ -163,7 +169,7 @@ static struct ms_scavenge_memo *memo_of(struct ms_scavenger *scavenger, uint64_t
 
 /* Segments come in order and new ones are the last, so a new memo is too. */
 static int remember(struct ms_scavenger *scavenger, const struct ms_segment_info *info,
-                    uint64_t bytes, double dead_min) {
+                    const struct ms_scavenge_memo *news) {
     struct ms_scavenge_memo *memo = memo_of(scavenger, info->first_position);
     if (memo == NULL) {
         size_t count = scavenger->memo_count;
@@ -174,7 +180,7 @@ static int remember(struct ms_scavenger *scavenger, const struct ms_segment_info
         memo = &memos[count];
         scavenger->memo_count++;
     }
-    *memo = (struct ms_scavenge_memo){info->first_position, bytes, dead_min};
+    *memo = *news;
     return 0;
 }
 
@@ -206,6 +212,7 @@ static int rewrite_segment(struct ms_scavenge *s, const struct ms_rewrite_option
         if (s->size_count > 0)
             memcpy(s->sizes, sizes, s->size_count * sizeof *sizes);
         s->removed = 0;
+        ms_scavenge_begin_segment(s);
         rc = ms_log_rewrite(s->store->log, options, ret_rewrite, err);
     }
     ms_free(sizes);
@@ -230,9 +237,13 @@ static int scavenge_segment(struct ms_scavenge *s, const struct ms_segment_info 
     result->bytes_before += rewrite.bytes_before;
     result->bytes_after += rewrite.replaced ? rewrite.bytes_after : rewrite.bytes_before;
     result->rewritten += rewrite.replaced;
+    result->bytes_written += rewrite.bytes_after;
     ms_counter_add(&metrics->scavenge_read_bytes, rewrite.bytes_before);
     ms_counter_add(&metrics->scavenge_written_bytes, rewrite.bytes_after);
     if (rewrite.replaced) {
+        if (rewrite.bytes_after < rewrite.bytes_before)
+            ms_counter_add(&metrics->scavenge_won_bytes,
+                           rewrite.bytes_before - rewrite.bytes_after);
         result->events_removed += s->removed;
         ms_counter_add(&metrics->scavenged_segments, 1);
         ms_counter_add(&metrics->scavenged_events, s->removed);
@@ -245,30 +256,34 @@ static int look_and_scavenge(struct ms_scavenge *s, const struct ms_segment_info
                              struct ms_scavenge_result *result, struct ms_error *err) {
     struct ms_scavenger *scavenger = &s->store->scavenger;
     const struct ms_scavenge_memo *memo = memo_of(scavenger, info->first_position);
-    double dead_min = memo != NULL && memo->bytes == info->bytes ? memo->dead_min : 0;
+    struct ms_scavenge_memo news = {info->first_position, info->bytes, 0, INT64_MIN};
+    if (memo != NULL && memo->bytes == info->bytes)
+        news = *memo;
     struct ms_partition_bytes *sizes = copy_sizes(s);
     struct look look = {0};
     ms_buf_init(&look.sample, SAMPLES_MAX);
     s->overdue = false;
+    s->cleaned_ms = news.cleaned_ms;
     int rc = sizes != NULL ? look_at_segment(s, info, &look, err) : MS_ENOMEM;
     double dead = look.total > 0 ? (double)look.dead / (double)look.total : 0;
     double left =
         info->rewritten ? (double)info->bytes : (double)look.stored * compressed_share(&look);
     ms_buf_deinit(&look.sample);
     bool worth = s->overdue || (left * (1 - dead) * 100 <= (double)info->bytes * GAIN_PERCENT &&
-                                dead >= dead_min);
-    uint64_t rewritten = result->rewritten, bytes = info->bytes;
+                                dead >= news.dead_min);
+    uint64_t rewritten = result->rewritten;
     if (rc == 0 && worth) {
         if (s->size_count > 0)
             memcpy(s->sizes, sizes, s->size_count * sizeof *sizes);
         uint64_t before = result->bytes_after;
         rc = scavenge_segment(s, info, result, err);
         bool in_vain = result->rewritten == rewritten;
-        dead_min = in_vain ? dead + RETRY_SHARE : 0;
-        bytes = result->bytes_after - before;
+        news.dead_min = in_vain ? dead + RETRY_SHARE : 0;
+        news.cleaned_ms = in_vain ? news.cleaned_ms : s->now_ms;
+        news.bytes = result->bytes_after - before;
     }
     if (rc == 0)
-        rc = remember(scavenger, info, bytes, dead_min);
+        rc = remember(scavenger, info, &news);
     ms_free(sizes);
     return rc;
 }
@@ -276,6 +291,8 @@ static int look_and_scavenge(struct ms_scavenge *s, const struct ms_segment_info
 static int scavenge_sealed(struct ms_scavenge *s, const struct ms_segment_info *info,
                            struct ms_scavenge_result *result, struct ms_error *err) {
     s->overdue = false;
+    s->cleaned_ms = INT64_MIN;
+    s->segment = *info;
     if (!s->frugal)
         return scavenge_segment(s, info, result, err);
     const struct ms_scavenge_memo *memo = memo_of(&s->store->scavenger, info->first_position);
@@ -348,6 +365,19 @@ static int scavenge_rounds(struct ms_scavenge *s, struct ms_scavenge_result *res
     return rc;
 }
 
+static void release(struct ms_scavenge *s) {
+    ms_fates_deinit(&s->fates);
+    ms_compaction_deinit(&s->compaction);
+    ms_batch_reader_deinit(&s->batch);
+    ms_versions_reader_deinit(&s->versions);
+    ms_buf_deinit(&s->scratch);
+    ms_log_cursor_deinit(&s->finder);
+    ms_partition_reader_free(s->reader);
+    ms_free(s->pending.slots);
+    ms_free(s->heads);
+    ms_free(s->sizes);
+}
+
 int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *options, bool frugal,
                     struct ms_scavenge_result *ret_result, struct ms_error *err) {
     struct ms_scavenger *scavenger = &store->scavenger;
@@ -363,26 +393,33 @@ int ms_scavenge_run(struct ms_store *store, const struct ms_scavenge_options *op
         .heads = ms_calloc(MS_SCAVENGE_HEADS, sizeof(struct ms_head)),
     };
     ms_buf_init(&s.scratch, MS_SCAVENGE_BATCH_MAX);
+    ms_versions_reader_init(&s.versions, store);
     ms_counter_add(&store->metrics.scavenges, 1);
     int rc = s.heads != NULL ? 0 : ms_error_set(err, MS_ENOMEM, "no memory to scavenge");
-    ms_compaction_init(&s.compaction, store, s.now_ms);
+    ms_fates_init(&s.fates, store);
+    ms_compaction_init(&s.compaction, store, &s.fates, s.now_ms);
+    ms_log_cursor_init(&s.finder, store->log, 0);
     if (rc == 0)
         rc = scavenge_rounds(&s, &result, err);
     if (!store->options.read_only) /* where it fails, the next scavenge tries again */
         ms_ignore(ms_starts_follow(store, NULL));
+    ms_fates_forget(&s.fates);
     if (rc == 0 && frugal) {
         scavenger->passed = true;
         scavenger->marks = marks;
         scavenger->rules_act = s.rules_act;
     }
+    release(&s);
     pthread_mutex_unlock(&store->scavenge_lock);
-    ms_free(s.heads);
-    ms_free(s.sizes);
-    ms_compaction_deinit(&s.compaction);
-    ms_batch_reader_deinit(&s.batch);
-    ms_buf_deinit(&s.scratch);
     *ret_result = result;
     return ms_error_settle(err, rc, "scavenge");
+}
+
+double ms_scavenge_amplification(uint64_t bytes_written, uint64_t bytes_before,
+                                 uint64_t bytes_after) {
+    if (bytes_before <= bytes_after)
+        return 0;
+    return (double)bytes_written / (double)(bytes_before - bytes_after);
 }
 
 int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *options,

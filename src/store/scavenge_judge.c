@@ -13,24 +13,27 @@ enum {
 
 /* ---- who is wanted ---- */
 
-static int head_of(struct ms_scavenge *s, const uint8_t *stream_id, struct ms_head **ret_head,
-                   struct ms_error *err) {
-    struct ms_stream_id id;
+int ms_scavenge_head(struct ms_scavenge *s, const struct ms_stream_id *id,
+                     struct ms_head **ret_head, struct ms_error *err) {
     uint32_t hash;
-    memcpy(id.bytes, stream_id, MS_STREAM_ID_LEN);
-    memcpy(&hash, stream_id, sizeof hash);
+    memcpy(&hash, id->bytes, sizeof hash);
     struct ms_head *head = &s->heads[hash % MS_SCAVENGE_HEADS];
     *ret_head = head;
-    if (head->used && memcmp(head->id.bytes, id.bytes, MS_STREAM_ID_LEN) == 0)
+    if (head->used && memcmp(head->id.bytes, id->bytes, MS_STREAM_ID_LEN) == 0)
         return 0;
-    int rc = ms_heads_resolve(s->store, &id, head, err);
+    int rc = ms_heads_resolve(s->store, id, head, err);
     head->used = rc == 0;
     if (rc == 0 && (head->rules.max_age_ms > 0 || head->rules.max_count > 0))
         s->rules_act = true;
     return rc;
 }
 
-static bool keeps_newest_only(const struct ms_scavenge *s) {
+bool ms_scavenge_precedes_streams(const struct ms_scavenge *s, const struct ms_log_entry *entry) {
+    return s->settings.streams &&
+           entry->header.first_position < atomic_load(&s->topic->versions_end);
+}
+
+bool ms_scavenge_newest_only(const struct ms_scavenge *s) {
     return s->settings.compact || s->topic->number == MS_TOPIC_METADATA ||
            s->topic->number == MS_TOPIC_SNAPSHOTS || s->topic->number == MS_TOPIC_STARTS;
 }
@@ -44,7 +47,7 @@ static bool stream_event_dead(const struct ms_scavenge *s, const struct ms_head 
         return true;
     if (rules->max_age_ms > 0 && timestamp_ms < s->now_ms - rules->max_age_ms)
         return true;
-    return keeps_newest_only(s) && version < head->version;
+    return ms_scavenge_newest_only(s) && version < head->version;
 }
 
 static bool too_old(const struct ms_scavenge *s, int64_t timestamp_ms) {
@@ -84,13 +87,17 @@ static int64_t first_counted(struct ms_scavenge *s, const struct ms_log_entry *e
     return s->retains && count >= 0 ? partition_end(s, entry) - count : INT64_MIN;
 }
 
-static bool compacted(struct ms_scavenge *s, const struct ms_log_entry *entry,
+static bool compacted(struct ms_scavenge *s, const struct ms_log_entry *entry, bool aborted,
                       const struct ms_record *record) {
     if (!s->compacts ||
-        !ms_compaction_removes(&s->compaction, &s->settings, entry, &s->batch.header, record))
+        !ms_compaction_removes(&s->compaction, &s->settings, entry, aborted, record))
         return false;
+    /* It has waited since the segment was cleaned at the longest: one rewrite in that time will do,
+     * however often something is superseded. */
     int64_t lag_max_ms = s->settings.compaction_lag_max_ms;
-    s->overdue |= lag_max_ms > 0 && s->now_ms - entry->commit_time_ms > lag_max_ms;
+    int64_t since_ms =
+        entry->commit_time_ms > s->cleaned_ms ? entry->commit_time_ms : s->cleaned_ms;
+    s->overdue |= lag_max_ms > 0 && s->now_ms - since_ms > lag_max_ms;
     return true;
 }
 
@@ -99,6 +106,165 @@ static bool is_last_word(const struct ms_log_entry *entry, const struct ms_head 
     if (head != NULL && entry->header.first_version + entry->record_count - 1 == head->version)
         return true;
     return entry->first_offset + entry->record_count == end_offset;
+}
+
+/* ---- records ---- */
+
+bool ms_scavenge_expired(struct ms_scavenge *s, const struct ms_scavenge_bounds *bounds,
+                         int64_t offset, int64_t timestamp_ms) {
+    if (!bounds->all_expired && offset >= bounds->counted && !too_old(s, timestamp_ms))
+        return false;
+    if (offset >= bounds->partition->expired_end)
+        bounds->partition->expired_end = offset + 1;
+    return true;
+}
+
+/* Of a transaction's batch only offsets count then; scavenge_txn.c. */
+static bool has_versions_apart(const struct ms_scavenge *s, const struct ms_log_entry *entry) {
+    const unsigned others =
+        MS_ENTRY_HAS_STREAM | MS_ENTRY_PENDING | MS_ENTRY_CONTROL | MS_ENTRY_COMMIT;
+    return !(entry->header.flags & others) && ms_scavenge_precedes_streams(s, entry);
+}
+
+/* 1, 0 or an error. The last word on its stream is the page's that says its version. */
+static int apart_dead(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                      const struct ms_record *record, struct ms_error *err) {
+    struct ms_head *head;
+    int64_t version;
+    uint64_t position =
+        entry->header.first_position + (uint64_t)(record->offset - entry->first_offset);
+    if (record->key_is_null)
+        return 0;
+    struct ms_stream_id id = ms_stream_id_of(s->store, s->topic, record->key);
+    int rc = ms_scavenge_head(s, &id, &head, err);
+    if (rc == 0)
+        rc = ms_versions_find(&s->versions, s->topic, position, &version, err);
+    if (rc != 0)
+        return rc;
+    return version >= 0 && stream_event_dead(s, head, version, record->timestamp_ms);
+}
+
+static bool page_dead(const struct ms_scavenge *s, const struct ms_record *record) {
+    const struct ms_topic *topic = ms_versions_topic(s->store, record->key);
+    return topic != NULL && atomic_load(&topic->deleted);
+}
+
+/* 1, 0 or an error. */
+static int record_dead(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                       const struct ms_scavenge_bounds *bounds, const struct ms_record *record,
+                       struct ms_error *err) {
+    int64_t offset = record->offset;
+    if (ms_scavenge_expired(s, bounds, offset, record->timestamp_ms))
+        return true;
+    if (bounds->deleted || offset < bounds->start)
+        return true;
+    if (s->topic->number == MS_TOPIC_STARTS && ms_starts_is_dead(s->store, record->value))
+        return true;
+    if (bounds->apart)
+        return apart_dead(s, entry, record, err);
+    if (s->topic->number == MS_TOPIC_VERSIONS)
+        return page_dead(s, record);
+    if (bounds->head == NULL)
+        return compacted(s, entry, bounds->aborted, record);
+    int64_t version = bounds->first_version;
+    if (version >= 0)
+        version += offset - entry->first_offset;
+    if (entry->header.flags & MS_ENTRY_PENDING)
+        return ms_scavenge_pending_dead(s, bounds, version, record->timestamp_ms);
+    return stream_event_dead(s, bounds->head, version, record->timestamp_ms);
+}
+
+void ms_scavenge_bound(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                       struct ms_scavenge_bounds *bounds) {
+    bounds->partition = ms_topic_partition(s->topic, entry->header.partition);
+    bounds->deleted = atomic_load(&s->topic->deleted);
+    bounds->apart = has_versions_apart(s, entry);
+    bounds->all_expired = beyond_bytes(s, entry);
+    bounds->counted = first_counted(s, entry);
+    bounds->start = ms_partition_start(bounds->partition);
+}
+
+static int filter_records(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                          const struct ms_scavenge_bounds *bounds, uint32_t *ret_kept,
+                          struct ms_error *err) {
+    struct ms_record record;
+    uint32_t kept = 0;
+    ms_buf_clear(&s->scratch);
+    int rc = ms_buf_append(&s->scratch, entry->batch.data, MS_BATCH_HEADER_LEN);
+    if (rc == 0)
+        rc = ms_batch_reader_init(&s->batch, entry->batch, MS_SCAVENGE_BATCH_MAX, err);
+    while (rc == 0) {
+        size_t at = s->batch.at;
+        rc = ms_batch_reader_next(&s->batch, &record, err);
+        if (rc <= 0)
+            break;
+        int dead = record_dead(s, entry, bounds, &record, err);
+        if (dead < 0)
+            return dead;
+        rc = dead ? 0 : ms_buf_append(&s->scratch, s->batch.records.data + at, s->batch.at - at);
+        kept += dead == 0;
+        s->removed += dead > 0;
+    }
+    if (rc == 0)
+        *ret_kept = kept;
+    return rc;
+}
+
+/* A producer that may go on may send it again, and numbers its next batch from there: that must be
+ * known also to an index that is made anew. */
+static bool is_remembered(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                          const struct ms_scavenge_bounds *bounds) {
+    int64_t id = s->batch.header.producer_id;
+    if (id < 0 || entry->first_offset + entry->record_count <= bounds->start ||
+        s->now_ms - entry->commit_time_ms > MS_PRODUCER_IDLE_MS)
+        return false;
+    ms_log_lock(s->store->log);
+    const struct ms_producer *producer = ms_producer_find(&bounds->partition->producers, id);
+    bool remembered = producer != NULL && ms_producer_remembers(producer, entry->first_offset);
+    ms_log_unlock(s->store->log);
+    return remembered;
+}
+
+/* Nothing of it is wanted. What is last of something that is gone as a whole is no last word. */
+static bool stays_empty(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                        const struct ms_scavenge_bounds *bounds) {
+    const struct ms_head *head = bounds->head;
+    if (bounds->deleted)
+        return false;
+    if (s->topic->number == MS_TOPIC_STARTS && s->batch.header.record_count > 0)
+        head = NULL; /* only a deleted topic's newest start is dead */
+    if (entry->header.flags & MS_ENTRY_PENDING)
+        head = NULL;
+    return is_last_word(entry, head, partition_end(s, entry)) || is_remembered(s, entry, bounds) ||
+           (s->compacts && ms_compaction_keeps_producer(&s->compaction, entry, &s->batch.header));
+}
+
+static int judge_records(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                         struct ms_scavenge_verdict *verdict, struct ms_error *err) {
+    struct ms_scavenge_bounds bounds = {.first_version = entry->header.first_version};
+    struct ms_stream_id id;
+    struct ms_head *head = NULL;
+    bool open = false;
+    int rc = 0;
+    memcpy(id.bytes, entry->header.stream_id, MS_STREAM_ID_LEN);
+    if (entry->header.flags & MS_ENTRY_PENDING)
+        rc = ms_scavenge_bound_pending(s, entry, &bounds, &open, err);
+    else if (entry->header.flags & MS_ENTRY_HAS_STREAM)
+        rc = ms_scavenge_head(s, &id, &head, err);
+    verdict->whole = open;
+    if (rc == 0 && !open) {
+        bounds.head = head != NULL ? head : bounds.head;
+        ms_scavenge_bound(s, entry, &bounds);
+        rc = filter_records(s, entry, &bounds, &verdict->kept, err);
+        uint32_t count = (uint32_t)s->batch.header.record_count;
+        verdict->whole = rc == 0 && verdict->kept > 0 && verdict->kept == count;
+        verdict->goes = rc == 0 && verdict->kept == 0 && !stays_empty(s, entry, &bounds);
+        verdict->total = MS_BATCH_HEADER_LEN + s->batch.records.len;
+        verdict->after = s->scratch.len;
+    }
+    if (rc == 0 && !verdict->goes && (entry->header.flags & MS_ENTRY_PENDING))
+        rc = ms_scavenge_note_pending(s, entry, err);
+    return rc;
 }
 
 /* ---- what stands in an entry's place ---- */
@@ -114,96 +280,54 @@ static void close_batch(struct ms_scavenge *s, uint32_t count) {
                 ms_crc32c(0, bytes + MS_BATCH_CRC_START, s->scratch.len - MS_BATCH_CRC_START));
 }
 
-/* What an entry's records are judged by, besides themselves. */
-struct bounds {
-    struct ms_partition *partition;
-    const struct ms_head *head; /* NULL: of no stream */
-    bool deleted, all_expired;
-    int64_t counted, start;
-};
+/* ---- entries ---- */
 
-static bool record_dead(struct ms_scavenge *s, const struct ms_log_entry *entry,
-                        const struct bounds *bounds, const struct ms_record *record) {
-    int64_t offset = record->offset;
-    if (bounds->all_expired || offset < bounds->counted || too_old(s, record->timestamp_ms)) {
-        if (offset >= bounds->partition->expired_end)
-            bounds->partition->expired_end = offset + 1;
-        return true;
-    }
-    if (bounds->deleted || offset < bounds->start)
-        return true;
-    if (bounds->head == NULL)
-        return compacted(s, entry, record);
-    int64_t version = entry->header.first_version + (offset - entry->first_offset);
-    return stream_event_dead(s, bounds->head, version, record->timestamp_ms);
+static int enter_topic(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                       struct ms_error *err) {
+    if (s->topic != NULL && s->topic->number == entry->header.topic)
+        return 0;
+    s->topic = ms_topics_at(s->store, entry->header.topic);
+    if (s->topic == NULL)
+        return ms_error_set(err, MS_ECORRUPT, "position %llu belongs to no topic",
+                            (unsigned long long)entry->header.first_position);
+    s->settings = ms_topics_settings(s->store, s->topic);
+    s->retains = !s->settings.compact || !s->settings.retention_ignored;
+    s->compacts = s->compaction.any && ms_compaction_wants(&s->settings);
+    return 0;
 }
 
-static int filter_records(struct ms_scavenge *s, const struct ms_log_entry *entry,
-                          const struct ms_head *head, uint32_t *ret_kept, struct ms_error *err) {
-    struct ms_record record;
-    struct ms_partition *partition = ms_topic_partition(s->topic, entry->header.partition);
-    struct bounds bounds = {
-        .partition = partition,
-        .head = head,
-        .deleted = atomic_load(&s->topic->deleted),
-        .all_expired = beyond_bytes(s, entry),
-        .counted = first_counted(s, entry),
-        .start = ms_partition_start(partition),
-    };
-    uint32_t kept = 0;
-    ms_buf_clear(&s->scratch);
-    int rc = ms_buf_append(&s->scratch, entry->batch.data, MS_BATCH_HEADER_LEN);
-    if (rc == 0)
-        rc = ms_batch_reader_init(&s->batch, entry->batch, MS_SCAVENGE_BATCH_MAX, err);
-    while (rc == 0) {
-        size_t at = s->batch.at;
-        rc = ms_batch_reader_next(&s->batch, &record, err);
-        if (rc <= 0)
-            break;
-        bool dead = record_dead(s, entry, &bounds, &record);
-        rc = dead ? 0 : ms_buf_append(&s->scratch, s->batch.records.data + at, s->batch.at - at);
-        kept += !dead;
-        s->removed += dead;
-    }
-    if (rc == 0)
-        *ret_kept = kept;
+int ms_scavenge_judge(struct ms_scavenge *s, const struct ms_log_entry *entry,
+                      struct ms_scavenge_verdict *ret_verdict, struct ms_error *err) {
+    struct ms_scavenge_verdict verdict = {.total = entry->batch.len, .after = entry->batch.len};
+    int rc = enter_topic(s, entry, err);
+    if (rc != 0)
+        return rc;
+    if (entry->header.flags & MS_ENTRY_COMMIT)
+        rc = ms_scavenge_judge_commit(s, entry, &verdict, err);
+    else if (entry->header.flags & MS_ENTRY_CONTROL)
+        rc = ms_scavenge_judge_marker(s, entry, &verdict, err);
+    else
+        rc = judge_records(s, entry, &verdict, err);
+    if (verdict.whole)
+        verdict.after = verdict.total;
+    else if (verdict.goes)
+        verdict.after = 0;
+    *ret_verdict = verdict;
     return rc;
-}
-
-int ms_scavenge_judge(struct ms_scavenge *s, const struct ms_log_entry *entry, uint32_t *ret_kept,
-                      struct ms_head **ret_head, struct ms_error *err) {
-    *ret_head = NULL;
-    if (s->topic == NULL || s->topic->number != entry->header.topic) {
-        s->topic = ms_topics_at(s->store, entry->header.topic);
-        if (s->topic == NULL)
-            return ms_error_set(err, MS_ECORRUPT, "position %llu belongs to no topic",
-                                (unsigned long long)entry->header.first_position);
-        s->settings = ms_topics_settings(s->store, s->topic);
-        s->retains = !s->settings.compact || !s->settings.retention_ignored;
-        s->compacts = s->compaction.any && ms_compaction_wants(&s->settings);
-    }
-    int rc = 0;
-    if (entry->header.flags & MS_ENTRY_HAS_STREAM)
-        rc = head_of(s, entry->header.stream_id, ret_head, err);
-    return rc == 0 ? filter_records(s, entry, *ret_head, ret_kept, err) : rc;
 }
 
 int ms_scavenge_visit(void *context, const struct ms_log_entry *entry, struct ms_bytes *ret_batch,
                       struct ms_error *err) {
     struct ms_scavenge *s = context;
-    struct ms_head *head;
-    uint32_t kept = 0;
-    int rc = ms_scavenge_judge(s, entry, &kept, &head, err);
-    if (rc != 0)
+    struct ms_scavenge_verdict verdict;
+    int rc = ms_scavenge_judge(s, entry, &verdict, err);
+    if (rc != 0 || verdict.goes)
         return rc;
-    if (kept > 0 && kept == (uint32_t)s->batch.header.record_count) {
+    if (verdict.whole) {
         *ret_batch = entry->batch;
         return 0;
     }
-    if (kept == 0 && !is_last_word(entry, head, partition_end(s, entry)) &&
-        !(s->compacts && ms_compaction_keeps_producer(&s->compaction, entry, &s->batch.header)))
-        return 0;
-    close_batch(s, kept);
+    close_batch(s, verdict.kept);
     *ret_batch = ms_buf_bytes(&s->scratch);
     return 0;
 }

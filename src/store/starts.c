@@ -11,9 +11,13 @@
  * it. Readers of streams and of everything do until the scavenger has removed it: what they see of
  * an event does not depend on the partition that it stands on.
  *
+ * With the event the index forgets aborted transactions of the partition that no reader needs to be
+ * told of any more: those before the start, and those that the scavenger has left nothing of.
+ *
  * Threads: any, but for what is said to be the scavenger's.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "store/internal.h"
@@ -106,10 +110,94 @@ int ms_starts_fold_entry(struct ms_store *store, const struct ms_log_entry *entr
     return rc;
 }
 
+bool ms_starts_is_dead(struct ms_store *store, struct ms_bytes json) {
+    struct ms_json_value object;
+    if (ms_json_parse(json, 4, &object, NULL) != 0 || object.type != MS_JSON_OBJECT)
+        return false;
+    int64_t number = number_of(object, "topic");
+    struct ms_topic *topic =
+        number > 0 && number <= UINT32_MAX ? ms_topics_at(store, (uint32_t)number) : NULL;
+    return topic != NULL && atomic_load(&topic->deleted);
+}
+
+/* ---- aborted transactions ---- */
+
+struct forgotten {
+    int64_t *markers; /* their last offsets, in order */
+    size_t count;
+};
+
+static int compare_offsets(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Those that end before the start. */
+static int list_before(struct ms_store *store, const struct ms_partition *partition, int64_t start,
+                       struct forgotten *ret_list) {
+    size_t count = 0;
+    struct forgotten list = {0};
+    pthread_mutex_lock(&store->aborted_lock);
+    for (const struct ms_aborted *a = partition->aborted; a != NULL; a = a->older)
+        count += a->last_offset < start;
+    list.markers = count > 0 ? ms_calloc(count, sizeof *list.markers) : NULL;
+    for (const struct ms_aborted *a = partition->aborted; list.markers != NULL && a != NULL;
+         a = a->older)
+        if (a->last_offset < start)
+            list.markers[list.count++] = a->last_offset;
+    pthread_mutex_unlock(&store->aborted_lock);
+    if (count > 0 && list.markers == NULL)
+        return MS_ENOMEM;
+    if (count > 0)
+        qsort(list.markers, list.count, sizeof *list.markers, compare_offsets);
+    *ret_list = list;
+    return 0;
+}
+
+/* The index forgets them when the op's event is published. */
+static int add_forgotten(struct ms_op *op, const struct ms_topic *topic, uint32_t partition,
+                         const struct forgotten *list) {
+    op->facts = ms_arena_zalloc(&op->arena, (list->count + 1) * sizeof *op->facts);
+    uint8_t *names = ms_arena_alloc(&op->arena, (list->count + 1) * MS_ABORTED_NAME_LEN);
+    if (op->facts == NULL || names == NULL)
+        return MS_ENOMEM;
+    for (size_t i = 0; i < list->count; i++, names += MS_ABORTED_NAME_LEN) {
+        ms_aborted_name(topic->number, partition, list->markers[i], names);
+        op->facts[i].name = ms_bytes_of(names, MS_ABORTED_NAME_LEN);
+        op->facts[i].remove = true;
+    }
+    op->fact_count = list->count;
+    return 0;
+}
+
+static void unlist(struct ms_store *store, struct ms_partition *partition,
+                   const struct forgotten *list) {
+    struct ms_aborted *gone = NULL, **at = &partition->aborted;
+    pthread_mutex_lock(&store->aborted_lock);
+    while (list->count > 0 && *at != NULL) {
+        struct ms_aborted *aborted = *at;
+        if (bsearch(&aborted->last_offset, list->markers, list->count, sizeof *list->markers,
+                    compare_offsets) == NULL) {
+            at = &aborted->older;
+            continue;
+        }
+        *at = aborted->older;
+        aborted->older = gone;
+        gone = aborted;
+    }
+    pthread_mutex_unlock(&store->aborted_lock);
+    while (gone != NULL) {
+        struct ms_aborted *older = gone->older;
+        ms_free(gone);
+        gone = older;
+    }
+}
+
 /* ---- moving ---- */
 
 static int start_op(struct ms_store *store, const struct ms_topic *topic, uint32_t partition,
-                    int64_t offset, struct ms_op **ret_op, struct ms_error *err) {
+                    int64_t offset, const struct forgotten *forgotten, struct ms_op **ret_op,
+                    struct ms_error *err) {
     char stream[TEXT_MAX], json[TEXT_MAX];
     snprintf(stream, sizeof stream, "$starts-%u.%u", (unsigned)topic->number, (unsigned)partition);
     snprintf(json, sizeof json, "{\"topic\":%u,\"partition\":%u,\"start_offset\":%lld}",
@@ -127,7 +215,7 @@ static int start_op(struct ms_store *store, const struct ms_topic *topic, uint32
         return rc;
     char *name = ms_arena_alloc(&op->arena, MS_FACT_NAME_MAX);
     char *value = ms_arena_strdup(&op->arena, ms_bytes_of(&offset, sizeof offset));
-    if (name == NULL || value == NULL) {
+    if (name == NULL || value == NULL || add_forgotten(op, topic, partition, forgotten) != 0) {
         ms_op_free(op);
         return ms_error_set(err, MS_ENOMEM, "no memory to move the start of a partition");
     }
@@ -138,12 +226,12 @@ static int start_op(struct ms_store *store, const struct ms_topic *topic, uint32
     return 0;
 }
 
-static int move_start(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
-                      int64_t offset, struct ms_error *err) {
+static int write_start(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                       int64_t offset, const struct forgotten *forgotten, struct ms_error *err) {
     struct ms_settling settling;
     struct ms_op *op = NULL;
     bool stale;
-    int rc = start_op(store, topic, partition, offset, &op, err);
+    int rc = start_op(store, topic, partition, offset, forgotten, &op, err);
     if (rc != 0)
         return rc;
     ms_settling_init(&settling);
@@ -151,9 +239,30 @@ static int move_start(struct ms_store *store, struct ms_topic *topic, uint32_t p
     if (rc == 0)
         rc = ms_settling_wait(&settling, store);
     ms_settling_deinit(&settling);
-    if (rc == 0)
+    if (rc == 0) {
         raise_start(ms_topic_partition(topic, partition), offset);
+        unlist(store, ms_topic_partition(topic, partition), forgotten);
+    }
     return rc;
+}
+
+static int move_start(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                      int64_t offset, struct ms_error *err) {
+    struct forgotten forgotten = {0};
+    int rc = list_before(store, ms_topic_partition(topic, partition), offset, &forgotten);
+    if (rc != 0)
+        return ms_error_set(err, rc, "no memory to move the start of a partition");
+    rc = write_start(store, topic, partition, offset, &forgotten, err);
+    ms_free(forgotten.markers);
+    return rc;
+}
+
+int ms_starts_forget(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
+                     int64_t *markers, size_t count, struct ms_error *err) {
+    struct forgotten forgotten = {markers, count};
+    qsort(markers, count, sizeof *markers, compare_offsets);
+    return write_start(store, topic, partition,
+                       ms_partition_start(ms_topic_partition(topic, partition)), &forgotten, err);
 }
 
 int ms_store_trim_partition(struct ms_store *store, struct ms_topic *topic, uint32_t partition,
@@ -187,6 +296,8 @@ static int take_first(void *context, const struct ms_log_entry *entry, struct ms
     struct ms_batch_reader batch = {0};
     struct ms_record record;
     int64_t *first = context;
+    if (entry->header.flags & MS_ENTRY_CONTROL)
+        return 0; /* is no record to begin with */
     int rc = ms_batch_reader_init(&batch, entry->batch, (size_t)1 << 30, err);
     if (rc == 0)
         rc = ms_batch_reader_next(&batch, &record, err);

@@ -288,6 +288,7 @@ static struct ms_store *store_new(const struct ms_store_options *options) {
     store->dir = ms_alloc_strdup(ms_bytes_cstr(options->dir));
     store->options.dir = store->dir;
     pthread_mutex_init(&store->creation_lock, NULL);
+    pthread_mutex_init(&store->adoption_lock, NULL);
     pthread_mutex_init(&store->scavenge_lock, NULL);
     pthread_mutex_init(&store->aborted_lock, NULL);
     pthread_mutex_init(&store->budget_lock, NULL);
@@ -316,6 +317,7 @@ static void store_free(struct ms_store *store) {
     ms_free(store->publish_appends);
     ms_file_close(store->lock_file);
     pthread_mutex_destroy(&store->creation_lock);
+    pthread_mutex_destroy(&store->adoption_lock);
     pthread_mutex_destroy(&store->scavenge_lock);
     pthread_mutex_destroy(&store->aborted_lock);
     pthread_mutex_destroy(&store->budget_lock);
@@ -464,6 +466,9 @@ static int write_counters(struct ms_store *store, struct ms_buf *out) {
         {"mainstem_store_read_events_total", "Events delivered to readers.", &m->read_events},
         {"mainstem_index_flush_failures_total",
          "Flushes of the index that failed and are tried again.", &m->index_flush_failures},
+        {"mainstem_adopted_records_total",
+         "Records read to make events of streams of them, for topics that got streams late.",
+         &m->adopted_records},
         {"mainstem_scavenges_total", "Scavenges run.", &m->scavenges},
         {"mainstem_scavenged_segments_total", "Segments rewritten.", &m->scavenged_segments},
         {"mainstem_scavenged_events_total", "Events removed.", &m->scavenged_events},
@@ -471,6 +476,8 @@ static int write_counters(struct ms_store *store, struct ms_buf *out) {
          &m->scavenge_read_bytes},
         {"mainstem_scavenge_written_bytes_total", "Bytes of segments written anew.",
          &m->scavenge_written_bytes},
+        {"mainstem_scavenge_won_bytes_total", "Bytes that segments became smaller by.",
+         &m->scavenge_won_bytes},
     };
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof counters / sizeof counters[0]; i++)
@@ -514,6 +521,24 @@ static int write_memory(struct ms_store *store, struct ms_buf *out) {
          (double)window_count},
         {"mainstem_store_idempotence_window_bytes", "Memory of the window of event ids.",
          (double)window_bytes},
+    };
+    return write_gauge_table(out, gauges, sizeof gauges / sizeof gauges[0]);
+}
+
+/* Write amplification of the scavenger. */
+static int write_amplification(struct ms_store *store, struct ms_buf *out) {
+    const struct ms_store_metrics *m = &store->metrics;
+    struct ms_log_info log;
+    ms_log_info(store->log, &log);
+    uint64_t written = ms_counter_get(&m->scavenge_written_bytes);
+    uint64_t won = ms_counter_get(&m->scavenge_won_bytes);
+    const struct gauge gauges[] = {
+        {"mainstem_scavenge_written_per_won_byte",
+         "Bytes that scavenging wrote anew for each byte that it won, since the start.",
+         ms_scavenge_amplification(written, won, 0)},
+        {"mainstem_scavenge_written_per_appended_byte",
+         "Bytes that scavenging wrote anew for each byte of blocks appended, since the start.",
+         ms_scavenge_amplification(written, log.written_bytes, 0)},
     };
     return write_gauge_table(out, gauges, sizeof gauges / sizeof gauges[0]);
 }
@@ -562,5 +587,7 @@ int ms_store_metrics(struct ms_store *store, struct ms_buf *out) {
         rc = write_gauges(store, out);
     if (rc == 0)
         rc = write_memory(store, out);
+    if (rc == 0)
+        rc = write_amplification(store, out);
     return rc == 0 ? ms_log_metrics(store->log, out) : rc;
 }

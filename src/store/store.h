@@ -321,6 +321,8 @@ struct ms_topic_settings {
     bool require_source, require_correlation_id;
     uint32_t message_bytes_max; /* of a producer's batch; default MS_MESSAGE_BYTES_MAX */
     bool log_append_time;       /* a producer's records are stamped when they are appended */
+    /* Otherwise: by how much a producer's timestamp may be older, or newer, than the append. */
+    int64_t timestamp_before_ms, timestamp_after_ms;
     bool recompress; /* a producer's batch is stored in `compression`; otherwise as it came */
     /* Of a compacted topic: nothing but compaction removes (Kafka's cleanup.policy=compact). */
     bool retention_ignored;
@@ -332,6 +334,7 @@ struct ms_topic_settings {
     uint64_t configs_set;
     int64_t configs_kept[MS_TOPIC_KEPT_MAX];
 };
+#define MS_TIMESTAMP_ANY INT64_MAX /* no bound */
 #define MS_DELETE_RETENTION_MS ((int64_t)86400000)
 /* Kafka's default: a MiB and a batch header of old. */
 #define MS_MESSAGE_BYTES_MAX 1048588u
@@ -343,6 +346,9 @@ struct ms_topic_info {
     bool system;
     uint64_t events; /* records ever appended */
     int64_t created_at_ms;
+    /* While streams are being switched on, or an attempt at it has ended early: records before this
+     * position have versions, and where the log ends. 0: none have, or it has streams. */
+    uint64_t streams_prepared, end;
 };
 struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store);
 /* Compaction of a topic with streams removes all but the newest event of each: to be asked for
@@ -351,10 +357,21 @@ int ms_topic_settings_check_compaction(const struct ms_topic_settings *before,
                                        const struct ms_topic_settings *after, bool force,
                                        struct ms_error *err) MS_MUST_CHECK;
 /* Creates, or changes the settings of a topic that exists (partitions may only grow). Blocks until
- * durable. *ret_created. */
+ * durable. *ret_created.
+ *
+ * `streams` of a topic that has records can be switched on, not off (MS_EUNSUPPORTED). Its records
+ * are given versions first, by reading them, which takes as long as that takes; others may append
+ * meanwhile, and only for a moment at the end producers to the topic are told to try again
+ * (MS_EAGAIN). MS_EINVAL: a record's key can't name a stream; MS_EAGAIN: a transaction stays open
+ * there. Nobody sees a difference then, and what was done needn't be done again. */
 int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
                        const struct ms_topic_settings *settings, bool *ret_created,
                        struct ms_error *err) MS_MUST_CHECK;
+/* A step of that, for who can't be busy for long: while *ret_more, call again. Then the switch
+ * itself is short. Nothing to do where there is no such topic, or it has no records, or streams. As
+ * above. */
+int ms_store_prepare_streams(struct ms_store *store, struct ms_bytes name, bool *ret_more,
+                             struct ms_error *err) MS_MUST_CHECK;
 /* Makes a topic that is not there yet, or with validate_only finds out whether it could be made.
  * Blocks until durable. MS_EEXIST, MS_EINVAL (name, settings), MS_ERESERVED, MS_ELIMIT, and what an
  * append is refused with. */
@@ -362,7 +379,8 @@ int ms_store_create_topic(struct ms_store *store, struct ms_bytes name,
                           const struct ms_topic_settings *settings, bool validate_only,
                           struct ms_error *err) MS_MUST_CHECK;
 /* Changes a topic that is there: `change` gets its settings, and nobody else changes them
- * meanwhile. What it returns other than 0 is returned. Blocks until durable. MS_ENOTFOUND,
+ * meanwhile. When it switches `streams` on (see ms_store_put_topic) it is called once more behind
+ * the long part. What it returns other than 0 is returned. Blocks until durable. MS_ENOTFOUND,
  * MS_EINVAL,
  * MS_ERESERVED, MS_EUNSUPPORTED (what can't be changed), and what an append is refused with. */
 typedef int ms_topic_change_fn(void *context, struct ms_topic_settings *settings,
@@ -403,8 +421,13 @@ struct ms_scavenge_options {
 struct ms_scavenge_result {
     uint64_t segments, rewritten;
     uint64_t bytes_before, bytes_after; /* of the segments looked at */
+    uint64_t bytes_written;             /* anew, also where it gained too little to be kept */
     uint64_t events_removed;
 };
+/* What a scavenge, or several, wrote for each byte by which what there was became less; 0 when it
+ * did not. */
+double ms_scavenge_amplification(uint64_t bytes_written, uint64_t bytes_before,
+                                 uint64_t bytes_after);
 /* Removes what deletes, truncation, stream rules, retention and compaction have marked, and
  * compresses sealed segments, online. Segments that gain less than a fifth stay as they are. Every
  * position, version and offset is kept; a stream's and a partition's last word is kept without its

@@ -50,10 +50,12 @@ static int describe_settings(const struct ms_topic_settings *s, struct ms_buf *o
         rc = ms_buf_printf(out,
                            ",\"recompress\":%s,\"retention_ignored\":%s,"
                            "\"compaction_lag_ms\":%lld,\"compaction_lag_max_ms\":%lld,"
-                           "\"delete_retention_ms\":%lld,\"configs_set\":%lld",
+                           "\"delete_retention_ms\":%lld,\"timestamp_before_ms\":%lld,"
+                           "\"timestamp_after_ms\":%lld,\"configs_set\":%lld",
                            yes_no(s->recompress), yes_no(s->retention_ignored),
                            (long long)s->compaction_lag_ms, (long long)s->compaction_lag_max_ms,
-                           (long long)s->delete_retention_ms, (long long)s->configs_set);
+                           (long long)s->delete_retention_ms, (long long)s->timestamp_before_ms,
+                           (long long)s->timestamp_after_ms, (long long)s->configs_set);
     return rc == 0 ? describe_kept(s, out) : rc;
 }
 
@@ -234,6 +236,8 @@ static int check_bounds(const struct ms_topic_settings *settings, struct ms_erro
     if (settings->compaction_lag_ms < 0 || settings->compaction_lag_max_ms < 0 ||
         settings->delete_retention_ms < 0)
         return ms_error_set(err, MS_EINVAL, "times of compaction must not be negative");
+    if (settings->timestamp_before_ms < 0 || settings->timestamp_after_ms < 0)
+        return ms_error_set(err, MS_EINVAL, "bounds of timestamps must not be negative");
     if (settings->compaction_lag_max_ms > 0 &&
         settings->compaction_lag_max_ms < settings->compaction_lag_ms)
         return ms_error_set(
@@ -260,23 +264,28 @@ static int check_settings(const struct ms_topic_settings *settings, const struct
     return check_bounds(settings, err);
 }
 
-/* Only while it is empty: the records that are there are versions of no stream, or are some. From
- * then on batches that were made for the other way are made anew. */
+/* Batches that were made for the other way are made anew from then on. Records that are there are
+ * versions of streams for good, or have been made so (adopt.c): then the gate is shut, and opens
+ * behind the switch. */
 static int switch_streams(struct ms_store *store, struct ms_topic *topic, bool streams,
                           struct ms_error *err) {
     bool empty = true;
     ms_log_lock(store->log);
     for (uint32_t p = 0; p < topic->settings.partitions; p++)
         empty = empty && ms_topic_partition(topic, p)->next_offset == 0;
+    bool adopted = streams && topic->gate == MS_GATE_SHUT;
+    topic->had_streams |= empty && topic->streams && !streams;
     if (empty)
         topic->streams = streams;
     ms_log_unlock(store->log);
-    if (empty)
+    if (empty || adopted)
         return 0;
+    if (streams) /* they came just now */
+        return ms_error_set(err, MS_EAGAIN, "topic '%s' is getting its first records", topic->name);
     return ms_error_set(err, MS_EUNSUPPORTED,
-                        "topic '%s' has records, and %s streams: that can be changed only while a "
-                        "topic is empty",
-                        topic->name, topic->settings.streams ? "has" : "is without");
+                        "topic '%s' has records, and has streams: they can be switched off only "
+                        "while a topic is empty",
+                        topic->name);
 }
 
 static struct ms_topic_settings completed(const struct ms_topic_settings *settings) {
@@ -321,12 +330,37 @@ static int change_topic(struct ms_store *store, struct ms_topic *topic,
     if (rc == 0 && !validate_only && ms_topic_reserve_partitions(topic, settings->partitions) != 0)
         rc = ms_error_set(err, MS_ENOMEM, "no memory for partitions");
     bool switches = rc == 0 && settings->streams != topic->settings.streams;
-    if (switches)
+    if (switches && (!validate_only || !settings->streams))
         rc = switch_streams(store, topic, settings->streams, err);
     if (rc == 0 && !validate_only)
         rc = change_and_wait(store, &change, &sequenced, err);
     if (switches && (rc != 0 || validate_only))
         ms_ignore(switch_streams(store, topic, !settings->streams, NULL));
+    return rc;
+}
+
+/* A topic that was looked up under creation_lock, with the shelter that switching its streams on
+ * may need. The lock is not held meanwhile: others make topics. */
+struct looked_up {
+    struct ms_topic *topic; /* NULL: there is none */
+    bool sheltered;
+};
+
+static void leave_shelter(struct ms_store *store, struct looked_up *found, bool switched) {
+    if (found->sheltered)
+        ms_adoption_end(store, found->topic, switched);
+    found->sheltered = false;
+}
+
+static int take_shelter(struct ms_store *store, struct looked_up *found, struct ms_error *err) {
+    pthread_mutex_unlock(&store->creation_lock);
+    found->sheltered = true;
+    int rc = ms_adoption_begin(store, found->topic, err);
+    pthread_mutex_lock(&store->creation_lock);
+    if (rc == 0 && atomic_load(&found->topic->deleted))
+        rc = ms_error_set(err, MS_EAGAIN, "topic '%s' was deleted meanwhile", found->topic->name);
+    if (rc != 0)
+        leave_shelter(store, found, false);
     return rc;
 }
 
@@ -337,12 +371,16 @@ int ms_store_put_topic(struct ms_store *store, struct ms_bytes name,
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&store->creation_lock);
-    struct ms_topic *topic = ms_topics_find(store, name);
-    rc = topic != NULL ? change_topic(store, topic, settings, false, err)
-                       : create_topic(store, name, settings, false, err);
+    struct looked_up found = {.topic = ms_topics_find(store, name)};
+    if (found.topic != NULL && ms_adoption_needed(store, found.topic, settings->streams))
+        rc = take_shelter(store, &found, err);
+    if (rc == 0)
+        rc = found.topic != NULL ? change_topic(store, found.topic, settings, false, err)
+                                 : create_topic(store, name, settings, false, err);
+    leave_shelter(store, &found, rc == 0);
     pthread_mutex_unlock(&store->creation_lock);
     if (rc == 0)
-        *ret_created = topic == NULL;
+        *ret_created = found.topic == NULL;
     return rc;
 }
 
@@ -367,20 +405,33 @@ static int not_found(struct ms_bytes name, struct ms_error *err) {
                         (int)(name.len > 80 ? 80 : name.len), name.data);
 }
 
+/* Under creation_lock. The change is asked for anew behind the shelter: others may have changed the
+ * topic meanwhile. */
+static int change_found(struct ms_store *store, struct looked_up *found, ms_topic_change_fn *change,
+                        void *context, bool validate_only, struct ms_error *err) {
+    struct ms_topic_settings settings = ms_topics_settings(store, found->topic);
+    int rc = change(context, &settings, err);
+    if (rc == 0 && !validate_only && ms_adoption_needed(store, found->topic, settings.streams)) {
+        rc = take_shelter(store, found, err);
+        settings = ms_topics_settings(store, found->topic);
+        if (rc == 0)
+            rc = change(context, &settings, err);
+    }
+    if (rc == 0)
+        rc = change_topic(store, found->topic, &settings, validate_only, err);
+    leave_shelter(store, found, rc == 0 && settings.streams);
+    return rc;
+}
+
 int ms_store_change_topic(struct ms_store *store, struct ms_bytes name, ms_topic_change_fn *change,
                           void *context, bool validate_only, struct ms_error *err) {
     int rc = ms_name_check_topic(name, err);
     if (rc != 0)
         return rc;
     pthread_mutex_lock(&store->creation_lock);
-    struct ms_topic *topic = ms_topics_find(store, name);
-    rc = topic != NULL ? 0 : not_found(name, err);
-    if (rc == 0) {
-        struct ms_topic_settings settings = ms_topics_settings(store, topic);
-        rc = change(context, &settings, err);
-        if (rc == 0)
-            rc = change_topic(store, topic, &settings, validate_only, err);
-    }
+    struct looked_up found = {.topic = ms_topics_find(store, name)};
+    rc = found.topic != NULL ? change_found(store, &found, change, context, validate_only, err)
+                             : not_found(name, err);
     pthread_mutex_unlock(&store->creation_lock);
     return rc;
 }
@@ -425,6 +476,9 @@ void ms_topic_info_of(struct ms_store *store, struct ms_topic *topic,
         .events = atomic_load(&topic->events),
         .created_at_ms = topic->created_at_ms,
     };
+    if (!ret_info->settings.streams)
+        ret_info->streams_prepared = atomic_load(&topic->versions_end);
+    ret_info->end = ms_log_end(store->log);
 }
 
 int ms_store_get_topic(struct ms_store *store, struct ms_bytes name, ms_topic_fn *visit,

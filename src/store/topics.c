@@ -7,8 +7,8 @@
  *    "retention_bytes":-1,"retention_count":-1,"compact":false,"compression":"none",
  *    "require_source":true,"require_correlation_id":false,"message_bytes_max":1048588,
  *    "log_append_time":false,"recompress":false,"retention_ignored":false,"compaction_lag_ms":0,
- *    "compaction_lag_max_ms":0,"delete_retention_ms":86400000,"configs_set":0,"configs_kept":[],
- *    "created_at_ms":…,"deleted":false}
+ *    "compaction_lag_max_ms":0,"delete_retention_ms":86400000,"timestamp_before_ms":…,
+ *    "timestamp_after_ms":…,"configs_set":0,"configs_kept":[],"created_at_ms":…,"deleted":false}
  *
  * What a description of old lacks has its default.
  *
@@ -36,6 +36,7 @@ static const struct {
     {MS_TOPIC_CONSUMER_OFFSETS, "__consumer_offsets"},
     {MS_TOPIC_TRANSACTION_STATE, "__transaction_state"},
     {MS_TOPIC_STARTS, "$starts"},
+    {MS_TOPIC_VERSIONS, "$versions"},
 };
 
 /* ---- the table ---- */
@@ -231,6 +232,8 @@ struct ms_topic_settings ms_topic_settings_default(const struct ms_store *store)
         .compression = MS_CODEC_NONE,
         .message_bytes_max = MS_MESSAGE_BYTES_MAX,
         .delete_retention_ms = MS_DELETE_RETENTION_MS,
+        .timestamp_before_ms = MS_TIMESTAMP_ANY,
+        .timestamp_after_ms = MS_TIMESTAMP_ANY,
     };
 }
 
@@ -269,6 +272,9 @@ static int add_system_topic(struct ms_store *store, uint32_t number, const char 
         topic->settings.streams = false;
         topic->settings.compact = true;
     }
+    if (number == MS_TOPIC_VERSIONS)
+        topic->settings.streams = false;
+    topic->streams = topic->settings.streams;
     int rc = ms_topic_reserve_partitions(topic, topic->settings.partitions);
     if (rc == 0)
         rc = table_add(&store->topics, topic);
@@ -425,6 +431,8 @@ static void read_settings(struct ms_json_value object, struct ms_topic_settings 
     settings->compaction_lag_max_ms = read_number(object, "compaction_lag_max_ms", 0);
     settings->delete_retention_ms =
         read_number(object, "delete_retention_ms", MS_DELETE_RETENTION_MS);
+    settings->timestamp_before_ms = read_number(object, "timestamp_before_ms", MS_TIMESTAMP_ANY);
+    settings->timestamp_after_ms = read_number(object, "timestamp_after_ms", MS_TIMESTAMP_ANY);
     settings->configs_set = (uint64_t)read_number(object, "configs_set", 0);
     read_kept(object, settings);
 }
@@ -538,7 +546,9 @@ int ms_topics_load(struct ms_store *store, struct ms_error *err) {
     if (rc == 0)
         rc =
             ms_index_fact_list(store->index, MS_BYTES_LITERAL("o/"), from, load_offset, store, err);
-    return rc == 0 ? ms_starts_load(store, err) : rc;
+    if (rc == 0)
+        rc = ms_starts_load(store, err);
+    return rc == 0 ? ms_versions_load(store, err) : rc;
 }
 
 int ms_topics_fold_entry(struct ms_store *store, const struct ms_log_entry *entry,

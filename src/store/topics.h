@@ -27,6 +27,8 @@ enum {
     MS_TOPIC_CONSUMER_OFFSETS = 5,  /* "__consumer_offsets"; records.c */
     MS_TOPIC_TRANSACTION_STATE = 6, /* "__transaction_state"; records.c */
     MS_TOPIC_STARTS = 7,            /* "$starts": where partitions begin; starts.c */
+    MS_TOPIC_VERSIONS =
+        8, /* "$versions": of records from before their topic had streams; versions.h */
 };
 
 #define MS_PARTITION_BLOCK 16u
@@ -42,6 +44,14 @@ struct ms_partition {
     struct ms_producer_table producers; /* under the log's lock */
     struct ms_txn_place *open;          /* the committer's */
     struct ms_aborted *aborted;         /* the newest first; under aborted_lock */
+    struct ms_fates *fates; /* of its transactions, to a scavenge; under scavenge_lock */
+};
+
+/* What producers may write while streams are switched on (adopt.c). */
+enum ms_topic_gate {
+    MS_GATE_OPEN,
+    MS_GATE_NO_BEGINNING, /* no further transaction may write */
+    MS_GATE_SHUT,         /* nothing */
 };
 
 struct ms_topic {
@@ -49,11 +59,16 @@ struct ms_topic {
     struct ms_uuid id;
     struct ms_topic_settings settings; /* under topics->lock */
     _Atomic(bool) deleted;
-    bool closed;  /* its deletion is sequenced, nothing follows; under the log's lock */
-    bool streams; /* as settings.streams, for batches; under the log's lock */
+    bool closed;      /* its deletion is sequenced, nothing follows; under the log's lock */
+    bool streams;     /* as settings.streams, for batches; under the log's lock */
+    bool had_streams; /* switched off since the start, before there were records; likewise */
     bool system;
+    enum ms_topic_gate gate; /* under the log's lock */
+    uint32_t ending;         /* places of transactions that are being ended; under the log's lock */
     int64_t created_at_ms;
     _Atomic(uint64_t) events;
+    /* Pages of versions cover positions below it; 0: there are none. */
+    _Atomic(uint64_t) versions_end;
     /* In blocks that are made as partitions become more, and never move. */
     _Atomic(struct ms_partition *) partitions[MS_TOPIC_PARTITIONS_MAX / MS_PARTITION_BLOCK];
     size_t name_len;

@@ -283,8 +283,10 @@ void ms_txn_sequenced(struct ms_op *op) {
         return;
     }
     for (size_t i = 0; i < op->part_count; i++)
-        if (op->parts[i].kind == MS_PART_MARKER)
+        if (op->parts[i].kind == MS_PART_MARKER) {
+            op->parts[i].ref.topic->ending--;
             note_marker(op, &op->parts[i]);
+        }
     struct ms_txn *txn = ms_txn_find(&op->store->txns, op->header.producer_id);
     if (txn != NULL) {
         txn->ending = false;

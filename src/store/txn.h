@@ -70,6 +70,10 @@ enum ms_sequence_verdict ms_producer_judge(const struct ms_producer *producer,
 /* A batch was appended. `goes_on`: it belongs to the append of the batch before (a run of it). */
 void ms_producer_note(struct ms_producer *producer, const struct ms_batch_header *header,
                       int64_t first_offset, int64_t now_ms, bool goes_on);
+/* The offset is of one of its last batches. */
+bool ms_producer_remembers(const struct ms_producer *producer, int64_t offset);
+/* MS_ENOMEM. */
+int ms_producers_forget_idle(struct ms_producer_table *table, int64_t now_ms) MS_MUST_CHECK;
 void ms_producers_deinit(struct ms_producer_table *table);
 
 /* Facts: "p/", topic, partition, producer id -> the rest of it. */
@@ -164,11 +168,16 @@ void ms_txn_place_opens(struct ms_partition *partition, struct ms_txn_place *pla
 void ms_txn_place_ends(struct ms_store *store, struct ms_partition *partition,
                        struct ms_txn_place *place, struct ms_aborted *aborted);
 void ms_partition_txns_deinit(struct ms_partition *partition);
+/* Where the earliest open transaction began, or the partition's end. Any thread. */
+int64_t ms_partition_stable(const struct ms_partition *partition);
 
 /* ---- start ---- */
 
 /* After the topics and offsets were loaded, before the log is replayed. */
 int ms_txn_load(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;
-/* An entry of a producer is replayed. For a commit *ret_pending is what it commits. */
+/* An entry of a producer is replayed. For a commit *ret_pending is what it commits, NULL when that
+ * was scavenged. */
 int ms_txn_replay(struct ms_store *store, const struct ms_log_entry *entry, struct ms_topic *topic,
                   const struct ms_txn_pending **ret_pending, struct ms_error *err) MS_MUST_CHECK;
+/* When all was replayed: of idle producers the log may lack the newest batches. */
+int ms_txn_replayed(struct ms_store *store, struct ms_error *err) MS_MUST_CHECK;

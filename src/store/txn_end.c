@@ -41,9 +41,11 @@ static void take(struct ending *e) {
         txn->pending_end = &txn->pending;
         txn->pending_count = 0;
     }
-    ms_log_unlock(store->log);
-    for (const struct ms_txn_place *place = e->places; place != NULL; place = place->next)
+    for (const struct ms_txn_place *place = e->places; place != NULL; place = place->next) {
         e->place_count += place->first_offset >= 0;
+        place->topic->ending += place->first_offset >= 0;
+    }
+    ms_log_unlock(store->log);
 }
 
 static struct ms_txn_place *join(struct ms_txn_place *first, struct ms_txn_place *rest) {
@@ -58,6 +60,8 @@ static void give_back(struct ending *e) {
     struct ms_store *store = e->store;
     e->places = join(e->places, join(e->written, e->unwritten));
     ms_log_lock(store->log);
+    for (const struct ms_txn_place *place = e->places; place != NULL; place = place->next)
+        place->topic->ending -= place->first_offset >= 0;
     struct ms_txn *txn = ms_txn_find(&store->txns, e->end->producer_id);
     if (txn != NULL) {
         txn->ending = false;

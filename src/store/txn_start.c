@@ -4,6 +4,7 @@
  *   1. facts: what partitions know of their producers, aborted transactions
  *   2. of each transaction that was open where the index ends: its pending batches, from the log
  *   3. the rest of the log as it is replayed: batches, commits, markers
+ *   4. producers that have been idle are forgotten
  *
  * Then what is open is open to readers as well. Before the store is shared.
  */
@@ -152,19 +153,18 @@ static int replay_marker(struct ms_store *store, const struct ms_log_entry *entr
     return 0;
 }
 
-static int find_pending(struct ms_store *store, const struct ms_log_entry *entry,
-                        const struct ms_topic *topic, int64_t producer_id,
-                        const struct ms_txn_pending **ret_pending, struct ms_error *err) {
+/* NULL: the scavenger has removed the batch, and the commit is only a stream's last word. */
+static const struct ms_txn_pending *find_pending(struct ms_store *store,
+                                                 const struct ms_log_entry *entry,
+                                                 const struct ms_topic *topic,
+                                                 int64_t producer_id) {
     const struct ms_txn *txn = ms_txn_find(&store->txns, producer_id);
     const struct ms_txn_pending *pending = txn != NULL ? txn->pending : NULL;
     while (pending != NULL &&
            (pending->topic != topic || pending->partition != entry->header.partition ||
             pending->first_offset != entry->first_offset))
         pending = pending->next;
-    if (pending == NULL)
-        return ms_error_set(err, MS_ECORRUPT, "a commit names a batch that is not pending");
-    *ret_pending = pending;
-    return 0;
+    return pending;
 }
 
 int ms_txn_replay(struct ms_store *store, const struct ms_log_entry *entry, struct ms_topic *topic,
@@ -175,8 +175,10 @@ int ms_txn_replay(struct ms_store *store, const struct ms_log_entry *entry, stru
     int rc = ms_batch_read_header(entry->batch, &header, err);
     if (rc != 0)
         return rc;
-    if (flags & MS_ENTRY_COMMIT)
-        return find_pending(store, entry, topic, header.producer_id, ret_pending, err);
+    if (flags & MS_ENTRY_COMMIT) {
+        *ret_pending = find_pending(store, entry, topic, header.producer_id);
+        return 0;
+    }
     struct ms_partition *partition = ms_topic_partition(topic, entry->header.partition);
     if (ms_producer_get(&partition->producers, header.producer_id, entry->commit_time_ms,
                         &producer) != 0)
@@ -249,10 +251,11 @@ static int load_aborted(void *context, struct ms_bytes name, struct ms_bytes val
 /* ---- what was open ---- */
 
 /* The pending batches of a producer in a partition, from where its transaction began to what the
- * index covers. */
+ * index covers. None are left when it has ended since, and was scavenged. */
 static int reopen(struct ms_store *store, struct ms_topic *topic, uint16_t number,
-                  const struct ms_producer *producer, struct ms_error *err) {
+                  struct ms_producer *producer, struct ms_error *err) {
     struct ms_partition *partition = ms_topic_partition(topic, number);
+    bool any = false;
     struct ms_log_cursor cursor;
     struct ms_log_entry entry;
     int rc = 0;
@@ -269,11 +272,15 @@ static int reopen(struct ms_store *store, struct ms_topic *topic, uint16_t numbe
                        entry.header.topic == topic->number && entry.header.partition == number &&
                        (int64_t)ms_get_be64(entry.batch.data + 43) == producer->id;
         rc = rc < 0 ? rc : 0;
+        any |= pending;
         if (pending)
             rc = add_pending(store, &entry, topic, producer->epoch, producer->id, err);
     }
     ms_log_cursor_deinit(&cursor);
-    return rc == MS_ENOTFOUND ? 0 : rc;
+    rc = rc == MS_ENOTFOUND ? 0 : rc;
+    if (rc == 0 && !any)
+        producer->txn_first_offset = -1;
+    return rc;
 }
 
 static int reopen_all(struct ms_store *store, struct ms_error *err) {
@@ -304,4 +311,15 @@ int ms_txn_load(struct ms_store *store, struct ms_error *err) {
         return ms_error_set(err, rc, "what is known of producers can't be read: %s",
                             ms_error_text(rc));
     return reopen_all(store, err);
+}
+
+int ms_txn_replayed(struct ms_store *store, struct ms_error *err) {
+    int64_t now_ms = ms_clock_now_us(store->env->clock) / 1000;
+    for (size_t t = 0; t < store->topics.by_number_count; t++) {
+        struct ms_topic *topic = store->topics.by_number[t];
+        for (uint16_t p = 0; topic != NULL && p < topic->settings.partitions; p++)
+            if (ms_producers_forget_idle(&ms_topic_partition(topic, p)->producers, now_ms) != 0)
+                return ms_error_set(err, MS_ENOMEM, "no memory for producers");
+    }
+    return 0;
 }

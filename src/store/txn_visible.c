@@ -19,6 +19,13 @@ void ms_aborted_name(uint32_t topic, uint32_t partition, int64_t last_offset,
     ms_put_be64(out + 8, (uint64_t)last_offset);
 }
 
+int64_t ms_partition_stable(const struct ms_partition *partition) {
+    /* The end first: a transaction that opens meanwhile begins at or behind it. */
+    int64_t end = atomic_load_explicit(&partition->end_offset, memory_order_acquire);
+    int64_t open = atomic_load_explicit(&partition->open_offset, memory_order_acquire);
+    return open < end ? open : end;
+}
+
 void ms_txn_place_opens(struct ms_partition *partition, struct ms_txn_place *place,
                         int64_t commit_time_ms) {
     if (place->open)

@@ -367,7 +367,10 @@ static int check_producer_fields(const struct ms_batch_header *header, struct ms
     if ((attributes & MS_BATCH_CODEC_MASK) > MS_CODEC_ZSTD)
         return ms_error_set(err, MS_EUNSUPPORTED, "record batch: unknown codec %u",
                             attributes & MS_BATCH_CODEC_MASK);
-    if (attributes & (MS_BATCH_CONTROL | MS_BATCH_LOG_APPEND_TIME | MS_BATCH_DELETE_HORIZON))
+    if (attributes & MS_BATCH_LOG_APPEND_TIME)
+        return ms_error_set(err, MS_ETIMESTAMP,
+                            "record batch: only the server stamps records when they are appended");
+    if (attributes & (MS_BATCH_CONTROL | MS_BATCH_DELETE_HORIZON))
         return ms_error_set(err, MS_EINVAL,
                             "record batch: attributes 0x%04x are the server's to set", attributes);
     if (header->record_count < 1 || header->record_count - 1 != header->last_offset_delta)

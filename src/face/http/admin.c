@@ -6,7 +6,8 @@
  *   POST /v1/admin/scavenge  {"all":false,"bytes_per_second":0}, both optional: 202 and the status
  *   GET /v1/admin/scavenge   {"running":true,"segments_done":3,"segments":9,"last":null}, or `last`
  *                            {"started_at":…,"finished_at":…,"error":null,"segments":…,
- *                            "rewritten":…,"bytes_before":…,"bytes_after":…,"events_removed":…}
+ *                            "rewritten":…,"bytes_before":…,"bytes_after":…,"bytes_written":…,
+ *                            "write_amplification":…,"events_removed":…}
  */
 #include "face/http/admin.h"
 
@@ -228,9 +229,11 @@ static int write_last(struct ms_buf *out, const struct ms_http_admin *admin) {
         code = ms_buf_printf(
             out,
             ",\"segments\":%llu,\"rewritten\":%llu,\"bytes_before\":%llu,\"bytes_after\":%llu,"
-            "\"events_removed\":%llu}",
+            "\"bytes_written\":%llu,\"write_amplification\":%.2f,\"events_removed\":%llu}",
             (unsigned long long)last->segments, (unsigned long long)last->rewritten,
             (unsigned long long)last->bytes_before, (unsigned long long)last->bytes_after,
+            (unsigned long long)last->bytes_written,
+            ms_scavenge_amplification(last->bytes_written, last->bytes_before, last->bytes_after),
             (unsigned long long)last->events_removed);
     return code;
 }

@@ -75,6 +75,13 @@ static void peer_finished(struct ms_http_connection *connection) {
     connection->close_when_empty = true;
 }
 
+bool ms_http_connection_is_left(const struct ms_http_connection *connection) {
+    char byte;
+    return connection->peer_done ||
+           (connection->input_over &&
+            recv(connection->fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *context) {
     struct ms_http_connection *connection = context;
     struct ms_http_loop *loop = connection->loop;

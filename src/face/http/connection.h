@@ -72,6 +72,9 @@ void ms_http_connection_close(struct ms_http_connection *connection);
 /* The server stops: no further requests; those being worked on are answered, streams end. */
 void ms_http_connection_finish(struct ms_http_connection *connection);
 
+/* True when the peer has closed, also where nothing is read any more: for what takes long. */
+bool ms_http_connection_is_left(const struct ms_http_connection *connection);
+
 /* Bytes that wait for the peer. */
 size_t ms_http_connection_queued(const struct ms_http_connection *connection);
 

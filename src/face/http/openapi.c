@@ -90,7 +90,9 @@ static const struct {
     {"Topic", "application/json",
      "{\"allOf\":[{\"$ref\":\"#/components/schemas/TopicSettings\"}," OBJECT(
          "\"name\":" TEXT ",\"id\":" TEXT ",\"system\":" FLAG ",\"events\":" NUMBER
-         ",\"created_at\":{\"type\":\"string\",\"format\":\"date-time\"}") "]}"},
+         ",\"created_at\":{\"type\":\"string\",\"format\":\"date-time\"},\"streams_prepared\":"
+         "{\"type\":[\"object\",\"null\"],\"properties\":{\"position\":" NUMBER ",\"end\":" NUMBER
+         "}}") "]}"},
     {"Topics", "application/json", OBJECT("\"topics\":" LIST("Topic"))},
     {"Partitions", "application/json",
      OBJECT("\"topic\":" TEXT ",\"partitions\":{\"type\":\"array\",\"items\":" OBJECT(
@@ -160,7 +162,8 @@ static const struct {
             ",\"last\":{\"type\":[\"object\",\"null\"],\"properties\":{\"started_at\":" TEXT
             ",\"finished_at\":" TEXT ",\"error\":{\"type\":[\"string\",\"null\"]},"
             "\"segments\":" NUMBER ",\"rewritten\":" NUMBER ",\"bytes_before\":" NUMBER
-            ",\"bytes_after\":" NUMBER ",\"events_removed\":" NUMBER "}}")},
+            ",\"bytes_after\":" NUMBER ",\"bytes_written\":" NUMBER
+            ",\"write_amplification\":{\"type\":\"number\"},\"events_removed\":" NUMBER "}}")},
     {"Health", "application/json",
      OBJECT("\"status\":" TEXT ",\"failed\":" FLAG ",\"refusing_appends\":" FLAG)},
     {"Info", "application/json",

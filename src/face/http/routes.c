@@ -142,8 +142,16 @@ static const struct ms_http_route table[] = {
      ANSWERS({200, "Topic", "The topic."}, {404, "Problem", "There is no such topic."})},
     {MS_HTTP_PUT, "/v1/topics/{topic}", "putTopic", "Make a topic, or change its settings",
      ms_http_put_topic_start, NULL, 0, MS_HTTP_ROUTE_BODY_OPTIONAL, MS_HTTP_TAKES_JSON,
-     ANSWERS({201, "Topic", "Made."}, {200, "Topic", "Changed."}, BAD, RESERVED, TOO_LARGE,
-             BAD_TYPE, UNKNOWN_OUTCOME, DISK_FULL)},
+     ANSWERS(
+         {201, "Topic", "Made."},
+         {200, "Topic", "Changed; when streams were switched on, all its records have versions."},
+         BAD, RESERVED, TOO_LARGE, BAD_TYPE,
+         {501, "Problem", "Streams can be switched off only while a topic has no records."},
+         {503, "Problem",
+          "Its outcome is not known (`outcome-unknown`); or in a topic that is to get streams a "
+          "transaction is open, or producers are too fast (`try-again`); or the server is "
+          "stopping."},
+         DISK_FULL)},
     {MS_HTTP_DELETE, "/v1/topics/{topic}", "deleteTopic", "Delete a topic with all its streams",
      ms_http_delete_topic_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
      ANSWERS({204, NULL, "Deleted."}, RESERVED, {404, "Problem", "There is no such topic."},

@@ -17,6 +17,7 @@ static void destroy(struct ms_http *http) {
     for (unsigned i = 0; i < http->loop_count; i++)
         ms_http_loop_deinit(&http->loops[i]);
     ms_net_readers_stop(&http->readers);
+    ms_net_readers_stop(&http->switches);
     ms_http_admin_deinit(&http->admin);
     ms_free(http->loops);
     ms_free(http);
@@ -89,6 +90,8 @@ int ms_http_start(struct ms_store *store, const struct ms_http_options *options,
     if (code == 0)
         code = ms_net_readers_start(
             &http->readers, options->reader_threads ? options->reader_threads : 1, "http", err);
+    if (code == 0)
+        code = ms_net_readers_start(&http->switches, 1, "http", err);
     if (code == 0)
         code = start_loops(http, err);
     ms_http_config_unref(config);

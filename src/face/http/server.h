@@ -17,6 +17,7 @@ struct ms_http {
     struct ms_http_loop *loops;
     unsigned loop_count;
     struct ms_net_readers readers;
+    struct ms_net_readers switches; /* a thread that switches streams on, topic by topic */
     struct ms_http_admin admin;
     atomic_bool ready;
     atomic_uint connections;

@@ -10,7 +10,7 @@
  *                                      "log_append_time":false,"retention_ignored":false,
  *                                      "compaction_lag_ms":0,"compaction_lag_max_ms":null,
  *                                      "delete_retention_ms":86400000,"system":false,
- *                                      "events":815,"created_at":…}
+ *                                      "events":815,"created_at":…,"streams_prepared":null}
  *   PUT    /v1/topics/{topic}         any of partitions … delete_retention_ms; what is left out
  *                                     stays as it is; with "force":true streams may be compacted
  *                                     (or becomes the default)
@@ -19,12 +19,16 @@
  *                                     {"streams":[{"stream":…,"version":…,"first_position":…},…],
  *                                      "next":4711 | null}
  *
- * All of them are readers' jobs: changes wait until they are durable.
+ * All of them are readers' jobs: changes wait until they are durable. Only switching "streams" on
+ * for a topic with records, which takes as long as reading them does, is for a thread of its own,
+ * step by step (ms_store_prepare_streams); "streams_prepared" tells how far it is. It ends with its
+ * connection, and whoever asks again goes on with what was done.
  */
 #include <jansson.h>
 
 #include "base/time.h"
 #include "face/http/answer.h"
+#include "face/http/connection.h"
 #include "face/http/handlers.h"
 #include "face/http/loop.h"
 #include "face/http/server.h"
@@ -99,6 +103,15 @@ int ms_http_topic_settings_write(struct ms_buf *out, const struct ms_topic_setti
     return code == 0 ? write_of_batches(out, settings) : code;
 }
 
+/* How far records have been made ready for streams. */
+static int write_prepared(struct ms_buf *out, const struct ms_topic_info *topic) {
+    if (topic->streams_prepared == 0)
+        return ms_buf_append_cstr(out, ",\"streams_prepared\":null}");
+    return ms_buf_printf(out, ",\"streams_prepared\":{\"position\":%llu,\"end\":%llu}}",
+                         (unsigned long long)topic->streams_prepared,
+                         (unsigned long long)topic->end);
+}
+
 static int write_topic(struct ms_buf *out, const struct ms_topic_info *topic) {
     char id[MS_UUID_TEXT_LEN + 1], created[MS_TIME_TEXT_MAX];
     ms_uuid_format(&topic->id, id);
@@ -111,10 +124,10 @@ static int write_topic(struct ms_buf *out, const struct ms_topic_info *topic) {
     if (code == 0)
         code = ms_http_topic_settings_write(out, &topic->settings);
     if (code == 0)
-        code = ms_buf_printf(out, ",\"system\":%s,\"events\":%llu,\"created_at\":\"%s\"}",
+        code = ms_buf_printf(out, ",\"system\":%s,\"events\":%llu,\"created_at\":\"%s\"",
                              topic->system ? "true" : "false", (unsigned long long)topic->events,
                              created);
-    return code;
+    return code == 0 ? write_prepared(out, topic) : code;
 }
 
 /* ---- reading ---- */
@@ -313,25 +326,81 @@ static int copy_settings(void *context, const struct ms_topic_info *topic) {
     return 0;
 }
 
-static void run_put_topic(struct ms_http_request *request) {
-    struct ms_error err = {0};
-    struct ms_store *store = store_of(request);
+/* What the body says, over what the settings are. */
+static int put_settings(void *context, struct ms_topic_settings *settings, struct ms_error *err) {
+    struct ms_http_request *request = context;
+    struct ms_topic_settings before = *settings;
+    bool force = false;
+    int code = ms_http_topic_settings_parse(ms_buf_bytes(&request->body), settings, &force, err);
+    return code == 0 ? ms_topic_settings_check_compaction(&before, settings, force, err) : code;
+}
+
+static int put_topic(struct ms_http_request *request, bool there,
+                     const struct ms_topic_settings *settings, bool *ret_created,
+                     struct ms_error *err) {
     struct ms_bytes name = request->captures[0];
-    struct ms_topic_settings settings = ms_topic_settings_default(store), before;
-    bool created = false, force = false;
-    int code = ms_store_get_topic(store, name, copy_settings, &settings, &err);
-    if (code == MS_ENOTFOUND)
-        code = 0;
-    before = settings;
-    if (code == 0)
-        code = ms_http_topic_settings_parse(ms_buf_bytes(&request->body), &settings, &force, &err);
-    if (code == 0)
-        code = ms_topic_settings_check_compaction(&before, &settings, force, &err);
-    if (code == 0)
-        code = ms_store_put_topic(store, name, &settings, &created, &err);
+    if (there)
+        return ms_store_change_topic(store_of(request), name, put_settings, request, false, err);
+    return ms_store_put_topic(store_of(request), name, settings, ret_created, err);
+}
+
+static void finish_put_topic(struct ms_http_request *request, bool there,
+                             const struct ms_topic_settings *settings) {
+    struct ms_error err = {0};
+    bool created = false;
+    int code = put_topic(request, there, settings, &created, &err);
     if (code == 0)
         code = get_topic(request, &err);
     answer(request, code, &err, created ? 201 : 200);
+}
+
+/* Without an answer when streams are to be switched on: that is no reader's job. */
+static void run_put_topic(struct ms_http_request *request) {
+    struct ms_error err = {0};
+    struct ms_store *store = store_of(request);
+    struct ms_topic_settings settings = ms_topic_settings_default(store);
+    int code = ms_store_get_topic(store, request->captures[0], copy_settings, &settings, &err);
+    bool there = code == 0, had_streams = settings.streams;
+    if (code == MS_ENOTFOUND)
+        code = 0;
+    if (code == 0)
+        code = put_settings(request, &settings, &err);
+    if (code != 0)
+        answer(request, code, &err, 200);
+    else if (!there || had_streams || !settings.streams)
+        finish_put_topic(request, there, &settings);
+}
+
+/* A step; without an answer when there are more. */
+static void run_switch(struct ms_http_request *request) {
+    struct ms_error err = {0};
+    bool more = false;
+    int code = ms_store_prepare_streams(store_of(request), request->captures[0], &more, &err);
+    if (code != 0)
+        answer(request, code, &err, 200);
+    else if (!more)
+        finish_put_topic(request, true, NULL);
+}
+
+/* Nobody waits for the answer any more, or the server shall stop. What was done is kept. */
+static int give_up(const struct ms_http_request *request, struct ms_error *err) {
+    if (request->loop->stopping)
+        return ms_error_set(err, MS_ECLOSED, "the server is stopping; ask again when it is back");
+    if (ms_http_connection_is_left(request->connection))
+        return ms_error_set(err, MS_EAGAIN, "the connection was closed; ask again");
+    return 0;
+}
+
+static void resume_put_topic(struct ms_http_request *request) {
+    struct ms_error err = {0};
+    struct ms_http *http = request->loop->http;
+    int code = request->answer.status == 0 ? give_up(request, &err) : 0;
+    if (code != 0)
+        answer(request, code, &err, 200);
+    if (request->answer.status != 0)
+        ms_http_request_done(request);
+    else
+        ms_http_request_submit_to(request, &http->switches, run_switch, resume_put_topic);
 }
 
 static void run_delete_topic(struct ms_http_request *request) {
@@ -391,7 +460,7 @@ void ms_http_get_topic_start(struct ms_http_request *request) {
     ms_http_request_submit(request, run_get_topic, ms_http_request_done);
 }
 void ms_http_put_topic_start(struct ms_http_request *request) {
-    ms_http_request_submit(request, run_put_topic, ms_http_request_done);
+    ms_http_request_submit(request, run_put_topic, resume_put_topic);
 }
 void ms_http_delete_topic_start(struct ms_http_request *request) {
     ms_http_request_submit(request, run_delete_topic, ms_http_request_done);

@@ -5,12 +5,15 @@
  *   IncrementalAlterConfigs   each config that is named is set, put back to its default, or, as a
  *                             list, gets or loses items
  *
- * All configs of a resource change in one step, or none does. Those that are read only (streams)
- * stay as they are. The broker's can't be changed here: the server's configuration has them.
+ * All configs of a resource change in one step, or none does. Those that stay (streams) don't go
+ * back to their defaults. The broker's can't be changed here: the server's configuration has them.
  *
- * A change waits for the log, so a reader makes it.
+ * A change waits for the log, so a reader makes it. Where streams are switched on a thread of its
+ * own does: the records that are there are prepared for it before, step by step, so that others
+ * have their turn (ms_store_prepare_streams).
  */
 #include "face/kafka/admin.h"
+#include "face/kafka/connection.h"
 #include "face/kafka/handlers.h"
 #include "face/kafka/loop.h"
 #include "face/kafka/server.h"
@@ -36,6 +39,15 @@ typedef struct ms_kafka_alter_configs_response_resource answer_resource;
 _Static_assert(sizeof(struct ms_kafka_alter_configs_response) ==
                    sizeof(struct ms_kafka_incremental_alter_configs_response),
                "two answers of one form");
+
+/* The request's context. */
+struct altering {
+    struct alteration *alterations;
+    size_t count;
+    bool validate_only;
+    bool prepares; /* records for their streams; the answer comes later */
+    struct ms_kafka_alter_configs_response *response; /* NULL: no memory */
+};
 
 /* ---- a topic ---- */
 
@@ -150,8 +162,9 @@ static bool *find_repeated(struct ms_kafka_request *request, const struct altera
     return names != NULL ? ms_kafka_repeated(request, names, count) : NULL;
 }
 
-static void alter_all(struct ms_kafka_request *request, struct alteration *alterations,
-                      size_t count, bool validate_only) {
+static void alter_all(struct ms_kafka_request *request, struct altering *altering) {
+    struct alteration *alterations = altering->alterations;
+    size_t count = altering->count;
     struct ms_kafka_alter_configs_response *response =
         ms_arena_zalloc(&request->arena, sizeof *response);
     answer_resource *answers = ms_kafka_places(request, places_of(count), sizeof *answers);
@@ -164,7 +177,7 @@ static void alter_all(struct ms_kafka_request *request, struct alteration *alter
             alterations[i].error = MS_KAFKA_INVALID_REQUEST;
             (void)ms_error_set(&err, MS_EINVAL, "the request names this resource more than once");
         } else {
-            alter(request, &alterations[i], validate_only, &err);
+            alter(request, &alterations[i], altering->validate_only, &err);
         }
         answers[i].resource_type = alterations[i].resource_type;
         answers[i].resource_name = alterations[i].name;
@@ -176,7 +189,78 @@ static void alter_all(struct ms_kafka_request *request, struct alteration *alter
     }
     response->responses = answers;
     response->responses_count = (int32_t)count;
-    request->context = response;
+    altering->response = response;
+}
+
+/* ---- records that are to become events of streams ---- */
+
+static bool names_streams(const struct alteration *alteration) {
+    for (size_t i = 0; i < alteration->count; i++) {
+        const config_change *change = &alteration->changes[i];
+        if (change->config_operation == OPERATION_SET &&
+            ms_bytes_equal_cstr(change->name, "mainstem.streams") &&
+            ms_bytes_equal_cstr(change->value, "true"))
+            return alteration->resource_type == MS_KAFKA_RESOURCE_TOPIC;
+    }
+    return false;
+}
+
+/* And nothing speaks against the change, as far as that can be told beforehand. */
+static bool switches_streams_on(struct ms_kafka_request *request, struct altering *altering) {
+    bool switches = false;
+    for (size_t i = 0; i < altering->count && !altering->validate_only; i++) {
+        struct alteration *alteration = &altering->alterations[i];
+        if (!names_streams(alteration))
+            continue;
+        alter(request, alteration, true, NULL);
+        switches |= alteration->error == MS_KAFKA_NONE;
+    }
+    return switches;
+}
+
+/* A step: true when there are more. What fails will fail again when the change is made. */
+static bool prepare(struct ms_kafka_request *request, const struct altering *altering) {
+    bool more = false;
+    for (size_t i = 0; i < altering->count && !more; i++)
+        if (names_streams(&altering->alterations[i]))
+            ms_ignore(ms_store_prepare_streams(request->loop->kafka->store,
+                                               altering->alterations[i].name, &more, NULL));
+    return more;
+}
+
+static void run_switch(struct ms_kafka_request *request) {
+    struct altering *altering = request->context;
+    altering->prepares = prepare(request, altering);
+    if (!altering->prepares)
+        alter_all(request, altering);
+}
+
+static void begin(struct ms_kafka_request *request, struct alteration *alterations, size_t count,
+                  bool validate_only) {
+    struct altering *altering = ms_arena_zalloc(&request->arena, sizeof *altering);
+    request->context = altering;
+    if (altering == NULL)
+        return;
+    *altering = (struct altering){
+        .alterations = alterations, .count = count, .validate_only = validate_only};
+    altering->prepares = switches_streams_on(request, altering);
+    if (!altering->prepares)
+        alter_all(request, altering);
+}
+
+static void resume(struct ms_kafka_request *request) {
+    const struct altering *altering = request->context;
+    bool prepares = altering != NULL && altering->prepares;
+    if (prepares && (request->connection->peer_done || request->loop->stopping)) {
+        ms_kafka_request_close(request); /* nobody waits; who asks again goes on from here */
+        return;
+    }
+    if (prepares) {
+        ms_kafka_request_submit_to(request, &request->loop->kafka->switches, run_switch, resume);
+        return;
+    }
+    request->context = altering != NULL ? altering->response : NULL;
+    ms_kafka_answer_context(request);
 }
 
 /* ---- the two requests ---- */
@@ -206,7 +290,7 @@ static void run(struct ms_kafka_request *request) {
             .replaces = true,
         };
     }
-    alter_all(request, alterations, count, body->validate_only);
+    begin(request, alterations, count, body->validate_only);
 }
 
 static void run_incremental(struct ms_kafka_request *request) {
@@ -227,13 +311,13 @@ static void run_incremental(struct ms_kafka_request *request) {
             .count = from->configs_count > 0 ? (size_t)from->configs_count : 0,
         };
     }
-    alter_all(request, alterations, count, body->validate_only);
+    begin(request, alterations, count, body->validate_only);
 }
 
 void ms_kafka_alter_configs(struct ms_kafka_request *request) {
-    ms_kafka_request_submit(request, run, ms_kafka_answer_context);
+    ms_kafka_request_submit(request, run, resume);
 }
 
 void ms_kafka_incremental_alter_configs(struct ms_kafka_request *request) {
-    ms_kafka_request_submit(request, run_incremental, ms_kafka_answer_context);
+    ms_kafka_request_submit(request, run_incremental, resume);
 }

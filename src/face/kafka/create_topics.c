@@ -142,7 +142,6 @@ static int show_configs(struct ms_kafka_request *request, const struct ms_topic_
         to->configs[i] = (struct ms_kafka_create_topics_response_config){
             .name = ms_bytes_cstr(config->name),
             .value = ms_bytes_cstr(copy),
-            .read_only = config->read_only,
             .config_source = (int8_t)ms_kafka_topic_config_source(config, settings),
         };
     }

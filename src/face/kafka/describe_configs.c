@@ -67,7 +67,6 @@ static int show_topic_config(struct ms_kafka_request *request,
     ms_kafka_topic_config_get(config, settings, value);
     *to = ms_kafka_describe_configs_response_config_default;
     to->name = ms_bytes_cstr(config->name);
-    to->read_only = config->read_only;
     to->config_source = (int8_t)ms_kafka_topic_config_source(config, settings);
     to->is_default = to->config_source == MS_KAFKA_CONFIG_DEFAULT;
     to->config_type = (int8_t)config->type;

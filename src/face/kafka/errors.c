@@ -15,6 +15,8 @@ enum ms_kafka_error ms_kafka_error_of(int code) {
         return MS_KAFKA_CORRUPT_MESSAGE;
     case MS_ENOTFOUND:
         return MS_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+    case MS_ETIMESTAMP:
+        return MS_KAFKA_INVALID_TIMESTAMP;
     case MS_EEXIST:
         return MS_KAFKA_TOPIC_ALREADY_EXISTS;
     case MS_ETOOBIG:

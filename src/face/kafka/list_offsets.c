@@ -55,10 +55,13 @@ static void answer_partition(struct ms_store *store, struct ms_partition_reader 
         to->error_code = MS_KAFKA_UNKNOWN_LEADER_EPOCH;
         return;
     }
-    if (needs_reading(from->timestamp))
+    int64_t end = committed ? state.stable_offset : state.end_offset;
+    if (needs_reading(from->timestamp)) {
         to->error_code = (int16_t)ms_kafka_error_of(look_up(reader, topic, from, to));
-    else if (from->timestamp == TIME_LATEST)
-        to->offset = committed ? state.stable_offset : state.end_offset;
+        if (committed && to->offset >= end) /* can't be fetched yet */
+            to->offset = to->timestamp = -1;
+    } else if (from->timestamp == TIME_LATEST)
+        to->offset = end;
     else if (from->timestamp == TIME_EARLIEST || from->timestamp == TIME_EARLIEST_LOCAL)
         to->offset = state.start_offset;
     else if (from->timestamp != TIME_LATEST_TIERED)

@@ -137,22 +137,17 @@ static void run_job(struct ms_net_job *job) {
     ms_kafka_request_hand_back(request);
 }
 
-static void submit(struct ms_kafka_request *request, ms_kafka_step *run, ms_kafka_step *resume,
-                   bool patient) {
+void ms_kafka_request_submit_to(struct ms_kafka_request *request, struct ms_net_readers *readers,
+                                ms_kafka_step *run, ms_kafka_step *resume) {
     request->job.run = run_job;
     request->run = run;
     ms_kafka_request_handed_over(request, resume);
-    ms_net_readers_push(&request->loop->kafka->readers, &request->job, patient);
+    ms_net_readers_push(readers, &request->job, false);
 }
 
 void ms_kafka_request_submit(struct ms_kafka_request *request, ms_kafka_step *run,
                              ms_kafka_step *resume) {
-    submit(request, run, resume, false);
-}
-
-void ms_kafka_request_submit_patient(struct ms_kafka_request *request, ms_kafka_step *run,
-                                     ms_kafka_step *resume) {
-    submit(request, run, resume, true);
+    ms_kafka_request_submit_to(request, &request->loop->kafka->readers, run, resume);
 }
 
 /* ---- answering ---- */

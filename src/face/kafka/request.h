@@ -134,9 +134,9 @@ void ms_kafka_request_wake(void *request);
  * exists. */
 void ms_kafka_request_submit(struct ms_kafka_request *request, ms_kafka_step *run,
                              ms_kafka_step *resume);
-/* The same for what may be thousands at once: other requests' jobs may pass. */
-void ms_kafka_request_submit_patient(struct ms_kafka_request *request, ms_kafka_step *run,
-                                     ms_kafka_step *resume);
+/* To threads of another kind. */
+void ms_kafka_request_submit_to(struct ms_kafka_request *request, struct ms_net_readers *readers,
+                                ms_kafka_step *run, ms_kafka_step *resume);
 /* The request now waits for its mail. Every hand-over to another thread is announced by this before
  * it is made. */
 void ms_kafka_request_handed_over(struct ms_kafka_request *request, ms_kafka_step *resume);

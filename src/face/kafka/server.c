@@ -15,6 +15,7 @@ static void destroy(struct ms_kafka *kafka) {
     for (unsigned i = 0; i < kafka->loop_count; i++)
         ms_kafka_loop_deinit(&kafka->loops[i]);
     ms_net_readers_stop(&kafka->readers);
+    ms_net_readers_stop(&kafka->switches);
     ms_free(kafka->loops);
     ms_kafka_frame_pool_deinit(&kafka->frames);
     ms_free(kafka);
@@ -96,6 +97,8 @@ int ms_kafka_start(struct ms_store *store, const struct ms_kafka_options *option
     if (code == 0)
         code = ms_net_readers_start(
             &kafka->readers, options->reader_threads ? options->reader_threads : 1, "kafka", err);
+    if (code == 0)
+        code = ms_net_readers_start(&kafka->switches, 1, "kafka", err);
     if (code == 0)
         code = start_loops(kafka, err);
     ms_kafka_config_unref(config);

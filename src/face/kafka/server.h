@@ -20,6 +20,7 @@ struct ms_kafka {
     struct ms_kafka_loop *loops;
     unsigned loop_count;
     struct ms_net_readers readers;
+    struct ms_net_readers switches; /* a thread that switches streams on, topic by topic */
     struct ms_kafka_dispatch dispatch;
     atomic_uint connections;
     struct ms_net_share requests, answers; /* halves of inflight_bytes_max */

@@ -149,6 +149,45 @@ static int set_message_bytes(const config_row *row, settings_type *settings, con
     return rc;
 }
 
+/* Bounds of timestamps: by themselves, or else the older config that has one for both. */
+enum { AFTER_BIT = 15, BEFORE_BIT = 16, DIFFERENCE_BIT = 17, DIFFERENCE_AT = 9 };
+
+static int64_t difference_of(const settings_type *settings) {
+    bool set = (settings->configs_set >> DIFFERENCE_BIT & 1) != 0;
+    return set ? settings->configs_kept[DIFFERENCE_AT] : MS_TIMESTAMP_ANY;
+}
+
+static void get_bound(const config_row *row, const settings_type *settings,
+                      char out[MS_KAFKA_CONFIG_VALUE_MAX]) {
+    int64_t number;
+    memcpy(&number, (const uint8_t *)settings + row->at, sizeof number);
+    put_number(out, is_set(row, settings) ? number : MS_TIMESTAMP_ANY);
+}
+
+static int set_bound(const config_row *row, settings_type *settings, const char *text) {
+    int64_t number;
+    int rc = parse_number(row, text, &number);
+    if (rc != 0)
+        return rc;
+    if (number == MS_TIMESTAMP_ANY)
+        number = difference_of(settings);
+    memcpy((uint8_t *)settings + row->at, &number, sizeof number);
+    return 0;
+}
+
+static int set_difference(const config_row *row, settings_type *settings, const char *text) {
+    int64_t number;
+    int rc = parse_number(row, text, &number);
+    if (rc != 0)
+        return rc;
+    settings->configs_kept[DIFFERENCE_AT] = number;
+    if ((settings->configs_set >> BEFORE_BIT & 1) == 0)
+        settings->timestamp_before_ms = number;
+    if ((settings->configs_set >> AFTER_BIT & 1) == 0)
+        settings->timestamp_after_ms = number;
+    return 0;
+}
+
 static void get_lag_max(const config_row *row, const settings_type *settings,
                         char out[MS_KAFKA_CONFIG_VALUE_MAX]) {
     (void)row;
@@ -255,9 +294,10 @@ const struct ms_kafka_topic_config ms_kafka_topic_configs[] = {
     {"mainstem.retention.count", MS_KAFKA_CONFIG_LONG, 32, "-1", NUMBER(retention_count, -1),
      .documentation = "How many of its newest records each partition keeps; -1: all."},
     {"mainstem.streams", MS_KAFKA_CONFIG_BOOLEAN, 31, "false", .set = set_streams,
-     .get = get_streams, .read_only = true,
-     .documentation = "Whether records are events of streams, by their keys. Changes only while "
-                      "the topic is empty, and never back to its default by itself."},
+     .get = get_streams, .stays = true,
+     .documentation = "Whether records are events of streams, by their keys. Can be switched on at "
+                      "any time, off only while the topic is empty, and never goes back to its "
+                      "default by itself."},
     {"max.compaction.lag.ms", MS_KAFKA_CONFIG_LONG, 11, LONGEST, .set = set_lag_max,
      .get = get_lag_max, .min = 1, .max = INT64_MAX,
      .documentation = "What is older is compacted by the next scheduled scavenge."},
@@ -268,12 +308,15 @@ const struct ms_kafka_topic_config ms_kafka_topic_configs[] = {
      .documentation = ONLY_DEFAULT "clients that need older formats are not served."},
     {"message.format.version", MS_KAFKA_CONFIG_STRING, 14, "3.0-IV1", FIXED,
      .documentation = ONLY_DEFAULT "there is one format, record batches of version 2."},
-    {"message.timestamp.after.max.ms", MS_KAFKA_CONFIG_LONG, 15, LONGEST, FIXED,
-     .documentation = ONLY_DEFAULT "timestamps are not compared with the clock."},
-    {"message.timestamp.before.max.ms", MS_KAFKA_CONFIG_LONG, 16, LONGEST, FIXED,
-     .documentation = ONLY_DEFAULT "timestamps are not compared with the clock."},
-    {"message.timestamp.difference.max.ms", MS_KAFKA_CONFIG_LONG, 17, LONGEST, FIXED,
-     .documentation = ONLY_DEFAULT "timestamps are not compared with the clock."},
+    {"message.timestamp.after.max.ms", MS_KAFKA_CONFIG_LONG, AFTER_BIT, LONGEST, .set = set_bound,
+     .get = get_bound, .at = offsetof(settings_type, timestamp_after_ms), .max = INT64_MAX,
+     .documentation = "By how much a producer's timestamp may lie ahead of the server's clock."},
+    {"message.timestamp.before.max.ms", MS_KAFKA_CONFIG_LONG, BEFORE_BIT, LONGEST, .set = set_bound,
+     .get = get_bound, .at = offsetof(settings_type, timestamp_before_ms), .max = INT64_MAX,
+     .documentation = "By how much a producer's timestamp may lie behind the server's clock."},
+    {"message.timestamp.difference.max.ms", MS_KAFKA_CONFIG_LONG, DIFFERENCE_BIT, LONGEST,
+     .set = set_difference, .get = get_kept, .at = DIFFERENCE_AT, .max = INT64_MAX,
+     .documentation = "The older config: both of them, where they are not set themselves."},
     {"message.timestamp.type", MS_KAFKA_CONFIG_STRING, 18, "CreateTime", .set = set_timestamp_type,
      .get = get_timestamp_type,
      .documentation = "CreateTime: timestamps are the producer's. LogAppendTime: of the append."},
@@ -362,7 +405,7 @@ int ms_kafka_topic_config_set(const config_row *config, settings_type *settings,
 }
 
 void ms_kafka_topic_config_reset(const config_row *config, settings_type *settings) {
-    if (config->read_only)
+    if (config->stays)
         return;
     int rc = config->set != NULL ? config->set(config, settings, config->standard) : 0;
     MS_ASSERT(rc == 0);

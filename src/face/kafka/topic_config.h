@@ -53,7 +53,7 @@ struct ms_kafka_topic_config {
                 const struct ms_topic_settings *settings, char out[MS_KAFKA_CONFIG_VALUE_MAX]);
     size_t at;        /* numbers: of the setting in the settings, or its place in configs_kept */
     int64_t min, max; /* numbers */
-    bool read_only;   /* stays when others go back to their defaults */
+    bool stays;       /* when others go back to their defaults */
     const char *documentation;
 };
 

@@ -103,6 +103,55 @@ test('a topic with streams makes streams of the records that are produced to it'
   assert.deepEqual(got.filter(({ key }) => key.toString() === '7').length, 3);
 });
 
+test('a topic of a Kafka client gets streams when it has records already', { skip }, async () => {
+  const topic = fresh('late').replace('-', '');
+  const data = (n) => `{"n":${n}}`;
+  const seen = (answer) => answer.json.map(({ version, data: { n } }) => [version, n]);
+  const first = [record(data(1), '7'), record(data(2), '8'), record(data(3), null), record(data(4), '7')];
+  await driver.produce(topic, first);
+  await driver.produce(topic, [record(data(5), '8'), record(data(6), '7')]);
+  const before = await driver.read(topic, 'beginning', 6);
+  const positions = async () => (await server.get(`/v1/events?topic=${topic}`)).json.map(({ position }) => position);
+  const stood = await positions();
+  assert.equal((await server.get(`/v1/streams/${topic}-7`)).status, 409);
+  const json = { streams: true };
+  const put = await server.request('PUT', `/v1/topics/${topic}`, { json });
+  assert.equal(put.status, 200, put.text);
+  assert.equal(put.json.streams, true);
+  assert.deepEqual(seen(await server.get(`/v1/streams/${topic}-7`)), [[0, 1], [1, 4], [2, 6]]);
+  assert.deepEqual(seen(await server.get(`/v1/streams/${topic}-8`)), [[0, 2], [1, 5]]);
+  // It goes on over either protocol.
+  await driver.produce(topic, [record(data(7), '8'), record(data(8), '7')]);
+  assert.equal((await server.append(`${topic}-7`, event('x', { n: 9 }), { 'if-match': '"2"' })).status, 412);
+  assert.equal((await server.append(`${topic}-7`, event('x', { n: 9 }), { 'if-match': '"3"' })).status, 201);
+  assert.deepEqual(seen(await server.get(`/v1/streams/${topic}-7`)), [[0, 1], [1, 4], [2, 6], [3, 8], [4, 9]]);
+  // Nothing has moved.
+  const after = await driver.read(topic, 'beginning', 9);
+  assert.deepEqual(after.slice(0, 6), before);
+  assert.deepEqual((await positions()).slice(0, 6), stood);
+  const off = await server.request('PUT', `/v1/topics/${topic}`, { json: { streams: false } });
+  assert.equal(off.status, 501);
+});
+
+test('a Kafka client switches streams on by a config', { skip }, async () => {
+  const topic = fresh('config').replace('-', '');
+  await driver.produce(topic, [record('{"n":1}', '7'), record('{"n":2}', '8'), record('{"n":3}', '7')]);
+  await driver.call('alter_configs', { topic, configs: { 'mainstem.streams': 'true' } });
+  const { json } = await server.get(`/v1/streams/${topic}-7`);
+  assert.deepEqual(json.map(({ version, data }) => [version, data.n]), [[0, 1], [1, 3]]);
+});
+
+test('a record whose key names no stream is told, and its topic stays as it is', { skip }, async () => {
+  const topic = fresh('long').replace('-', '');
+  await driver.produce(topic, [record('1', 'a'), record('2', 'k'.repeat(600))]);
+  const answer = await server.request('PUT', `/v1/topics/${topic}`, { json: { streams: true } });
+  assertProblem(assert, answer, 400, answer.json.type.split(':').at(-1));
+  assert.match(answer.json.detail, /offset 1 of partition 0/);
+  assert.equal((await server.get(`/v1/topics/${topic}`)).json.streams, false);
+  await driver.produce(topic, [record('3', 'a')]);
+  assert.equal((await server.get(`/v1/streams/${topic}-a`)).status, 409);
+});
+
 test('a topic made over HTTP has its partitions over Kafka', { skip }, async () => {
   const topic = fresh('wide').replace('-', '');
   const json = { partitions: 5, streams: false };

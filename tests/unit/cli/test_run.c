@@ -26,12 +26,12 @@ static void every_code_has_an_exit_status(void **state) {
     static const struct {
         int code, status;
     } rows[] = {
-        {MS_OK, 0},          {MS_ECONFLICT, 3},  {MS_EIDCONFLICT, 3}, {MS_EQUERYCONDITION, 3},
-        {MS_ENOTEMPTY, 3},   {MS_EEXIST, 3},     {MS_ENOTFOUND, 4},   {MS_EDELETED, 4},
-        {MS_ETOMBSTONED, 4}, {MS_ESCAVENGED, 4}, {MS_EAGAIN, 5},      {MS_ECLOSED, 5},
-        {MS_ETIMEOUT, 5},    {MS_ELOCKED, 5},    {MS_ELIMIT, 5},      {MS_EUNKNOWN, 6},
-        {MS_EINVAL, 1},      {MS_ENOSPC, 1},     {MS_ECORRUPT, 1},    {MS_ENOMEM, 1},
-        {-9999, 1},
+        {MS_OK, 0},        {MS_ECONFLICT, 3},   {MS_EIDCONFLICT, 3}, {MS_EQUERYCONDITION, 3},
+        {MS_ENOTEMPTY, 3}, {MS_ETIMESTAMP, 1},  {MS_EEXIST, 3},      {MS_ENOTFOUND, 4},
+        {MS_EDELETED, 4},  {MS_ETOMBSTONED, 4}, {MS_ESCAVENGED, 4},  {MS_EAGAIN, 5},
+        {MS_ECLOSED, 5},   {MS_ETIMEOUT, 5},    {MS_ELOCKED, 5},     {MS_ELIMIT, 5},
+        {MS_EUNKNOWN, 6},  {MS_EINVAL, 1},      {MS_ENOSPC, 1},      {MS_ECORRUPT, 1},
+        {MS_ENOMEM, 1},    {-9999, 1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(ms_cli_exit_status(rows[i].code), rows[i].status);

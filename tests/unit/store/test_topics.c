@@ -57,6 +57,8 @@ static struct ms_topic_settings unusual(void) {
                                       .compaction_lag_ms = 1000,
                                       .compaction_lag_max_ms = 60000,
                                       .delete_retention_ms = 3,
+                                      .timestamp_before_ms = 4,
+                                      .timestamp_after_ms = INT64_MAX - 1,
                                       .configs_set = (uint64_t)1 << 40 | 1,
                                       .configs_kept = {7, 0, -1, INT64_MAX}};
 }
@@ -67,6 +69,8 @@ static void assert_settings(const struct ms_topic_settings *a, const struct ms_t
     assert_int_equal(a->retention_ms, b->retention_ms);
     assert_int_equal(a->retention_bytes, b->retention_bytes);
     assert_int_equal(a->retention_count, b->retention_count);
+    assert_int_equal(a->timestamp_before_ms, b->timestamp_before_ms);
+    assert_int_equal(a->timestamp_after_ms, b->timestamp_after_ms);
     assert_int_equal(a->compact, b->compact);
     assert_int_equal(a->compression, b->compression);
     assert_int_equal(a->require_source, b->require_source);

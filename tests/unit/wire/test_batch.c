@@ -327,7 +327,7 @@ static void validate_refuses_header_fields(void **state) {
         int expected;
     } CASES[] = {
         {21, 2, MS_BATCH_CONTROL, MS_EINVAL},
-        {21, 2, MS_BATCH_LOG_APPEND_TIME, MS_EINVAL},
+        {21, 2, MS_BATCH_LOG_APPEND_TIME, MS_ETIMESTAMP},
         {21, 2, MS_BATCH_DELETE_HORIZON, MS_EINVAL},
         {21, 2, MS_BATCH_TRANSACTIONAL, MS_EINVAL}, /* without a producer id */
         {21, 2, 5, MS_EUNSUPPORTED},

@@ -20,6 +20,8 @@ static struct ms_topic_settings standard_settings(void) {
         .retention_count = -1,
         .message_bytes_max = MS_MESSAGE_BYTES_MAX,
         .delete_retention_ms = MS_DELETE_RETENTION_MS,
+        .timestamp_before_ms = MS_TIMESTAMP_ANY,
+        .timestamp_after_ms = MS_TIMESTAMP_ANY,
     };
 }
 
@@ -58,6 +60,9 @@ static void every_value_is_read_back(void **state) {
         {"index.interval.bytes", "0"},
         {"max.compaction.lag.ms", "1"},
         {"max.message.bytes", "2147483647"},
+        {"message.timestamp.after.max.ms", "3600000"},
+        {"message.timestamp.before.max.ms", "0"},
+        {"message.timestamp.difference.max.ms", "60000"},
         {"message.timestamp.type", "LogAppendTime"},
         {"min.cleanable.dirty.ratio", "0.01"},
         {"min.cleanable.dirty.ratio", "0"},
@@ -85,8 +90,34 @@ static void every_value_is_read_back(void **state) {
         assert_int_equal(ms_kafka_topic_config_source(config, &settings), MS_KAFKA_CONFIG_TOPIC);
         ms_kafka_topic_config_reset(config, &settings);
         ms_kafka_topic_config_get(config, &settings, value);
-        assert_string_equal(value, config->read_only ? values[i][1] : config->standard);
+        assert_string_equal(value, config->stays ? values[i][1] : config->standard);
     }
+}
+
+static void set_config(struct ms_topic_settings *settings, const char *name, const char *value) {
+    const struct ms_kafka_topic_config *config = ms_kafka_topic_config_find(ms_bytes_cstr(name));
+    if (value == NULL)
+        ms_kafka_topic_config_reset(config, settings);
+    else
+        assert_int_equal(ms_kafka_topic_config_set(config, settings, ms_bytes_cstr(value), NULL),
+                         0);
+}
+
+/* Kafka's older config holds where the newer ones are not set. */
+static void one_bound_of_timestamps_stands_for_both(void **state) {
+    (void)state;
+    struct ms_topic_settings settings = standard_settings();
+    set_config(&settings, "message.timestamp.before.max.ms", "100");
+    set_config(&settings, "message.timestamp.difference.max.ms", "7");
+    assert_int_equal(settings.timestamp_before_ms, 100);
+    assert_int_equal(settings.timestamp_after_ms, 7);
+    set_config(&settings, "message.timestamp.after.max.ms", "200");
+    assert_int_equal(settings.timestamp_after_ms, 200);
+    set_config(&settings, "message.timestamp.before.max.ms", NULL);
+    assert_int_equal(settings.timestamp_before_ms, 7);
+    set_config(&settings, "message.timestamp.difference.max.ms", NULL);
+    assert_true(settings.timestamp_before_ms == MS_TIMESTAMP_ANY);
+    assert_int_equal(settings.timestamp_after_ms, 200);
 }
 
 static void senseless_values_are_refused_with_a_sentence(void **state) {
@@ -102,6 +133,8 @@ static void senseless_values_are_refused_with_a_sentence(void **state) {
         {"max.compaction.lag.ms", "0"},
         {"max.message.bytes", "60"},
         {"max.message.bytes", "2147483648"},
+        {"message.timestamp.after.max.ms", "-1"},
+        {"message.timestamp.before.max.ms", "1h"},
         {"message.timestamp.type", "now"},
         {"min.cleanable.dirty.ratio", "1.5"},
         {"min.cleanable.dirty.ratio", "nan"},
@@ -202,7 +235,7 @@ static void topic_is_described_in_every_version(void **state) {
         assert_bytes(config->value, "1000");
         assert_false(config->is_default);
         assert_false(config->read_only);
-        assert_true(find(answer, "mainstem.streams")->read_only);
+        assert_false(find(answer, "mainstem.streams")->read_only);
         if (version >= 1) {
             assert_int_equal(config->config_source, 1);
             assert_int_equal(config->synonyms_count, 2);
@@ -351,6 +384,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_is_in_order_and_agrees_with_the_defaults),
         cmocka_unit_test(every_value_is_read_back),
+        cmocka_unit_test(one_bound_of_timestamps_stands_for_both),
         cmocka_unit_test(senseless_values_are_refused_with_a_sentence),
         kafka_store_test(topic_is_described_in_every_version),
         kafka_store_test(broker_is_described_and_not_altered),

@@ -238,6 +238,35 @@ static void old_clients_add_everything(void **state) {
     assert_int_equal(committed_offset(f), 5);
 }
 
+static int64_t offset_at(struct fixture *f, int8_t isolation, int64_t timestamp) {
+    struct ms_kafka_list_offsets_request_partition wanted =
+        ms_kafka_list_offsets_request_partition_default;
+    struct ms_kafka_list_offsets_request_topic topic = {B("t"), &wanted, 1};
+    struct ms_kafka_list_offsets_request request = ms_kafka_list_offsets_request_default;
+    wanted.timestamp = timestamp;
+    request.isolation_level = isolation;
+    request.topics = &topic;
+    request.topics_count = 1;
+    const struct ms_kafka_list_offsets_response *response = ask(f, 2, 7, &request);
+    assert_int_equal(response->topics[0].partitions[0].error_code, 0);
+    return response->topics[0].partitions[0].offset;
+}
+
+/* Whoever reads committed is sent nowhere that can't be read yet. */
+static void offsets_of_the_open_are_for_the_uncommitted(void **state) {
+    struct fixture *f = *state;
+    struct ms_txn_producer producer = init(f);
+    static const int64_t times[] = {-1, -3, 500}; /* the end, the newest, at or after that time */
+    assert_int_equal(produce_as(f, 12, "x", producer, 0, true), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(offset_at(f, 0, times[i]), i == 0 ? 1 : 0);
+        assert_int_equal(offset_at(f, 1, times[i]), i == 0 ? 0 : -1);
+    }
+    assert_int_equal(end(f, 5, &producer, true), 0);
+    assert_int_equal(offset_at(f, 1, 500), 0);
+    assert_int_equal(offset_at(f, 1, -1), 2);
+}
+
 static void a_zombie_is_told_in_its_own_words(void **state) {
     struct fixture *f = *state;
     struct ms_txn_producer old = init(f), expected = old;
@@ -337,6 +366,7 @@ int main(void) {
         test(clients_are_told_that_transactions_begin_by_themselves),
         test(new_clients_add_nothing),
         test(old_clients_add_everything),
+        test(offsets_of_the_open_are_for_the_uncommitted),
         test(a_zombie_is_told_in_its_own_words),
         test(unknown_partitions_spoil_the_rest),
         test(batches_and_requests_agree_on_what_they_are),
