@@ -69,30 +69,32 @@ static void power_cut_between_pages_loses_nothing(void **state) {
     (void)state;
     bool cut = true;
     unsigned prepared = 0;
-    for (uint64_t n = 1; cut; n++) {
+    uint64_t step = (world_setting("MS_CUT_STEP", 1) + 3) / 4;
+    for (uint64_t n = 1; cut; n += step) {
         make_world(&w, n);
         ms_vfs_sim_cut_at(w.world.sim, n);
         int rc = switch_on(&w, "order", 1);
         cut = ms_vfs_sim_is_cut(w.world.sim);
         ms_ignore(store_world_close(&w));
-        ms_vfs_sim_cut(w.world.sim, (enum ms_sim_cut)(n % 3));
+        ms_vfs_sim_cut(w.world.sim, (enum ms_sim_cut)(n / step % 3));
         open_again(&w, "cut", n);
         struct ms_topic *topic = ms_store_topic(w.store, MS_BYTES_LITERAL("order"), false);
         prepared += !is_switched(&w) && atomic_load(&topic->versions_end) > 0;
         check_afterwards(&w, rc, "cut", n);
         store_world_deinit(&w);
     }
-    assert_true(prepared > 3); /* between the first page and the switch */
+    assert_true(prepared * step > 3); /* between the first page and the switch */
 }
 
 static void failed_operation_leaves_the_topic_sound(void **state) {
     static struct store_world w;
     (void)state;
     bool struck = true;
-    for (uint64_t n = 1; struck; n++) {
+    uint64_t step = (world_setting("MS_FAULT_STEP", 1) + 3) / 4;
+    for (uint64_t n = 1; struck; n += step) {
         make_world(&w, n);
         uint64_t before = ms_vfs_sim_count(w.world.sim, MS_SIM_ANY);
-        ms_vfs_sim_fail_nth(w.world.sim, MS_SIM_ANY, n, MS_EIO, n % 2 != 0);
+        ms_vfs_sim_fail_nth(w.world.sim, MS_SIM_ANY, n, MS_EIO, n / step % 2 != 0);
         int rc = switch_on(&w, "order", 1);
         struck = ms_vfs_sim_count(w.world.sim, MS_SIM_ANY) - before >= n;
         ms_vfs_sim_fail_nth(w.world.sim, MS_SIM_ANY, 0, 0, false);
@@ -106,10 +108,11 @@ static void failed_operation_leaves_the_topic_sound(void **state) {
 static void memory_that_runs_out_refuses_the_switch(void **state) {
     static struct store_world w;
     (void)state;
+    uint64_t step = (world_setting("MS_FAULT_STEP", 1) + 3) / 4;
     unsigned refused = 0;
     for (int sticky = 0; sticky < 2; sticky++) {
         bool struck = true;
-        for (uint64_t n = 1; struck; n += sticky ? 5 : 1) {
+        for (uint64_t n = 1; struck; n += sticky ? 5 * step : step) {
             make_world(&w, n);
             if (sticky)
                 ms_alloc_fail_from(n);

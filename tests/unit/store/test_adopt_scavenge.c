@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "log/verify.h"
-#include "store/topic_records.h"
+#include "store/txn_records.h"
 
 static int setup(void **state) {
     static struct store_world w;
@@ -35,14 +35,21 @@ static int teardown(void **state) {
 
 /* ---- help ---- */
 
-/* "k=v k=v", a batch. */
-static void produce_words(struct store_world *w, const char *words) {
+/* "k=v k=v", a batch; of the producer's transaction, if there is one. */
+static void produce_in(struct store_world *w, struct txn_producer *producer, const char *words) {
     struct ms_batch_writer writer;
     struct ms_buf batch;
     char copy[200], *save;
     snprintf(copy, sizeof copy, "%s", words);
     ms_buf_init(&batch, 1 << 20);
     assert_int_equal(ms_batch_begin(&writer, &batch, MS_CODEC_NONE, now_of(w)), 0);
+    if (producer != NULL) {
+        writer.producer_id = producer->id;
+        writer.producer_epoch = producer->epoch;
+        writer.base_sequence = producer->sequence[0];
+        writer.attributes |= MS_BATCH_TRANSACTIONAL;
+        producer->sequence[0] += (int32_t)(strlen(words) + 1) / 4;
+    }
     for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
         struct ms_bytes key = ms_bytes_of(word, 1), value = ms_bytes_cstr(word + 2);
         assert_int_equal(ms_batch_add(&writer, now_of(w), &key, &value, NULL, 0), 0);
@@ -51,6 +58,8 @@ static void produce_words(struct store_world *w, const char *words) {
     produce_batch(w, "t", 0, ms_buf_bytes(&batch));
     ms_buf_deinit(&batch);
 }
+
+static void produce_words(struct store_world *w, const char *words) { produce_in(w, NULL, words); }
 
 static void change_settings(struct store_world *w, struct ms_topic_settings settings) {
     bool created;
@@ -216,6 +225,35 @@ static void records_that_are_gone_before_the_switch_have_no_versions(void **stat
     }
 }
 
+/* A transaction's batch from before has records of several streams: none of them decides. */
+static void transactions_from_before_the_switch_go_by_no_stream(void **state) {
+    struct store_world *w = *state;
+    struct ms_topic_settings settings = plain_settings(w, 1);
+    struct txn_producer committed = {.id = 77}, aborted = {.id = 78};
+    put_topic(w, "t", settings);
+    txn_open(w, &committed, "t", 0);
+    txn_open(w, &aborted, "t", 0);
+    produce_in(w, &committed, "a=0 b=0 a=1");
+    produce_in(w, &aborted, "a=x b=x");
+    produce_in(w, &committed, "b=1 c=0");
+    txn_end(w, &aborted, false);
+    txn_end(w, &committed, true);
+    settings.streams = true;
+    change_settings(w, settings);
+    assert_int_equal(store_append(w, "t-b", AT(1), "x").code, 0);
+    assert_int_equal(store_delete(w, "t-a", ANY, true).code, 0);
+    fill_segment(w);
+    (void)scavenge_store(w, true);
+    for (int i = 0; i < 2; i++) {
+        assert_string_equal(stored(w, "t-c", true), "0:0");
+        assert_memory_equal(stored(w, "t-b", true), "0:0 1:1 2:", 10);
+        assert_verifies(w);
+        reopen_anew(w);
+    }
+    assert_int_equal(store_append(w, "t-b", AT(2), "y").code, 0);
+    assert_int_equal(store_append(w, "t-c", AT(0), "z").code, 0);
+}
+
 static void pages_go_with_their_topic(void **state) {
     struct store_world *w = *state;
     make_late_topic(w);
@@ -239,6 +277,7 @@ int main(void) {
         BOTH(versions_go_on_when_retention_took_all),
         BOTH(compaction_keeps_the_newest_of_each_stream),
         BOTH(records_that_are_gone_before_the_switch_have_no_versions),
+        BOTH(transactions_from_before_the_switch_go_by_no_stream),
         BOTH(pages_go_with_their_topic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
