@@ -1,7 +1,6 @@
 /*
- * Records of `__consumer_offsets` that somebody else may have written. The input is a list of them:
- *
- *   u16 length of the key | u16 length of the value, 0xffff: a tombstone | key | value
+ * Records of `__consumer_offsets` that somebody else may have written: a list of them, as
+ * keyed_records.h has it.
  *
  * Asserted: what can be read can be written, and reads the same again; a coordinator that loads
  * them all serves the groups that came of it, ends their sessions in time, and gives all
@@ -9,13 +8,13 @@
  */
 #include <stdlib.h>
 
-#include "base/endian.h"
 #include "group/consumer_record.h"
 #include "group/group.h"
 #include "group/record.h"
 
+#include "../keyed_records.h"
+
 #define RECORDS_MAX 64
-#define TOMBSTONE 0xffff
 #define WRITTEN_MAX ((size_t)1 << 20)
 #define ARENA_MAX ((size_t)16 << 20)
 #define HOUR_MS INT64_C(3600000)
@@ -209,27 +208,14 @@ static void serve(struct world *w) {
 
 /* ---- the input ---- */
 
-static bool next_record(struct ms_bytes *rest, struct ms_group_record *ret_record) {
-    if (rest->len < 4)
-        return false;
-    size_t key = ms_get_be16(rest->data), value = ms_get_be16(rest->data + 2);
-    bool tombstone = value == TOMBSTONE;
-    value = tombstone ? 0 : value;
-    if (rest->len < 4 + key + value)
-        return false;
-    *ret_record = (struct ms_group_record){ms_bytes_of(rest->data + 4, key),
-                                           ms_bytes_of(rest->data + 4 + key, value), tombstone};
-    *rest = ms_bytes_of(rest->data + 4 + key + value, rest->len - 4 - key - value);
-    return true;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct world w;
     struct ms_bytes rest = ms_bytes_of(data, size);
-    struct ms_group_record record;
+    struct ms_keyed_record input;
     struct ms_group_key key;
     begin_world(&w);
-    for (uint64_t n = 0; n < RECORDS_MAX && next_record(&rest, &record); n++) {
+    for (uint64_t n = 0; n < RECORDS_MAX && next_record(&rest, &input); n++) {
+        struct ms_group_record record = {input.key, input.value, input.tombstone};
         check_offset(record.value);
         check_group(record.value);
         check_consumer(record.value);

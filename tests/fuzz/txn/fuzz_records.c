@@ -1,8 +1,6 @@
 /*
- * Records of `__transaction_state` that somebody else may have written. The input is a list of
- * them:
- *
- *   u16 length of the key | u16 length of the value, 0xffff: a tombstone | key | value
+ * Records of `__transaction_state` that somebody else may have written: a list of them, as
+ * keyed_records.h has it.
  *
  * Asserted: what can be read can be written, and reads the same again; a coordinator that loads
  * them all serves the ids that came of it, ends their transactions in time, and gives all
@@ -10,12 +8,12 @@
  */
 #include <stdlib.h>
 
-#include "base/endian.h"
 #include "txn/record.h"
 #include "txn/txn.h"
 
+#include "../keyed_records.h"
+
 #define RECORDS_MAX 64
-#define TOMBSTONE 0xffff
 #define WRITTEN_MAX ((size_t)1 << 20)
 #define ARENA_MAX ((size_t)16 << 20)
 #define HOUR_MS INT64_C(3600000)
@@ -138,20 +136,6 @@ static void serve(struct ms_txns *txns, struct ms_clock_manual *clock) {
 }
 
 /* ---- the input ---- */
-
-static bool next_record(struct ms_bytes *rest, struct ms_keyed_record *ret_record) {
-    if (rest->len < 4)
-        return false;
-    size_t key = ms_get_be16(rest->data), value = ms_get_be16(rest->data + 2);
-    bool tombstone = value == TOMBSTONE;
-    value = tombstone ? 0 : value;
-    if (rest->len < 4 + key + value)
-        return false;
-    *ret_record = (struct ms_keyed_record){ms_bytes_of(rest->data + 4, key),
-                                           ms_bytes_of(rest->data + 4 + key, value), tombstone};
-    *rest = ms_bytes_of(rest->data + 4 + key + value, rest->len - 4 - key - value);
-    return true;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct ms_bytes rest = ms_bytes_of(data, size);

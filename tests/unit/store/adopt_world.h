@@ -352,13 +352,6 @@ static inline int switch_on(struct store_world *w, const char *name, uint16_t pa
     return ms_store_put_topic(w->store, ms_bytes_cstr(name), &settings, &created, &w->error);
 }
 
-static inline void reopen_anew(struct store_world *w) {
-    assert_int_equal(store_world_close(w), 0);
-    if (w->real)
-        store_world_drop_index(w);
-    assert_int_equal(store_world_open(w), 0);
-}
-
 /* A batch of many runs of records, for several pages. */
 #define ADOPT_MANY (3000 / 7 * 7)
 

@@ -6,32 +6,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "store/both_worlds.h"
 #include "store/produce_world.h"
 
 #include "store/adopt_world.h"
-
-static int setup(void **state) {
-    static struct store_world w;
-    store_world_init(&w, 1);
-    *state = &w;
-    return store_world_open(&w);
-}
-
-static int setup_real(void **state) {
-    static struct store_world w;
-    store_world_init_real(&w);
-    *state = &w;
-    return store_world_open(&w);
-}
-
-static int teardown(void **state) {
-    store_world_deinit(*state);
-    return 0;
-}
-
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define test_real(f)                                                                               \
-    { #f " (index on disk)", f, setup_real, teardown, NULL }
 
 /* ---- help ---- */
 
@@ -493,7 +471,7 @@ static void attempt_goes_on_within_a_batch(void **state) {
     assert_int_equal(ms_batch_begin(&writer, &batch, MS_CODEC_NONE, 1000), 0);
     for (int i = 0; i < 2100; i++) {
         int len = snprintf(value, sizeof value, "%d", i / 3);
-        struct ms_bytes k = ms_bytes_of("abc" + i % 3, 1), v = ms_bytes_of(value, (size_t)len);
+        struct ms_bytes k = ms_bytes_of(&"abc"[i % 3], 1), v = ms_bytes_of(value, (size_t)len);
         if (i == 1500)
             k = ms_bytes_of(key, sizeof key);
         assert_int_equal(ms_batch_add(&writer, 1000, &k, &v, NULL, 0), 0);

@@ -7,23 +7,10 @@
 
 #include <pthread.h>
 
+#include "store/both_worlds.h"
 #include "store/produce_world.h"
 
 #include "store/adopt_world.h"
-
-static int setup_real(void **state) {
-    static struct store_world w;
-    store_world_init_real(&w);
-    *state = &w;
-    return store_world_open(&w);
-}
-
-static int teardown(void **state) {
-    store_world_deinit(*state);
-    return 0;
-}
-
-#define test_real(f) cmocka_unit_test_setup_teardown(f, setup_real, teardown)
 
 /* ---- power cuts ---- */
 

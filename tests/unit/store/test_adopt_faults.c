@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "store/both_worlds.h"
 #include "store/produce_world.h"
 
 #include "store/adopt_world.h"

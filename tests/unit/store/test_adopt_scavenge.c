@@ -7,31 +7,8 @@
 #include <cmocka.h>
 
 #include "log/verify.h"
+#include "store/both_worlds.h"
 #include "store/txn_records.h"
-
-static int setup(void **state) {
-    static struct store_world w;
-    store_world_init(&w, 1);
-    *state = &w;
-    return store_world_open(&w);
-}
-
-static int setup_real(void **state) {
-    static struct store_world w;
-    store_world_init_real(&w);
-    *state = &w;
-    return store_world_open(&w);
-}
-
-static int teardown(void **state) {
-    store_world_deinit(*state);
-    return 0;
-}
-
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define test_real(f)                                                                               \
-    { #f " (index on disk)", f, setup_real, teardown, NULL }
-#define BOTH(f) test(f), test_real(f)
 
 /* ---- help ---- */
 
@@ -93,13 +70,6 @@ static const char *stored(struct store_world *w, const char *stream, bool stored
     if (ms_store_read_stream(w->store, &read, add_version, text, &result, &w->error) != 0)
         fail_msg("%s: %s", stream, w->error.message);
     return text;
-}
-
-static void reopen_anew(struct store_world *w) {
-    assert_int_equal(store_world_close(w), 0);
-    if (w->real)
-        store_world_drop_index(w);
-    assert_int_equal(store_world_open(w), 0);
 }
 
 static void assert_verifies(struct store_world *w) {

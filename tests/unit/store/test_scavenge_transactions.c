@@ -6,41 +6,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "store/both_worlds.h"
 #include "store/scavenge.h"
 #include "txn_records.h"
 
 #define HOUR_US ((int64_t)3600000000)
-
-static int setup(void **state) {
-    static struct store_world w;
-    store_world_init(&w, 1);
-    *state = &w;
-    return store_world_open(&w);
-}
-
-static int setup_real(void **state) {
-    static struct store_world w;
-    store_world_init_real(&w);
-    *state = &w;
-    return store_world_open(&w);
-}
-
-static int teardown(void **state) {
-    store_world_deinit(*state);
-    return 0;
-}
-
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define test_real(f)                                                                               \
-    { #f " (index on disk)", f, setup_real, teardown, NULL }
-#define BOTH(f) test(f), test_real(f)
-
-static void reopen_anew(struct store_world *w) {
-    assert_int_equal(store_world_close(w), 0);
-    if (w->real)
-        store_world_drop_index(w);
-    assert_int_equal(store_world_open(w), 0);
-}
 
 static int add_event(void *context, const struct ms_read_event *event) {
     char *text = context;

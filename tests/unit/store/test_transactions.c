@@ -6,33 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "store/both_worlds.h"
 #include "store/produce_world.h"
 #include "store/transactions.h"
-
-/* Each case runs in both kinds of world: one folds everything anew at a start, the other has its
- * index on disk. */
-static int setup(void **state) {
-    static struct store_world w;
-    store_world_init(&w, 1);
-    *state = &w;
-    return store_world_open(&w);
-}
-
-static int setup_real(void **state) {
-    static struct store_world w;
-    store_world_init_real(&w);
-    *state = &w;
-    return store_world_open(&w);
-}
-
-static int teardown(void **state) {
-    store_world_deinit(*state);
-    return 0;
-}
-
-#define test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-#define test_real(f)                                                                               \
-    { #f " (index on disk)", f, setup_real, teardown, NULL }
 
 /* ---- help ---- */
 
