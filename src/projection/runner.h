@@ -1,0 +1,86 @@
+/*
+ * A runner keeps one version of a projection up to date: a thread that reads what it needs from the
+ * log and applies it, a batch and the checkpoint behind it in one transaction.
+ *
+ *                 caught up                    the log grows
+ *     filling ──────────────> live (waits) <──────────────────> live (applies)
+ *        │                      │
+ *        ├── pause/resume ──────┤          an event's statements fail, and it isn't parked
+ *        └──────────────────────┴──────────────────────────────> stopped ──retry, skip──> (on)
+ *                               the database fails ──> retrying, by itself, with growing pauses
+ *
+ * When a batch fails it is rolled back and gone through again event by event, each a transaction of
+ * its own, so that the one event is found that can't be applied, on databases too that tell only at
+ * the end. What is parked is parked per stream: later events of that stream queue behind it.
+ *
+ * Threads: any, unless said otherwise.
+ */
+#pragma once
+
+#include "projection/feed.h"
+#include "projection/target.h"
+#include "projection/waiters.h"
+
+struct ms_runner;
+
+enum ms_runner_state {
+    MS_RUNNER_FILLING, /* has never caught up */
+    MS_RUNNER_LIVE,
+    MS_RUNNER_PAUSED,
+    MS_RUNNER_STOPPED,  /* by an event; see error */
+    MS_RUNNER_RETRYING, /* the database can't be used now */
+    MS_RUNNER_FAILED,   /* for good: somebody else applies, or the log can't be read */
+};
+const char *ms_runner_state_name(enum ms_runner_state state);
+
+struct ms_runner_options {
+    struct ms_store *store;
+    const struct ms_env *env;
+    struct ms_target *target; /* the runner's from now on; freed with it */
+    bool paused;
+    bool parks; /* as its file says; a version that fills stops all the same */
+    /* It has caught up for the first time, or changed its state. By the runner's thread. */
+    void (*changed)(void *context);
+    void *context;
+};
+
+struct ms_runner_status {
+    enum ms_runner_state state;
+    bool caught_up;          /* ever */
+    uint64_t position;       /* the first that is not applied */
+    uint64_t end;            /* of the log */
+    uint64_t applied;        /* events, since it runs */
+    uint64_t parked;         /* events that are set aside */
+    uint64_t error_position; /* of the event that stopped it, or that was parked last */
+    int64_t progress_us;     /* monotonic: when `position` moved last, or there was nothing to do */
+    int64_t event_ms;        /* the time of the newest event applied; 0: none since it runs */
+    double rate;             /* events applied a second, of the last seconds */
+    char error[MS_ERROR_TEXT_MAX]; /* the last one; "" when it is over */
+};
+
+/* Starts its thread. On failure the target is still the caller's. MS_ENOMEM, MS_EIO. */
+int ms_runner_start(const struct ms_runner_options *options, struct ms_runner **ret_runner,
+                    struct ms_error *err) MS_MUST_CHECK;
+/* Ends the thread, behind the batch it is at, and frees the target. Takes NULL. */
+void ms_runner_stop(struct ms_runner *runner);
+/* The same, but the target and its tables are removed. */
+int ms_runner_drop(struct ms_runner *runner, struct ms_error *err) MS_MUST_CHECK;
+
+void ms_runner_status(struct ms_runner *runner, struct ms_runner_status *ret_status);
+struct ms_position_waiters *ms_runner_waiters(struct ms_runner *runner);
+
+/* These wait until the runner's thread has done it. */
+int ms_runner_pause(struct ms_runner *runner, bool paused, struct ms_error *err) MS_MUST_CHECK;
+/* The event that stopped it is tried again; MS_ENOTFOUND when none has. With a stream: what is
+ * parked of it is applied in order, as far as that works (MS_EINVAL: what the database says of the
+ * first that doesn't). *ret_count: events applied. */
+int ms_runner_retry(struct ms_runner *runner, struct ms_bytes stream, size_t *ret_count,
+                    struct ms_error *err) MS_MUST_CHECK;
+/* Goes on without the event at this position: the one that stopped it, or the first parked one of
+ * its stream, whose others are then tried. MS_ENOTFOUND. */
+int ms_runner_skip(struct ms_runner *runner, uint64_t position, struct ms_error *err) MS_MUST_CHECK;
+/* The stable names show this version. */
+int ms_runner_publish(struct ms_runner *runner, struct ms_error *err) MS_MUST_CHECK;
+/* A reader of its target; freed before the runner. */
+int ms_runner_reader_new(struct ms_runner *runner, struct ms_target_reader **ret_reader,
+                         struct ms_error *err) MS_MUST_CHECK;

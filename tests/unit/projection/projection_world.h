@@ -1,0 +1,184 @@
+/* A store on real files, a projection in SQLite beside it, and its runner. */
+#pragma once
+
+/* clang-format off */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <sys/stat.h>
+
+#include "projection/runner.h"
+#include "projection/sqlite_target.h"
+#include "support/store_world.h"
+
+struct projection_world {
+    struct store_world store;
+    char dir[MS_PATH_MAX + 8];
+    struct ms_projection_definition *definition;
+    struct ms_runner *runner;
+    struct ms_error error;
+    struct ms_buf answer;
+};
+
+struct wake_up {
+    pthread_mutex_t lock;
+    pthread_cond_t cond;
+    bool woken;
+};
+
+static void wake_up(void *context) {
+    struct wake_up *wake = context;
+    pthread_mutex_lock(&wake->lock);
+    wake->woken = true;
+    pthread_cond_signal(&wake->cond);
+    pthread_mutex_unlock(&wake->lock);
+}
+
+static inline void projection_world_init(struct projection_world *w) {
+    memset(w, 0, sizeof *w);
+    store_world_init_real(&w->store);
+    assert_int_equal(store_world_open(&w->store), 0);
+    snprintf(w->dir, sizeof w->dir, "%s/p", w->store.dir);
+    assert_int_equal(mkdir(w->dir, 0700), 0);
+    ms_buf_init(&w->answer, (size_t)16 << 20);
+}
+
+static inline void define(struct projection_world *w, const char *text) {
+    if (ms_projection_parse("t.sql", ms_bytes_cstr(text), NULL, &w->definition, &w->error) != 0)
+        fail_msg("%s", w->error.message);
+}
+
+static inline struct ms_target *open_target(struct projection_world *w) {
+    struct ms_target *target;
+    struct ms_sqlite_place place = {.dir = w->dir, .name = "one"};
+    if (ms_sqlite_target_open(w->definition, &place, &target, &w->error) != 0)
+        fail_msg("%s", w->error.message);
+    return target;
+}
+
+static inline void start(struct projection_world *w) {
+    struct ms_runner_options options = {
+        .store = w->store.store,
+        .env = ms_env_system(),
+        .target = open_target(w),
+        .parks = w->definition->on_error == MS_PROJECTION_PARK,
+    };
+    if (ms_runner_start(&options, &w->runner, &w->error) != 0)
+        fail_msg("%s", w->error.message);
+}
+
+static inline void stop(struct projection_world *w) {
+    ms_runner_stop(w->runner);
+    w->runner = NULL;
+}
+
+static inline void projection_world_deinit(struct projection_world *w) {
+    stop(w);
+    ms_projection_definition_free(w->definition);
+    ms_buf_deinit(&w->answer);
+    store_world_deinit(&w->store);
+}
+
+/* Until everything that the store has is applied, or the runner has stopped. */
+static inline void await_applied(struct projection_world *w) {
+    struct wake_up wake = {.lock = PTHREAD_MUTEX_INITIALIZER, .cond = PTHREAD_COND_INITIALIZER};
+    uint64_t end = ms_store_end(w->store.store);
+    struct ms_position_waiter waiter = {.position = end - 1, .wake = wake_up, .context = &wake};
+    if (end == 0 || !ms_position_waiters_add(ms_runner_waiters(w->runner), &waiter))
+        return;
+    pthread_mutex_lock(&wake.lock);
+    while (!wake.woken)
+        pthread_cond_wait(&wake.cond, &wake.lock);
+    pthread_mutex_unlock(&wake.lock);
+    ms_position_waiters_remove(ms_runner_waiters(w->runner), &waiter);
+}
+
+static inline struct ms_runner_status await_state(struct projection_world *w,
+                                                  enum ms_runner_state state) {
+    struct ms_runner_status status;
+    do {
+        ms_runner_status(w->runner, &status);
+        if (status.state != state)
+            ms_clock_sleep_us(ms_clock_system(), 1000);
+    } while (status.state != state);
+    return status;
+}
+
+/* ---- rows as text: "a|1\nb|2\n" ---- */
+
+static int take_columns(void *context, const struct ms_bytes *names, size_t count) {
+    (void)context;
+    (void)names;
+    (void)count;
+    return 0;
+}
+
+static int take_row(void *context, const struct ms_value *values, size_t count) {
+    struct ms_buf *out = context;
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        code = i > 0 ? ms_buf_append_u8(out, '|') : 0;
+        if (code != 0 || values[i].kind == MS_VALUE_NULL)
+            continue;
+        if (values[i].kind == MS_VALUE_TEXT || values[i].kind == MS_VALUE_JSON)
+            code = ms_buf_append_bytes(out, values[i].text);
+        else if (values[i].kind == MS_VALUE_DOUBLE)
+            code = ms_buf_printf(out, "%g", values[i].number);
+        else
+            code = ms_buf_printf(out, "%lld", (long long)values[i].integer);
+    }
+    return code == 0 ? ms_buf_append_u8(out, '\n') : code;
+}
+
+static inline int ask_with(struct projection_world *w, const char *name,
+                           const struct ms_value *values, int64_t timeout_ms) {
+    const struct ms_row_sink sink = {take_columns, take_row, &w->answer};
+    struct ms_query_run run = {
+        .query = ms_projection_find_query(w->definition, ms_bytes_cstr(name)),
+        .values = values,
+        .timeout_ms = timeout_ms,
+        .bytes_max = (size_t)1 << 20,
+    };
+    struct ms_target_reader *reader;
+    uint64_t position;
+    assert_non_null(run.query);
+    ms_buf_clear(&w->answer);
+    assert_int_equal(ms_runner_reader_new(w->runner, &reader, &w->error), 0);
+    int code = ms_target_run(reader, &run, &sink, &position, &w->error);
+    ms_target_reader_free(reader);
+    assert_int_equal(ms_buf_append_u8(&w->answer, '\0'), 0);
+    return code;
+}
+
+static inline const char *ask(struct projection_world *w, const char *name) {
+    if (ask_with(w, name, NULL, 0) != 0)
+        fail_msg("%s", w->error.message);
+    return (const char *)w->answer.data;
+}
+
+/* ---- events ---- */
+
+static inline uint64_t append_json(struct projection_world *w, const char *stream, const char *type,
+                                   const char *data) {
+    static unsigned count;
+    char id[40];
+    snprintf(id, sizeof id, "e-%u", ++count);
+    struct ms_event event = {
+        .id = ms_bytes_cstr(id),
+        .type = ms_bytes_cstr(type),
+        .data = ms_bytes_cstr(data),
+        .timestamp_ms = 1750000000000 + count,
+    };
+    struct ms_append_part part = {.stream = ms_bytes_cstr(stream), .events = &event, .count = 1};
+    struct ms_append_request request = {.parts = &part, .part_count = 1, .wait = true};
+    struct ms_append_part_result result;
+    struct ms_append_result answer;
+    assert_int_equal(ms_store_append_wait(w->store.store, &request, &result, &answer, &w->error),
+                     0);
+    return answer.position;
+}

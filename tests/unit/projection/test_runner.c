@@ -1,0 +1,165 @@
+/* A runner with SQLite: what is in the tables is what the log says, once; events that can't be
+ * applied stop it or are set aside. */
+#include "projection_world.h"
+
+static const char counters[] = "-- projection: counters\n"
+                               "-- from: counter\n"
+                               "create table counters (name text primary key, n bigint not null);\n"
+                               "-- on: added\n"
+                               "insert into counters values (:key, cast(:data ->> 'n' as bigint))\n"
+                               "  on conflict (name) do update set n = counters.n + excluded.n;\n"
+                               "-- query: all\n"
+                               "select name, n from counters order by name;\n";
+
+static const char strict_counters[] =
+    "-- projection: counters\n"
+    "-- from: counter\n"
+    "-- on-error: park\n"
+    "create table counters (name text primary key, n bigint not null check (n < 100));\n"
+    "-- on: added\n"
+    "insert into counters values (:key, cast(:data ->> 'n' as bigint))\n"
+    "  on conflict (name) do update set n = counters.n + excluded.n;\n"
+    "-- query: all\n"
+    "select name, n from counters order by name;\n"
+    "-- query: parked\n"
+    "select stream, position, error <> '' from mainstem_parked order by position;\n";
+
+static const char stopping_counters[] =
+    "-- projection: counters\n"
+    "-- from: counter\n"
+    "create table counters (name text primary key, n bigint not null check (n < 100));\n"
+    "-- on: added\n"
+    "insert into counters values (:key, cast(:data ->> 'n' as bigint))\n"
+    "  on conflict (name) do update set n = counters.n + excluded.n;\n"
+    "-- query: all\n"
+    "select name, n from counters order by name;\n";
+
+static int set_up(void **state) {
+    struct projection_world *w = calloc(1, sizeof *w);
+    projection_world_init(w);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    projection_world_deinit(*state);
+    free(*state);
+    return 0;
+}
+
+static void what_is_appended_is_applied_once(void **state) {
+    struct projection_world *w = *state;
+    define(w, counters);
+    for (int i = 0; i < 10; i++)
+        append_json(w, i % 2 ? "counter-a" : "counter-b", "added", "{\"n\": 1}");
+    start(w);
+    await_applied(w);
+    assert_string_equal(ask(w, "all"), "a|5\nb|5\n");
+    append_json(w, "counter-a", "added", "{\"n\": 10}");
+    append_json(w, "other-a", "added", "{\"n\": 10}");
+    append_json(w, "counter-a", "removed", "{\"n\": 10}");
+    await_applied(w);
+    assert_string_equal(ask(w, "all"), "a|15\nb|5\n");
+    stop(w);
+    append_json(w, "counter-c", "added", "{\"n\": 1}");
+    start(w);
+    await_applied(w);
+    assert_string_equal(ask(w, "all"), "a|15\nb|5\nc|1\n");
+}
+
+static void a_bad_event_stops_it_until_it_is_skipped(void **state) {
+    struct projection_world *w = *state;
+    define(w, stopping_counters);
+    append_json(w, "counter-a", "added", "{\"n\": 1}");
+    uint64_t bad = append_json(w, "counter-a", "added", "{\"n\": 100}");
+    append_json(w, "counter-b", "added", "{\"n\": 2}");
+    start(w);
+    struct ms_runner_status status = await_state(w, MS_RUNNER_STOPPED);
+    assert_int_equal(status.error_position, bad);
+    assert_non_null(strstr(status.error, "t.sql:5:1: CHECK constraint failed"));
+    assert_string_equal(ask(w, "all"), "a|1\n");
+    size_t count;
+    assert_int_equal(ms_runner_retry(w->runner, (struct ms_bytes){0}, &count, &w->error), 0);
+    status = await_state(w, MS_RUNNER_STOPPED);
+    assert_int_equal(status.error_position, bad);
+    assert_int_equal(ms_runner_skip(w->runner, bad + 1, &w->error), MS_ENOTFOUND);
+    assert_int_equal(ms_runner_skip(w->runner, bad, &w->error), 0);
+    await_applied(w);
+    assert_string_equal(ask(w, "all"), "a|1\nb|2\n");
+    stop(w);
+    start(w);
+    await_applied(w);
+    assert_string_equal(ask(w, "all"), "a|1\nb|2\n");
+}
+
+static void what_is_parked_holds_back_its_stream_only(void **state) {
+    struct projection_world *w = *state;
+    size_t count;
+    define(w, strict_counters);
+    append_json(w, "counter-a", "added", "{\"n\": 60}");
+    start(w);
+    await_state(w, MS_RUNNER_LIVE);
+    uint64_t bad = append_json(w, "counter-a", "added", "{\"n\": 60}");
+    append_json(w, "counter-a", "added", "{\"n\": 1}");
+    append_json(w, "counter-b", "added", "{\"n\": 2}");
+    await_applied(w);
+    assert_string_equal(ask(w, "all"), "a|60\nb|2\n");
+    char expected[100];
+    snprintf(expected, sizeof expected, "counter-a|%d|1\ncounter-a|%d|0\n", (int)bad, (int)bad + 1);
+    assert_string_equal(ask(w, "parked"), expected);
+    stop(w); /* what is parked is known after a restart too */
+    start(w);
+    append_json(w, "counter-a", "added", "{\"n\": 2}");
+    await_applied(w);
+    assert_string_equal(ask(w, "all"), "a|60\nb|2\n");
+    assert_int_equal(ms_runner_retry(w->runner, ms_bytes_cstr("counter-a"), &count, &w->error),
+                     MS_EINVAL);
+    assert_int_equal(count, 0);
+    assert_int_equal(ms_runner_skip(w->runner, bad, &w->error), 0);
+    assert_string_equal(ask(w, "all"), "a|63\nb|2\n");
+    assert_string_equal(ask(w, "parked"), "");
+    append_json(w, "counter-a", "added", "{\"n\": 3}");
+    await_applied(w);
+    assert_string_equal(ask(w, "all"), "a|66\nb|2\n");
+}
+
+static void a_second_owner_is_noticed(void **state) {
+    struct projection_world *w = *state;
+    define(w, counters);
+    append_json(w, "counter-a", "added", "{\"n\": 1}");
+    struct ms_target *other = open_target(w);
+    start(w);
+    await_applied(w);
+    struct ms_checkpoint to = {.position = 5};
+    assert_int_equal(ms_target_begin(other, &w->error), 0);
+    assert_int_equal(ms_target_commit(other, &to, &w->error), MS_EFENCED);
+    ms_target_free(other);
+    assert_string_equal(ask(w, "all"), "a|1\n");
+}
+
+static void a_paused_one_waits(void **state) {
+    struct projection_world *w = *state;
+    define(w, counters);
+    start(w);
+    await_state(w, MS_RUNNER_LIVE);
+    assert_int_equal(ms_runner_pause(w->runner, true, &w->error), 0);
+    append_json(w, "counter-a", "added", "{\"n\": 1}");
+    assert_int_equal(await_state(w, MS_RUNNER_PAUSED).applied, 0);
+    assert_string_equal(ask(w, "all"), "");
+    assert_int_equal(ms_runner_pause(w->runner, false, &w->error), 0);
+    await_applied(w);
+    assert_string_equal(ask(w, "all"), "a|1\n");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(what_is_appended_is_applied_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_bad_event_stops_it_until_it_is_skipped, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_parked_holds_back_its_stream_only, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_second_owner_is_noticed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_paused_one_waits, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
