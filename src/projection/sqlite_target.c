@@ -453,6 +453,17 @@ int ms_sqlite_target_open(const struct ms_projection_definition *definition,
     return 0;
 }
 
+/* The stable name must not lead nowhere; the last version takes the directory along. */
+static void remove_link(const struct ms_sqlite_place *place) {
+    char link[MS_SQLITE_PATH_MAX], file[300], to[300];
+    snprintf(link, sizeof link, "%s/current.db", place->dir);
+    snprintf(file, sizeof file, "%s.db", place->name);
+    ssize_t len = readlink(link, to, sizeof to - 1);
+    if (len > 0 && ms_bytes_equal_cstr(ms_bytes_of(to, (size_t)len), file))
+        (void)unlink(link);
+    (void)rmdir(place->dir);
+}
+
 int ms_sqlite_remove(const struct ms_sqlite_place *place, struct ms_error *err) {
     static const char *const suffixes[] = {"-wal", "-shm", "-journal", ""};
     char path[MS_SQLITE_PATH_MAX];
@@ -461,5 +472,6 @@ int ms_sqlite_remove(const struct ms_sqlite_place *place, struct ms_error *err) 
         if (unlink(path) != 0 && errno != ENOENT)
             return ms_error_set(err, MS_EIO, "%s: %s", path, strerror(errno));
     }
+    remove_link(place);
     return 0;
 }

@@ -37,6 +37,7 @@ static const struct {
     {MS_TOPIC_TRANSACTION_STATE, "__transaction_state"},
     {MS_TOPIC_STARTS, "$starts"},
     {MS_TOPIC_VERSIONS, "$versions"},
+    {MS_TOPIC_APPS, "$apps"},
 };
 
 /* ---- the table ---- */

@@ -28,7 +28,8 @@ enum {
     MS_TOPIC_TRANSACTION_STATE = 6, /* "__transaction_state"; records.c */
     MS_TOPIC_STARTS = 7,            /* "$starts": where partitions begin; starts.c */
     MS_TOPIC_VERSIONS =
-        8, /* "$versions": of records from before their topic had streams; versions.h */
+        8,             /* "$versions": of records from before their topic had streams; versions.h */
+    MS_TOPIC_APPS = 9, /* "$apps": what is deployed; projection/projections_log.c */
 };
 
 #define MS_PARTITION_BLOCK 16u

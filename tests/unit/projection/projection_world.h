@@ -31,7 +31,7 @@ struct wake_up {
     bool woken;
 };
 
-static void wake_up(void *context) {
+static inline void wake_up(void *context) {
     struct wake_up *wake = context;
     pthread_mutex_lock(&wake->lock);
     wake->woken = true;
@@ -111,14 +111,14 @@ static inline struct ms_runner_status await_state(struct projection_world *w,
 
 /* ---- rows as text: "a|1\nb|2\n" ---- */
 
-static int take_columns(void *context, const struct ms_bytes *names, size_t count) {
+static inline int take_columns(void *context, const struct ms_bytes *names, size_t count) {
     (void)context;
     (void)names;
     (void)count;
     return 0;
 }
 
-static int take_row(void *context, const struct ms_value *values, size_t count) {
+static inline int take_row(void *context, const struct ms_value *values, size_t count) {
     struct ms_buf *out = context;
     int code = 0;
     for (size_t i = 0; code == 0 && i < count; i++) {

@@ -1,0 +1,120 @@
+/*
+ * Projections: read models that the server keeps, each with its versions.
+ *
+ *     deploy ──> version n fills (candidate) ──caught up──> current ──a newer one──> previous ──> gone
+ *
+ * What was deployed, switched and dropped are events of the streams "$apps-<projection>": a server
+ * that starts reads them and goes on from there, and so does one that was restored from a backup,
+ * which fills the tables anew. The tables are only ever derived.
+ *
+ *     projections.c         the table and its life      projections_admin.c  deploy, switch, drop …
+ *     projections_log.c     the events in $apps         projections_keeper.c what happens by itself
+ *     travel.c              answers as of the past
+ *
+ * Threads: any. Administration blocks (for I/O, for a batch that is being applied); finding a
+ * version to ask does not.
+ */
+#pragma once
+
+#include "projection/limits.h"
+#include "projection/version.h"
+
+struct ms_projections;
+
+struct ms_projections_options {
+    struct ms_store *store;
+    const struct ms_env *env; /* NULL: the system's */
+    const char *dir;          /* of the SQLite files; made when it is missing */
+    const char *postgres;     /* connection string, or NULL */
+    int64_t keep_ms;          /* how long a version is kept, and kept up to date, after a newer one
+                                 has taken over; default 1 h */
+    void (*on_warning)(void *context, const char *message);
+    /* Something worth a line in the log: a version has taken over … */
+    void (*on_notice)(void *context, const char *message);
+    void *context;
+};
+void ms_projections_options_init(struct ms_projections_options *options);
+
+/* Reads the definitions from the log and starts what was running. A projection that can't be
+ * started now (its database is away) is tried again, and said so. MS_EIO, MS_ENOMEM, MS_ECORRUPT. */
+int ms_projections_open(const struct ms_projections_options *options,
+                        struct ms_projections **ret_projections, struct ms_error *err)
+    MS_MUST_CHECK;
+/* Nobody holds a version any more, or will release it soon. Takes NULL. */
+void ms_projections_close(struct ms_projections *projections);
+
+/* ---- administration ---- */
+
+struct ms_deployed {
+    struct ms_bytes name; /* in `name_text` */
+    unsigned version;
+    bool unchanged; /* it is the running version, or the one that fills: nothing was done */
+    char name_text[MS_PROJECTION_NAME_MAX + 1];
+};
+/* `file` is what errors call it. `name`: what the file must define; absent: whatever it does.
+ * `rebuild`: also when it has not changed. MS_EINVAL (file:line:column: what), MS_ERESERVED,
+ * MS_ETOOBIG, MS_EAGAIN (the database is away), and what an append is refused with. */
+int ms_projections_deploy(struct ms_projections *projections, const char *file,
+                          struct ms_bytes content, struct ms_bytes name, bool rebuild,
+                          struct ms_deployed *ret_deployed, struct ms_error *err) MS_MUST_CHECK;
+/* These: MS_ENOTFOUND when there is no such projection. */
+
+/* The current version's file once more, from the beginning of the log. */
+int ms_projections_rebuild(struct ms_projections *projections, struct ms_bytes name,
+                           struct ms_deployed *ret_deployed, struct ms_error *err) MS_MUST_CHECK;
+int ms_projections_pause(struct ms_projections *projections, struct ms_bytes name, bool paused,
+                         struct ms_error *err) MS_MUST_CHECK;
+/* Version 0: the one before. MS_ENOTFOUND (no such version is kept); MS_EAGAIN: it has not caught
+ * up, unless `force`. */
+int ms_projections_switch(struct ms_projections *projections, struct ms_bytes name,
+                          unsigned version, bool force, struct ms_error *err) MS_MUST_CHECK;
+/* All of its versions and their tables. */
+int ms_projections_drop(struct ms_projections *projections, struct ms_bytes name,
+                        struct ms_error *err) MS_MUST_CHECK;
+/* As ms_runner_retry and ms_runner_skip, of the version that is stopped, or else the current one. */
+int ms_projections_retry(struct ms_projections *projections, struct ms_bytes name,
+                         struct ms_bytes stream, size_t *ret_count, struct ms_error *err)
+    MS_MUST_CHECK;
+int ms_projections_skip(struct ms_projections *projections, struct ms_bytes name, uint64_t position,
+                        struct ms_error *err) MS_MUST_CHECK;
+
+/* ---- looking ---- */
+
+enum ms_version_role { MS_VERSION_CURRENT, MS_VERSION_CANDIDATE, MS_VERSION_PREVIOUS };
+const char *ms_version_role_name(enum ms_version_role role);
+
+struct ms_version_info {
+    unsigned number;
+    enum ms_version_role role;
+    char hash[33];
+    int64_t deployed_at_ms;
+    bool running; /* false: its target can't be opened now, see status.error */
+    struct ms_runner_status status;
+    const struct ms_projection_definition *definition;
+};
+#define MS_PROJECTION_VERSIONS_MAX 3u
+struct ms_projection_info {
+    struct ms_bytes name;
+    bool paused;
+    struct ms_version_info versions[MS_PROJECTION_VERSIONS_MAX]; /* current first, if any */
+    size_t count;
+};
+/* Borrowed for the call, which must not call back. */
+typedef int ms_projection_fn(void *context, const struct ms_projection_info *info);
+/* By name. */
+int ms_projections_list(struct ms_projections *projections, ms_projection_fn *visit, void *context)
+    MS_MUST_CHECK;
+int ms_projections_get(struct ms_projections *projections, struct ms_bytes name,
+                       ms_projection_fn *visit, void *context, struct ms_error *err) MS_MUST_CHECK;
+
+/* The version that answers now, held for the caller. MS_ENOTFOUND; MS_EAGAIN: the first one is being
+ * filled, or the database is away. */
+int ms_projections_hold(struct ms_projections *projections, struct ms_bytes name,
+                        struct ms_version **ret_version, struct ms_error *err) MS_MUST_CHECK;
+
+/* ---- projections of mode sync ---- */
+
+/* Holds the current versions of those that are declared sync, at most `max`; the caller waits for
+ * them. Cheap when there are none. */
+size_t ms_projections_sync(struct ms_projections *projections, struct ms_version **versions,
+                           size_t max);
