@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "projection/slots.h"
 
+#define TRAVEL_DIR ".past" /* no projection has this name */
 #define KEEP_MS ((int64_t)3600 * 1000)
 
 void ms_projections_options_init(struct ms_projections_options *options) {
@@ -65,6 +66,15 @@ void ms_projections_count_sync(struct ms_projections *projections) {
 
 /* ---- looking ---- */
 
+static void describe_definition(const struct ms_projection_definition *definition,
+                                struct ms_version_info *info) {
+    for (size_t i = 0; i < sizeof definition->hash.bytes; i++)
+        snprintf(info->hash + 2 * i, 3, "%02x", definition->hash.bytes[i]);
+    info->mode = definition->mode;
+    info->on_error = definition->on_error;
+    info->target = definition->target;
+}
+
 static void describe_version(struct projection_version *version, enum ms_version_role role,
                              struct ms_version_info *ret_info) {
     *ret_info = (struct ms_version_info){
@@ -72,23 +82,20 @@ static void describe_version(struct projection_version *version, enum ms_version
         .role = role,
         .deployed_at_ms = version->deployed_at_ms,
         .running = version->running != NULL,
-        .definition = version->running != NULL ? ms_version_definition(version->running)
-                                               : version->definition,
     };
-    if (ret_info->definition != NULL)
-        for (size_t i = 0; i < sizeof ret_info->definition->hash.bytes; i++)
-            snprintf(ret_info->hash + 2 * i, 3, "%02x", ret_info->definition->hash.bytes[i]);
     if (version->running != NULL) {
+        describe_definition(ms_version_definition(version->running), ret_info);
         ms_runner_status(ms_version_runner(version->running), &ret_info->status);
-    } else {
-        ret_info->status.state = MS_RUNNER_RETRYING;
-        snprintf(ret_info->status.error, sizeof ret_info->status.error, "%s",
-                 version->problem.message);
+        return;
     }
+    if (version->definition != NULL)
+        describe_definition(version->definition, ret_info);
+    ret_info->status.state = MS_RUNNER_RETRYING;
+    snprintf(ret_info->status.error, sizeof ret_info->status.error, "%s", version->problem.message);
 }
 
 static void describe(struct projection *projection, struct ms_projection_info *ret_info) {
-    ret_info->name = ms_bytes_cstr(projection->name);
+    memcpy(ret_info->name, projection->name, sizeof ret_info->name);
     ret_info->paused = projection->paused;
     ret_info->count = 0;
     for (size_t i = 0; i < MS_PROJECTION_VERSIONS_MAX; i++)
@@ -172,7 +179,18 @@ size_t ms_projections_sync(struct ms_projections *projections, struct ms_version
     return count;
 }
 
+int ms_projections_run_past(struct ms_projections *projections, struct ms_version *version,
+                            const struct ms_time_travel *travel, const struct ms_query_run *run,
+                            const struct ms_row_sink *sink, uint64_t *ret_position,
+                            struct ms_error *err) {
+    return ms_travels_run(projections->travels, version, travel, run, sink, ret_position, err);
+}
+
 /* ---- life ---- */
+
+void ms_projections_stop(struct ms_projections *projections) {
+    ms_travels_stop(projections->travels);
+}
 
 void ms_projections_wake(void *context) {
     struct ms_projections *projections = context;
@@ -224,6 +242,15 @@ static void start_all(struct ms_projections *projections) {
                 ms_projections_start_version(projections, p, (enum ms_version_role)role);
 }
 
+static int open_travels(struct ms_projections *projections, struct ms_error *err) {
+    char dir[MS_PATH_MAX];
+    if (ms_path_join(dir, projections->dir, TRAVEL_DIR) != 0)
+        return ms_error_set(err, MS_EINVAL, "the path of projections is too long: %s",
+                            projections->dir);
+    return ms_travels_new(projections->options.store, projections->options.env, dir,
+                          &projections->travels, err);
+}
+
 int ms_projections_open(const struct ms_projections_options *options,
                         struct ms_projections **ret_projections, struct ms_error *err) {
     struct ms_projections *projections = new_projections();
@@ -232,6 +259,8 @@ int ms_projections_open(const struct ms_projections_options *options,
         return ms_error_set(err, MS_ENOMEM, "no memory for projections");
     }
     int code = ms_vfs_mkdir_all(projections->options.env->vfs, projections->dir, err);
+    if (code == 0)
+        code = open_travels(projections, err);
     if (code == 0)
         code = ms_projections_load(projections, err);
     if (code == 0) {
@@ -252,6 +281,8 @@ void ms_projections_close(struct ms_projections *projections) {
     if (projections == NULL)
         return;
     ms_projections_stop_keeper(projections);
+    ms_travels_free(projections->travels);
+    projections->travels = NULL;
     pthread_mutex_lock(&projections->admin);
     while (projections->first != NULL) {
         for (size_t role = 0; role < MS_PROJECTION_VERSIONS_MAX; role++)

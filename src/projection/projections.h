@@ -40,6 +40,8 @@ void ms_projections_options_init(struct ms_projections_options *options);
 int ms_projections_open(const struct ms_projections_options *options,
                         struct ms_projections **ret_projections, struct ms_error *err)
     MS_MUST_CHECK;
+/* The server stops: what takes long (looking at the past) is given up. */
+void ms_projections_stop(struct ms_projections *projections);
 /* Nobody holds a version any more, or will release it soon. Takes NULL. */
 void ms_projections_close(struct ms_projections *projections);
 
@@ -90,16 +92,18 @@ struct ms_version_info {
     int64_t deployed_at_ms;
     bool running; /* false: its target can't be opened now, see status.error */
     struct ms_runner_status status;
-    const struct ms_projection_definition *definition;
+    enum ms_projection_mode mode;
+    enum ms_projection_on_error on_error;
+    enum ms_sql_dialect target;
 };
 #define MS_PROJECTION_VERSIONS_MAX 3u
 struct ms_projection_info {
-    struct ms_bytes name;
+    char name[MS_PROJECTION_NAME_MAX + 1];
     bool paused;
     struct ms_version_info versions[MS_PROJECTION_VERSIONS_MAX]; /* current first, if any */
     size_t count;
 };
-/* Borrowed for the call, which must not call back. */
+/* Called with the table locked: take a copy, and don't call back. */
 typedef int ms_projection_fn(void *context, const struct ms_projection_info *info);
 /* By name. */
 int ms_projections_list(struct ms_projections *projections, ms_projection_fn *visit, void *context)
@@ -111,6 +115,12 @@ int ms_projections_get(struct ms_projections *projections, struct ms_bytes name,
  * filled, or the database is away. */
 int ms_projections_hold(struct ms_projections *projections, struct ms_bytes name,
                         struct ms_version **ret_version, struct ms_error *err) MS_MUST_CHECK;
+
+/* As ms_version_run, as of the past; see travel.h. */
+int ms_projections_run_past(struct ms_projections *projections, struct ms_version *version,
+                            const struct ms_time_travel *travel, const struct ms_query_run *run,
+                            const struct ms_row_sink *sink, uint64_t *ret_position,
+                            struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- projections of mode sync ---- */
 

@@ -117,6 +117,11 @@ void ms_projections_end_version(struct ms_projections *projections, struct proje
     projection->versions[role] = (struct projection_version){0};
     ms_projections_count_sync(projections);
     pthread_mutex_unlock(&projections->lock);
+    if (gone.running != NULL) {
+        ms_version_retire(gone.running);
+        if (projections->travels != NULL)
+            ms_travels_forget(projections->travels, gone.running);
+    }
     if (gone.running != NULL)
         code = ms_version_close(gone.running, remove, &err);
     else if (remove && gone.definition != NULL)

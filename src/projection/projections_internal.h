@@ -2,6 +2,7 @@
 #pragma once
 
 #include "projection/projections.h"
+#include "projection/travel.h"
 
 struct projection_version {
     unsigned number;      /* 0: none */
@@ -35,6 +36,7 @@ struct ms_projections {
     bool stopping, woken;
     struct projection *first;
     _Atomic unsigned sync_count; /* current versions declared so */
+    struct ms_travels *travels;
     pthread_t keeper;
     bool has_keeper;
 };

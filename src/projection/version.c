@@ -15,7 +15,7 @@ struct ms_version {
     pthread_mutex_t lock;
     pthread_cond_t released;
     unsigned holders;
-    bool closing;
+    bool retired;
     struct ms_target_reader *idle[MS_VERSION_READERS_MAX];
     size_t idle_count;
 };
@@ -142,13 +142,26 @@ int ms_version_open(struct ms_projection_definition *definition, unsigned number
     return 0;
 }
 
+void ms_version_retire(struct ms_version *version) {
+    pthread_mutex_lock(&version->lock);
+    version->retired = true;
+    pthread_mutex_unlock(&version->lock);
+    ms_position_waiters_close(ms_runner_waiters(version->runner));
+}
+
+bool ms_version_is_retired(struct ms_version *version) {
+    pthread_mutex_lock(&version->lock);
+    bool retired = version->retired;
+    pthread_mutex_unlock(&version->lock);
+    return retired;
+}
+
 int ms_version_close(struct ms_version *version, bool remove, struct ms_error *err) {
     int code = 0;
     if (version == NULL)
         return 0;
-    ms_position_waiters_close(ms_runner_waiters(version->runner));
+    ms_version_retire(version);
     pthread_mutex_lock(&version->lock);
-    version->closing = true;
     while (version->holders > 0)
         pthread_cond_wait(&version->released, &version->lock);
     pthread_mutex_unlock(&version->lock);

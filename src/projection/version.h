@@ -34,6 +34,10 @@ int ms_version_check(const struct ms_projection_definition *definition, const ch
 int ms_version_open(struct ms_projection_definition *definition, unsigned number, bool must_exist,
                     const struct ms_version_options *options, struct ms_version **ret_version,
                     struct ms_error *err) MS_MUST_CHECK;
+/* It is to be closed soon: whoever waits for it is woken, and nobody should hold it any longer than
+ * for the answer being made. */
+void ms_version_retire(struct ms_version *version);
+bool ms_version_is_retired(struct ms_version *version);
 /* Both wait until nobody else holds it. `remove`: the tables as well. Take NULL. */
 int ms_version_close(struct ms_version *version, bool remove, struct ms_error *err);
 

@@ -43,6 +43,7 @@ enum ms_setting_type {
 enum {
     MS_SETTING_RELOAD = 1,
     MS_SETTING_NOT_IN_FILE = 2,
+    MS_SETTING_SECRET = 4,
 };
 
 enum ms_config_source { MS_SOURCE_DEFAULT, MS_SOURCE_FILE, MS_SOURCE_ENVIRONMENT, MS_SOURCE_FLAG };

@@ -27,6 +27,10 @@ static int append_quoted(const struct ms_config *config, const struct ms_setting
     struct ms_buf text;
     ms_buf_init(&text, MS_CONFIG_FILE_BYTES_MAX);
     int rc = ms_config_format(config, setting, &text);
+    if ((setting->traits & MS_SETTING_SECRET) && text.len > 0) {
+        ms_buf_clear(&text);
+        rc = ms_buf_append_cstr(&text, "(secret)");
+    }
     if (rc == 0)
         rc = ms_json_write_string(out, ms_buf_bytes(&text));
     ms_buf_deinit(&text);
@@ -43,7 +47,7 @@ static int append_source(struct ms_config_origin origin, struct ms_buf *out) {
 /* `key: "value"  # source`: a YAML file that says the same, since a JSON string is a YAML one. */
 static int print_yaml_line(const struct ms_config *config, const struct ms_setting *setting,
                            struct ms_buf *out) {
-    bool comment = (setting->traits & MS_SETTING_NOT_IN_FILE) != 0;
+    bool comment = (setting->traits & (MS_SETTING_NOT_IN_FILE | MS_SETTING_SECRET)) != 0;
     int rc = ms_buf_printf(out, "%s%s: ", comment ? "# " : "", setting->key);
     if (rc == 0)
         rc = append_quoted(config, setting, out);
@@ -112,6 +116,7 @@ static const char *const GROUPS[][2] = {
     {"http", "The HTTP face"},
     {"kafka", "The Kafka face"},
     {"groups", "Consumer groups"},
+    {"projections", "Read models"},
     {"txn", "Transactions"},
     {"logging", "Log output"},
 };

@@ -13,7 +13,8 @@
  *   default   as text, parsed like any other value
  *   min, max  inclusive; in bytes, milliseconds or units; 0, 0 where they mean nothing
  *   choices   of an ENUM, comma separated; for a STRING the word that stands for its value in help
- *   traits    MS_SETTING_RELOAD: SIGHUP changes it. MS_SETTING_NOT_IN_FILE: flag and variable only
+ *   traits    MS_SETTING_RELOAD: SIGHUP changes it. MS_SETTING_NOT_IN_FILE: flag and variable only.
+ *             MS_SETTING_SECRET: the value is never shown
  *   help      one sentence without a full stop
  */
 #pragma once
@@ -212,6 +213,15 @@
     X(DURATION, groups_consumer_heartbeat_ms, "groups.consumer_heartbeat_interval", NULL, "5s", \
       100, 60000, NULL, 0, \
       "how often members of consumer groups are asked to be heard; less than the session timeout") \
+    \
+    X(DURATION, projections_keep_ms, "projections.keep", NULL, "1h", \
+      0, MS_DAYS(365), NULL, 0, \
+      "how long the version of a read model that another one has replaced is kept, and kept up " \
+      "to date, so that it can be switched back to") \
+    X(STRING,   projections_postgres, "projections.postgres", NULL, "", 0, 0, "CONNINFO", \
+      MS_SETTING_SECRET, \
+      "connection string of the PostgreSQL database that read models with '-- target: postgres' " \
+      "are kept in; never shown") \
     \
     X(DURATION, txn_timeout_max_ms, "txn.timeout_max", NULL, "15m", \
       1000, MS_HOURS(24), NULL, 0, \

@@ -15,6 +15,9 @@
 #define PROGRESS_INTERVAL_US 1000000
 #define READY_TEXT_MAX 256
 
+/* In the data directory. */
+#define PROJECTIONS_DIR "projections"
+
 struct server {
     const struct ms_serve_options *options;
     const struct ms_env *env;
@@ -25,6 +28,7 @@ struct server {
     struct ms_http *http;
     struct ms_txn_service *txns;
     struct ms_group_service *groups;
+    struct ms_projections *projections;
     struct ms_kafka *kafka; /* NULL: off */
     int64_t progress_at_us;
 
@@ -159,6 +163,7 @@ static void set_http_hooks(struct server *server, struct ms_http_options *option
     options->on_warning = on_warning;
     options->on_metrics = on_metrics;
     options->groups = ms_group_service_groups(server->groups);
+    options->projections = server->projections;
     options->context = server;
 }
 
@@ -182,6 +187,31 @@ static int start_coordinators(struct server *server, struct ms_error *err) {
     if (rc != 0)
         return rc;
     return ms_txn_service_start(server->txns, ms_group_service_groups(server->groups), err);
+}
+
+static void on_projection_warning(void *context, const char *message) {
+    (void)context;
+    MS_LOG(WARN, "projections", MS_FIELD_TEXT("detail", message));
+}
+
+static void on_projection_notice(void *context, const char *message) {
+    (void)context;
+    MS_LOG(INFO, "projections", MS_FIELD_TEXT("detail", message));
+}
+
+static int start_projections(struct server *server, struct ms_error *err) {
+    struct ms_projections_options options;
+    char dir[MS_PATH_MAX];
+    if (ms_path_join(dir, server->config->data, PROJECTIONS_DIR) != 0)
+        return ms_error_set(err, MS_EINVAL, "the path of the data directory is too long");
+    ms_serve_projections_options(server->config, &options);
+    options.store = server->store;
+    options.env = server->env;
+    options.dir = dir;
+    options.on_warning = on_projection_warning;
+    options.on_notice = on_projection_notice;
+    options.context = server;
+    return ms_projections_open(&options, &server->projections, err);
 }
 
 /* What waits for them is answered. */
@@ -261,6 +291,8 @@ static int start(struct server *server, struct ms_error *err) {
         rc = open_store(server, err);
     if (rc == 0)
         rc = start_coordinators(server, err);
+    if (rc == 0)
+        rc = start_projections(server, err);
     if (rc == 0)
         rc = start_kafka(server, err);
     if (rc == 0) /* after the faces whose metrics it shows */
@@ -352,10 +384,13 @@ static int stop(struct server *server, bool log_stopped, struct ms_error *err) {
     if (server->ready_file && remove_ready_file(server, NULL) != 0)
         MS_LOG(WARN, "the ready file could not be removed");
     stop_coordinators(server);
+    if (server->projections)
+        ms_projections_stop(server->projections);
     ms_http_stop(server->http,
                  log_stopped ? LOG_STOPPED_DRAIN_MS : server->config->http_drain_timeout_ms);
     ms_kafka_stop(server->kafka,
                   log_stopped ? LOG_STOPPED_DRAIN_MS : server->config->kafka_drain_timeout_ms);
+    ms_projections_close(server->projections);
     free_coordinators(server);
     int rc = ms_store_close(server->store, err);
     int64_t took_us = ms_clock_monotonic_us(server->env->clock) - began_us;
@@ -371,6 +406,7 @@ static int run(struct server *server, bool *ret_log_stopped, struct ms_error *er
         stop_coordinators(server);
         ms_http_stop(server->http, 0);
         ms_kafka_stop(server->kafka, 0);
+        ms_projections_close(server->projections);
         free_coordinators(server);
         ms_store_close(server->store, NULL);
         return rc;

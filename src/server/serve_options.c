@@ -111,6 +111,14 @@ static int split_advertised(const char *address, struct ms_arena *arena,
     return options->advertised_host ? 0 : MS_ENOMEM;
 }
 
+void ms_serve_projections_options(const struct ms_config *config,
+                                  struct ms_projections_options *ret_options) {
+    ms_projections_options_init(ret_options);
+    ret_options->keep_ms = config->projections_keep_ms;
+    if (*config->projections_postgres)
+        ret_options->postgres = config->projections_postgres;
+}
+
 void ms_serve_groups_options(const struct ms_config *config, const struct ms_env *env,
                              struct ms_groups_options *ret_options) {
     *ret_options = (struct ms_groups_options){

@@ -4,6 +4,7 @@
 #include "face/http/http.h"
 #include "face/kafka/kafka.h"
 #include "group/service.h"
+#include "projection/projections.h"
 #include "server/config.h"
 #include "server/log_output.h"
 #include "txn/service.h"
@@ -16,6 +17,8 @@ int ms_serve_http_options(const struct ms_config *config, struct ms_arena *arena
 /* The name of the advertised host lives in the arena, the rest as above. MS_ENOMEM. */
 void ms_serve_groups_options(const struct ms_config *config, const struct ms_env *env,
                              struct ms_groups_options *ret_options);
+void ms_serve_projections_options(const struct ms_config *config,
+                                  struct ms_projections_options *ret_options);
 void ms_serve_txns_options(const struct ms_config *config, const struct ms_env *env,
                            struct ms_txns_options *ret_options);
 int ms_serve_kafka_options(const struct ms_config *config, struct ms_arena *arena,

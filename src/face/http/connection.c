@@ -14,6 +14,7 @@
 #include "face/http/log_entry.h"
 #include "face/http/longpoll.h"
 #include "face/http/loop.h"
+#include "face/http/queries.h"
 #include "face/http/server.h"
 #include "face/http/sse.h"
 
@@ -390,6 +391,8 @@ void ms_http_connection_finish(struct ms_http_connection *connection) {
     struct ms_http_request *first = connection->first;
     if (first)
         ms_http_longpoll_end(first);
+    if (first)
+        ms_http_query_end(first);
     if (first && first->streaming)
         ms_http_sse_end(first);
     ms_http_loop_mark(connection->loop, connection);
@@ -430,6 +433,8 @@ void ms_http_connection_tick(struct ms_http_connection *connection) {
     }
     if (first && first->streaming)
         ms_http_sse_tick(first);
+    else if (first && first->query_run)
+        ms_http_query_tick(first);
     else if (first)
         ms_http_longpoll_tick(first);
 }

@@ -38,6 +38,15 @@ void ms_http_delete_topic_start(struct ms_http_request *request);
 void ms_http_list_streams_start(struct ms_http_request *request);
 /* partitions.c */
 void ms_http_list_partitions_start(struct ms_http_request *request);
+/* projections.c, queries.c */
+void ms_http_list_projections_start(struct ms_http_request *request);
+void ms_http_get_projection_start(struct ms_http_request *request);
+void ms_http_put_projection_start(struct ms_http_request *request);
+void ms_http_delete_projection_start(struct ms_http_request *request);
+void ms_http_projection_errors_start(struct ms_http_request *request);
+void ms_http_projection_verb_start(struct ms_http_request *request);
+void ms_http_query_start(struct ms_http_request *request);
+
 /* groups.c, group_reset.c */
 void ms_http_list_groups_start(struct ms_http_request *request);
 void ms_http_get_group_start(struct ms_http_request *request);

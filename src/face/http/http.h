@@ -20,6 +20,8 @@
  *   sse.c           subscriptions                   topics.c      topics and lists
  *   system.c        health, info, metrics           http_metrics.c, log_entry.c
  *   groups.c        consumer groups                 group_reset.c   setting their offsets
+ *   queries.c       queries of projections          query_params.c  their parameters
+ *   rows.c          rows as JSON                    projections.c   read models, administration
  *   partitions.c    the partitions of a topic       assignment.c    what members are assigned
  *   admin.c         backup, scavenge                budget.c      memory that clients make it hold
  *
@@ -29,6 +31,7 @@
 #pragma once
 
 #include "group/group.h"
+#include "projection/projections.h"
 #include "store/store.h"
 #include "wire/http1.h"
 
@@ -79,6 +82,8 @@ struct ms_http_options {
     /* The group coordinator; NULL: requests for groups are answered with 501. Must outlive the
      * face. */
     struct ms_groups *groups;
+    /* Read models; NULL: 501. Must outlive the face. */
+    struct ms_projections *projections;
 
     /* Called with the headers, before a body is read. 0 allows; 401, 403 or 429 refuses with that
      * status and *err's message. Default NULL: everyone may do everything. */

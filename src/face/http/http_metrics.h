@@ -7,7 +7,7 @@
 #include "metrics/metrics.h"
 
 #define MS_HTTP_ROUTES_MAX                                                                         \
-    40                    /* routes.c asserts that its table fits; the last place is for no route */
+    48                    /* routes.c asserts that its table fits; the last place is for no route */
 #define MS_HTTP_CLASSES 4 /* 2xx 3xx 4xx 5xx */
 
 struct ms_http_loop_metrics {

@@ -40,6 +40,7 @@ static const struct {
     KNOWN("if-none-match", if_none_match),
     KNOWN("idempotency-key", idempotency_key),
     KNOWN("last-event-id", last_event_id),
+    KNOWN("mainstem-min-position", min_position),
     KNOWN("x-request-id", request_id),
     KNOWN("correlation-id", correlation_id),
     KNOWN("access-control-request-method", cors_method),
@@ -105,6 +106,8 @@ static bool describe(struct ms_http_request *request, const struct ms_http1_requ
     request->path = keep(request, http1->path);
     if (http1->query.len)
         request->query = keep(request, http1->query);
+    if (headers->min_position.len)
+        request->min_position = keep(request, headers->min_position);
     if (id_is_sane(headers->request_id))
         request->id = keep(request, headers->request_id);
     if (id_is_sane(headers->correlation_id))
@@ -278,6 +281,8 @@ static bool check_body(struct ms_http_request *request) {
         return true; /* binary mode: any content type, it is the data's */
     if (!has_body && (request->route->flags & MS_HTTP_ROUTE_BODY_OPTIONAL))
         return true;
+    if (takes == MS_HTTP_TAKES_TEXT)
+        return true; /* a file, whatever the client calls it */
     if (takes_type(request) && ms_http_charset_is_utf8(request->headers.content_type))
         return true;
     if (takes_type(request)) {
@@ -317,6 +322,8 @@ static bool check_conditions(struct ms_http_request *request, bool once) {
 }
 
 static bool check_params(struct ms_http_request *request) {
+    if (request->route->flags & MS_HTTP_ROUTE_ROWS)
+        return true; /* query_params.c */
     const struct ms_http_options *options = &request->loop->config->options;
     struct ms_http_params_rules rules = {request->route->params, options->page_events_max,
                                          options->wait_ms_max};
@@ -352,7 +359,19 @@ static bool check_subscription(struct ms_http_request *request) {
     return true;
 }
 
+/* Rows of a query. */
+static bool check_accept_rows(struct ms_http_request *request) {
+    if (ms_http_accept_parse(request->headers.accept, &request->accept) == 0 &&
+        request->accept != MS_HTTP_ANSWER_CLOUDEVENTS)
+        return true;
+    ms_http_answer_refusal(
+        request, 406, "rows come as application/json, application/x-ndjson or text/event-stream");
+    return false;
+}
+
 static bool check_accept(struct ms_http_request *request) {
+    if (request->route->flags & MS_HTTP_ROUTE_ROWS)
+        return check_accept_rows(request);
     if (!(request->route->flags & MS_HTTP_ROUTE_EVENTS))
         return true;
     if (ms_http_accept_parse(request->headers.accept, &request->accept) != 0) {

@@ -94,6 +94,14 @@ static const struct {
          "{\"type\":[\"object\",\"null\"],\"properties\":{\"position\":" NUMBER ",\"end\":" NUMBER
          "}}") "]}"},
     {"Topics", "application/json", OBJECT("\"topics\":" LIST("Topic"))},
+    {"Rows", "application/json", "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"},
+    {"Projection", "application/json",
+     OBJECT("\"projection\":" TEXT
+            ",\"versions\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}")},
+    {"Projections", "application/json", OBJECT("\"projections\":" LIST("Projection"))},
+    {"Deployed", "application/json", OBJECT("\"projection\":" TEXT ",\"version\":" NUMBER)},
+    {"Parked", "application/json",
+     OBJECT("\"parked\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}")},
     {"Partitions", "application/json",
      OBJECT("\"topic\":" TEXT ",\"partitions\":{\"type\":\"array\",\"items\":" OBJECT(
          "\"partition\":" NUMBER ",\"start_offset\":" NUMBER ",\"end_offset\":" NUMBER
@@ -279,6 +287,8 @@ static int write_request_body(struct ms_buf *out, const struct ms_http_route *ro
                  "Event\"}," LIST("Event") "]}},\"application/x-ndjson\":{},"
                                            "\"application/cloudevents+json\":{},\"application/"
                                            "cloudevents-batch+json\":{}");
+    else if (code == 0 && route->body == MS_HTTP_TAKES_TEXT)
+        code = ms_buf_append_cstr(out, "\"application/sql\":{},\"text/plain\":{}");
     else if (code == 0 && strcmp(route->name, "appendMulti") == 0)
         code = write_content(out, "application/json", "AppendMulti");
     else if (code == 0 && strcmp(route->name, "putTopic") == 0)

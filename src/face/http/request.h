@@ -41,7 +41,7 @@ enum ms_http_request_state {
  * on_complete returns. */
 struct ms_http_headers {
     struct ms_bytes host, origin, accept, content_type, if_match, if_none_match, idempotency_key,
-        last_event_id, request_id, correlation_id, cors_method, content_encoding;
+        last_event_id, min_position, request_id, correlation_id, cors_method, content_encoding;
     bool cloudevent;    /* there is a ce-… header: binary mode */
     bool content_twice; /* a second Content-Type or Content-Encoding */
 };
@@ -89,6 +89,7 @@ struct ms_http_request {
     struct ms_bytes id, correlation_id, origin, method_text, path, query; /* arena */
     struct ms_bytes captures[MS_HTTP_CAPTURES];                           /* arena, decoded */
     struct ms_bytes stream;                                               /* arena, text form */
+    struct ms_bytes min_position;    /* header Mainstem-Min-Position; arena */
     struct ms_bytes idempotency_key; /* of an append whose events have their ids from it; arena */
     struct ms_http_params params;
     struct ms_condition condition;
@@ -134,6 +135,7 @@ struct ms_http_request {
     void (*woken)(struct ms_http_request *request);
     struct ms_http_longpoll *longpoll; /* longpoll.c; arena */
     struct ms_http_sse *sse;           /* sse.c; arena */
+    struct ms_http_query *query_run;   /* queries.c; arena */
 };
 
 /* A request in state READING at the end of the connection's FIFO; NULL without memory. */

@@ -28,6 +28,7 @@ enum ms_http_body_kind {
     MS_HTTP_TAKES_NONE,
     MS_HTTP_TAKES_EVENTS, /* any spelling of events */
     MS_HTTP_TAKES_JSON,   /* application/json */
+    MS_HTTP_TAKES_TEXT,   /* a file in UTF-8 */
 };
 
 struct ms_http_route_answer {
@@ -43,6 +44,7 @@ enum {
     MS_HTTP_ROUTE_KEY = 8,        /* its stream is named by topic and key */
     MS_HTTP_ROUTE_BODY_OPTIONAL = 16,
     MS_HTTP_ROUTE_STREAM = 32, /* its stream is named as a whole */
+    MS_HTTP_ROUTE_ROWS = 64,   /* answers with rows; its parameters are declared by a query */
 };
 
 struct ms_http_route {

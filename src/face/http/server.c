@@ -18,6 +18,7 @@ static void destroy(struct ms_http *http) {
         ms_http_loop_deinit(&http->loops[i]);
     ms_net_readers_stop(&http->readers);
     ms_net_readers_stop(&http->switches);
+    ms_net_readers_stop(&http->travels);
     ms_http_admin_deinit(&http->admin);
     ms_free(http->loops);
     ms_free(http);
@@ -78,6 +79,7 @@ int ms_http_start(struct ms_store *store, const struct ms_http_options *options,
     http->env = config->options.env;
     http->store = store;
     http->groups = options->groups;
+    http->projections = options->projections;
     http->started_us = ms_clock_monotonic_us(http->env->clock);
     ms_http_admin_init(&http->admin, store, http->env->clock);
     atomic_store(&http->ready, true);
@@ -92,6 +94,8 @@ int ms_http_start(struct ms_store *store, const struct ms_http_options *options,
             &http->readers, options->reader_threads ? options->reader_threads : 1, "http", err);
     if (code == 0)
         code = ms_net_readers_start(&http->switches, 1, "http", err);
+    if (code == 0)
+        code = ms_net_readers_start(&http->travels, 1, "http", err);
     if (code == 0)
         code = start_loops(http, err);
     ms_http_config_unref(config);

@@ -13,11 +13,13 @@ struct ms_http_loop;
 struct ms_http {
     const struct ms_env *env;
     struct ms_store *store;
-    struct ms_groups *groups; /* NULL: none */
+    struct ms_groups *groups;           /* NULL: none */
+    struct ms_projections *projections; /* NULL: none */
     struct ms_http_loop *loops;
     unsigned loop_count;
     struct ms_net_readers readers;
     struct ms_net_readers switches; /* a thread that switches streams on, topic by topic */
+    struct ms_net_readers travels;  /* a thread that looks at the past for queries */
     struct ms_http_admin admin;
     atomic_bool ready;
     atomic_uint connections;

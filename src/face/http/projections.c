@@ -1,0 +1,395 @@
+/*
+ * Read models, administration. All but the queries themselves (queries.c).
+ *
+ *   GET    /v1/projections                       {"projections":[…]}
+ *   GET    /v1/projections/{projection}          one of them
+ *   PUT    /v1/projections/{projection}          the file as the body: {"projection":…,"version":2,
+ *                                                "unchanged":false}; 201 for a new version
+ *   DELETE /v1/projections/{projection}          204
+ *   GET    /v1/projections/{projection}/errors   {"parked":[{"position":…,"stream":…,…}]}
+ *   POST   /v1/projections/{projection}/{verb}   pause, resume, rebuild,
+ *                                                switch {"version":2,"force":false},
+ *                                                retry {"stream":"order-1"}, skip {"position":17}
+ *
+ * A projection: {"projection":"orders","paused":false,"versions":[{"version":2,"role":"current",
+ * "hash":…,"target":"sqlite","mode":"async","on_error":"stop","state":"live","position":17,
+ * "end":17,"lag":0,"lag_seconds":0.000,"applied":9,"rate":0.0,"parked":0,"error":null,
+ * "error_position":null,"idle_seconds":3.1,"deployed_at":…}]}
+ *
+ * `position` is the first that is not applied, `lag` how many there are behind it. All are readers'
+ * jobs.
+ */
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/time.h"
+#include "face/http/answer.h"
+#include "face/http/handlers.h"
+#include "face/http/loop.h"
+#include "face/http/server.h"
+#include "wire/json.h"
+
+#define PARKED_MAX 1000u
+#define JSON_TYPE "application/json"
+
+static void finish(struct ms_http_request *request, int code, int status,
+                   const struct ms_error *err) {
+    if (code == 0)
+        ms_http_answer(request, status, status == 204 ? NULL : JSON_TYPE);
+    else
+        ms_http_answer_error(request, code, err);
+}
+
+static struct ms_projections *service(const struct ms_http_request *request) {
+    return request->loop->http->projections;
+}
+
+/* ---- showing ---- */
+
+static int64_t now_ms(const struct ms_http_request *request) {
+    return ms_clock_now_us(request->loop->http->env->clock) / 1000;
+}
+
+static int take_time(void *context, const struct ms_read_event *event) {
+    int64_t *ms = context;
+    *ms = event->place.recorded_at_us / 1000;
+    return 1;
+}
+
+/* How long ago the oldest event was recorded that is not applied; 0: all are. */
+static int64_t lag_ms(struct ms_http_request *request, const struct ms_runner_status *status) {
+    struct ms_all_read read = {.from = status->position, .limit = 1, .scan_max = 1000};
+    struct ms_all_read_result result;
+    int64_t recorded_ms = now_ms(request);
+    if (status->position >= status->end ||
+        ms_store_read_all(request->loop->http->store, &read, take_time, &recorded_ms, &result,
+                          NULL) != 0)
+        return 0;
+    int64_t ms = now_ms(request) - recorded_ms;
+    return ms > 0 ? ms : 0;
+}
+
+static int write_kind(struct ms_buf *out, const struct ms_version_info *info) {
+    char deployed[MS_TIME_TEXT_MAX];
+    ms_time_format_ms(info->deployed_at_ms, deployed);
+    return ms_buf_printf(
+        out,
+        "{\"version\":%u,\"role\":\"%s\",\"hash\":\"%s\",\"target\":\"%s\",\"mode\":\"%s\","
+        "\"on_error\":\"%s\",\"deployed_at\":\"%s\"",
+        info->number, ms_version_role_name(info->role), info->hash,
+        info->target == MS_SQL_SQLITE ? "sqlite" : "postgres",
+        info->mode == MS_PROJECTION_SYNC ? "sync" : "async",
+        info->on_error == MS_PROJECTION_PARK ? "park" : "stop", deployed);
+}
+
+static int write_progress(struct ms_http_request *request, struct ms_buf *out,
+                          const struct ms_runner_status *status) {
+    int64_t now = ms_clock_monotonic_us(request->loop->http->env->clock);
+    double idle = (double)(now - status->progress_us) / 1e6;
+    uint64_t lag = status->end > status->position ? status->end - status->position : 0;
+    return ms_buf_printf(out,
+                         ",\"state\":\"%s\",\"position\":%llu,\"end\":%llu,\"lag\":%llu,"
+                         "\"lag_seconds\":%.3f,\"applied\":%llu,\"rate\":%.1f,\"parked\":%llu,"
+                         "\"idle_seconds\":%.3f",
+                         ms_runner_state_name(status->state), (unsigned long long)status->position,
+                         (unsigned long long)status->end, (unsigned long long)lag,
+                         (double)lag_ms(request, status) / 1000,
+                         (unsigned long long)status->applied, status->rate,
+                         (unsigned long long)status->parked, idle > 0 && lag > 0 ? idle : 0.0);
+}
+
+static int write_version(struct ms_http_request *request, struct ms_buf *out,
+                         const struct ms_version_info *info) {
+    const struct ms_runner_status *status = &info->status;
+    int code = write_kind(out, info);
+    if (code == 0)
+        code = write_progress(request, out, status);
+    if (code == 0)
+        code = ms_buf_append_cstr(out, ",\"error\":");
+    if (code == 0)
+        code = status->error[0] != '\0' ? ms_json_write_string(out, ms_bytes_cstr(status->error))
+                                        : ms_buf_append_cstr(out, "null");
+    if (code == 0 && status->error[0] != '\0' && status->error_position > 0)
+        return ms_buf_printf(out, ",\"error_position\":%llu}",
+                             (unsigned long long)status->error_position);
+    return code == 0 ? ms_buf_append_cstr(out, ",\"error_position\":null}") : code;
+}
+
+static int write_projection(struct ms_http_request *request, struct ms_buf *out,
+                            const struct ms_projection_info *info) {
+    int code = ms_buf_printf(out, "{\"projection\":\"%s\",\"paused\":%s,\"versions\":[", info->name,
+                             info->paused ? "true" : "false");
+    for (size_t i = 0; code == 0 && i < info->count; i++) {
+        code = i > 0 ? ms_buf_append_cstr(out, ",\n") : 0;
+        if (code == 0)
+            code = write_version(request, out, &info->versions[i]);
+    }
+    return code == 0 ? ms_buf_append_cstr(out, "]}") : code;
+}
+
+/* ---- list ---- */
+
+struct listing {
+    struct ms_arena *arena;
+    struct listed {
+        struct listed *next;
+        struct ms_projection_info info;
+    } * first, **last;
+};
+
+static int take_info(void *context, const struct ms_projection_info *info) {
+    struct listing *listing = context;
+    struct listed *listed = ms_arena_alloc(listing->arena, sizeof *listed);
+    if (listed == NULL)
+        return MS_ENOMEM;
+    listed->info = *info;
+    listed->next = NULL;
+    *listing->last = listed;
+    listing->last = &listed->next;
+    return 0;
+}
+
+static void run_list(struct ms_http_request *request) {
+    struct listing listing = {.arena = &request->arena, .last = &listing.first};
+    struct ms_buf *out = &request->answer.body;
+    int code = ms_projections_list(service(request), take_info, &listing);
+    if (code == 0)
+        code = ms_buf_append_cstr(out, "{\"projections\":[");
+    for (const struct listed *listed = listing.first; code == 0 && listed; listed = listed->next) {
+        code = ms_buf_append_cstr(out, listed == listing.first ? "\n" : ",\n");
+        if (code == 0)
+            code = write_projection(request, out, &listed->info);
+    }
+    if (code == 0)
+        code = ms_buf_append_cstr(out, "]}\n");
+    finish(request, code, 200, NULL);
+}
+
+/* ---- show ---- */
+
+static void answer_projection(struct ms_http_request *request, int status) {
+    struct listing listing = {.arena = &request->arena, .last = &listing.first};
+    struct ms_error err = {0};
+    struct ms_buf *out = &request->answer.body;
+    int code =
+        ms_projections_get(service(request), request->captures[0], take_info, &listing, &err);
+    if (code == 0)
+        code = write_projection(request, out, &listing.first->info);
+    if (code == 0)
+        code = ms_buf_append_u8(out, '\n');
+    finish(request, code, status, &err);
+}
+
+static void run_get(struct ms_http_request *request) { answer_projection(request, 200); }
+
+/* ---- deploy ---- */
+
+static int write_deployed(struct ms_buf *out, const struct ms_deployed *deployed) {
+    return ms_buf_printf(out, "{\"projection\":\"%s\",\"version\":%u,\"unchanged\":%s}\n",
+                         deployed->name_text, deployed->version,
+                         deployed->unchanged ? "true" : "false");
+}
+
+static void run_put(struct ms_http_request *request) {
+    struct ms_deployed deployed;
+    struct ms_error err = {0};
+    char file[MS_PROJECTION_NAME_MAX + 8];
+    struct ms_bytes name = request->captures[0];
+    if (name.len > MS_PROJECTION_NAME_MAX) {
+        ms_error_set(&err, MS_EINVAL, "a projection's name has at most %u bytes",
+                     MS_PROJECTION_NAME_MAX);
+        finish(request, MS_EINVAL, 0, &err);
+        return;
+    }
+    snprintf(file, sizeof file, "%.*s.sql", (int)name.len, (const char *)name.data);
+    int code = ms_projections_deploy(service(request), file, ms_buf_bytes(&request->body), name,
+                                     false, &deployed, &err);
+    if (code == 0)
+        code = write_deployed(&request->answer.body, &deployed);
+    finish(request, code, code == 0 && deployed.unchanged ? 200 : 201, &err);
+}
+
+static void run_delete(struct ms_http_request *request) {
+    struct ms_error err = {0};
+    int code = ms_projections_drop(service(request), request->captures[0], &err);
+    finish(request, code, 204, &err);
+}
+
+/* ---- verbs ---- */
+
+struct order {
+    unsigned version;
+    bool force;
+    const char *stream; /* the document's */
+    uint64_t position;
+    bool has_position;
+};
+
+static int take_field(const char *name, json_t *value, struct order *order, struct ms_error *err) {
+    bool number = json_is_integer(value) && json_integer_value(value) >= 0;
+    if (strcmp(name, "version") == 0 && number && json_integer_value(value) <= UINT32_MAX)
+        order->version = (unsigned)json_integer_value(value);
+    else if (strcmp(name, "force") == 0 && json_is_boolean(value))
+        order->force = json_is_true(value);
+    else if (strcmp(name, "stream") == 0 && json_is_string(value))
+        order->stream = json_string_value(value);
+    else if (strcmp(name, "position") == 0 && number)
+        order->position = (uint64_t)json_integer_value(value), order->has_position = true;
+    else
+        return ms_error_set(err, MS_EINVAL,
+                            "field \"%.64s\": known are version (a number), force (true or false), "
+                            "stream (a text) and position (a number)",
+                            name);
+    return 0;
+}
+
+static int read_order(struct ms_bytes body, json_t **ret_root, struct order *ret_order,
+                      struct ms_error *err) {
+    json_error_t problem;
+    json_t *root = body.len == 0 ? json_object()
+                                 : json_loadb((const char *)body.data, body.len,
+                                              JSON_REJECT_DUPLICATES, &problem),
+           *value;
+    const char *name;
+    int code = 0;
+    *ret_order = (struct order){0};
+    if (!root)
+        return ms_error_set(err, MS_EINVAL, "line %d, column %d: %s", problem.line, problem.column,
+                            problem.text);
+    if (!json_is_object(root))
+        code = ms_error_set(err, MS_EINVAL, "expected a JSON object");
+    json_object_foreach(root, name, value) {
+        if (code == 0)
+            code = take_field(name, value, ret_order, err);
+    }
+    *ret_root = root;
+    return code;
+}
+
+static int run_rebuild(struct ms_http_request *request, struct ms_error *err) {
+    struct ms_deployed deployed;
+    return ms_projections_rebuild(service(request), request->captures[0], &deployed, err);
+}
+
+static int run_retry(struct ms_http_request *request, const struct order *order,
+                     struct ms_error *err) {
+    struct ms_bytes stream = {0};
+    size_t count;
+    if (order->stream)
+        stream = ms_bytes_cstr(order->stream);
+    return ms_projections_retry(service(request), request->captures[0], stream, &count, err);
+}
+
+static int run_skip(struct ms_http_request *request, const struct order *order,
+                    struct ms_error *err) {
+    if (!order->has_position)
+        return ms_error_set(err, MS_EINVAL, "field \"position\" is missing: which event?");
+    return ms_projections_skip(service(request), request->captures[0], order->position, err);
+}
+
+static int run_order(struct ms_http_request *request, const struct order *order,
+                     struct ms_error *err) {
+    struct ms_projections *projections = service(request);
+    struct ms_bytes name = request->captures[0], verb = request->captures[1];
+    if (ms_bytes_equal_cstr(verb, "pause"))
+        return ms_projections_pause(projections, name, true, err);
+    if (ms_bytes_equal_cstr(verb, "resume"))
+        return ms_projections_pause(projections, name, false, err);
+    if (ms_bytes_equal_cstr(verb, "rebuild"))
+        return run_rebuild(request, err);
+    if (ms_bytes_equal_cstr(verb, "switch"))
+        return ms_projections_switch(projections, name, order->version, order->force, err);
+    if (ms_bytes_equal_cstr(verb, "retry"))
+        return run_retry(request, order, err);
+    if (ms_bytes_equal_cstr(verb, "skip"))
+        return run_skip(request, order, err);
+    return ms_error_set(err, MS_ENOTFOUND,
+                        "'%.*s' can't be done with a projection: pause, resume, rebuild, switch, "
+                        "retry or skip",
+                        MS_PLACE_SHOWN(verb));
+}
+
+static void run_verb(struct ms_http_request *request) {
+    struct ms_error err = {0};
+    struct order order;
+    json_t *root = NULL;
+    int code = read_order(ms_buf_bytes(&request->body), &root, &order, &err);
+    if (code == 0)
+        code = run_order(request, &order, &err);
+    json_decref(root);
+    if (code != 0)
+        finish(request, code, 0, &err);
+    else
+        answer_projection(request, 200);
+}
+
+/* ---- errors ---- */
+
+struct errors {
+    struct ms_buf *out;
+    size_t count;
+};
+
+static int write_parked(void *context, const struct ms_parked *parked) {
+    struct errors *errors = context;
+    struct ms_buf *out = errors->out;
+    char at[MS_TIME_TEXT_MAX];
+    ms_time_format_ms(parked->parked_at_ms, at);
+    int code =
+        ms_buf_printf(out, "%s{\"position\":%llu,\"parked_at\":\"%s\",\"stream\":",
+                      errors->count++ > 0 ? ",\n" : "\n", (unsigned long long)parked->position, at);
+    if (code == 0)
+        code = ms_json_write_string(out, parked->stream);
+    if (code == 0)
+        code = ms_buf_append_cstr(out, ",\"event_id\":");
+    if (code == 0)
+        code = ms_json_write_string(out, parked->event_id);
+    if (code == 0)
+        code = ms_buf_append_cstr(out, ",\"event_type\":");
+    if (code == 0)
+        code = ms_json_write_string(out, parked->event_type);
+    if (code == 0)
+        code = ms_buf_append_cstr(out, ",\"error\":");
+    if (code == 0)
+        code = parked->error.len > 0 ? ms_json_write_string(out, parked->error)
+                                     : ms_buf_append_cstr(out, "null");
+    return code == 0 ? ms_buf_append_u8(out, '}') : code;
+}
+
+static void run_errors(struct ms_http_request *request) {
+    struct errors errors = {.out = &request->answer.body};
+    struct ms_version *version;
+    struct ms_error err = {0};
+    int code = ms_projections_hold(service(request), request->captures[0], &version, &err);
+    if (code == 0) {
+        code = ms_buf_append_cstr(errors.out, "{\"parked\":[");
+        if (code == 0)
+            code = ms_version_parked(version, PARKED_MAX, write_parked, &errors, &err);
+        ms_version_release(version);
+    }
+    if (code == 0)
+        code = ms_buf_append_cstr(errors.out, "]}\n");
+    finish(request, code, 200, &err);
+}
+
+/* ---- the routes ---- */
+
+static void submit(struct ms_http_request *request, void (*run)(struct ms_http_request *request)) {
+    if (service(request) == NULL) {
+        ms_http_answer_refusal(request, 501, "this server keeps no projections");
+        ms_http_request_done(request);
+        return;
+    }
+    ms_http_request_submit(request, run, ms_http_request_done);
+}
+
+void ms_http_list_projections_start(struct ms_http_request *request) { submit(request, run_list); }
+void ms_http_get_projection_start(struct ms_http_request *request) { submit(request, run_get); }
+void ms_http_put_projection_start(struct ms_http_request *request) { submit(request, run_put); }
+void ms_http_delete_projection_start(struct ms_http_request *request) {
+    submit(request, run_delete);
+}
+void ms_http_projection_errors_start(struct ms_http_request *request) {
+    submit(request, run_errors);
+}
+void ms_http_projection_verb_start(struct ms_http_request *request) { submit(request, run_verb); }
