@@ -20,6 +20,7 @@
 #include "face/http/loop.h"
 #include "face/http/outcome.h"
 #include "face/http/server.h"
+#include "face/http/sync.h"
 #include "wire/json.h"
 
 #define PARKED_US 10000000
@@ -83,6 +84,15 @@ static int render(struct ms_http_request *request, struct ms_buf *out) {
     return 0;
 }
 
+/* What `render` writes; for an answer with further headers. */
+static int add_headers(struct ms_http_request *request) {
+    const struct ms_http_append_outcome *outcome = &request->outcome;
+    int code = outcome->version >= 0 ? ms_http_answer_etag(request, outcome->version) : 0;
+    return code == 0 ? ms_http_answer_header(request, "Mainstem-Position", "%llu",
+                                             (unsigned long long)outcome->position)
+                     : code;
+}
+
 static void answer_append(struct ms_http_request *request) {
     const struct ms_http_append_outcome *outcome = &request->outcome;
     if (outcome->code != 0) {
@@ -92,7 +102,10 @@ static void answer_append(struct ms_http_request *request) {
     } else {
         bool added = request->event_count > 0 && !outcome->repeated;
         ms_http_answer(request, added ? 201 : 200, "application/json");
-        request->render = render;
+        if (request->answer.headers.len == 0)
+            request->render = render;
+        else if (add_headers(request) != 0)
+            ms_http_answer_error(request, MS_ENOMEM, NULL);
     }
     ms_http_request_done(request);
 }
@@ -128,6 +141,8 @@ void ms_http_append_answer(struct ms_http_request *request,
     const struct ms_http_append_outcome *outcome = &request->outcome;
     if (outcome->code == 0 && outcome->repeated && request->idempotency_key.len)
         ms_http_request_submit(request, run_look_behind, answer);
+    else if (outcome->code == 0)
+        ms_http_sync_wait(request, outcome->position, answer);
     else
         answer(request);
 }

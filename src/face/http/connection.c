@@ -17,6 +17,7 @@
 #include "face/http/queries.h"
 #include "face/http/server.h"
 #include "face/http/sse.h"
+#include "face/http/sync.h"
 
 /* One turn does at most this much for one connection, then the others have theirs. */
 #define PUMP_ROUNDS 16
@@ -360,7 +361,8 @@ static bool pump_once(struct ms_http_connection *connection) {
 static void end_if_over(struct ms_http_connection *connection) {
     const struct ms_http_loop *loop = connection->loop;
     const struct ms_http_request *first = connection->first;
-    if (connection->peer_done && first && (first->streaming || first->state == MS_HTTP_ARMED))
+    if (connection->peer_done && first &&
+        (first->streaming || (first->state == MS_HTTP_ARMED && !first->sync)))
         connection->closed = true;
     if (connection->closed || !is_idle(connection))
         return;
@@ -393,6 +395,8 @@ void ms_http_connection_finish(struct ms_http_connection *connection) {
         ms_http_longpoll_end(first);
     if (first)
         ms_http_query_end(first);
+    for (struct ms_http_request *request = first; request; request = request->next)
+        ms_http_sync_end(request);
     if (first && first->streaming)
         ms_http_sse_end(first);
     ms_http_loop_mark(connection->loop, connection);
@@ -431,6 +435,8 @@ void ms_http_connection_tick(struct ms_http_connection *connection) {
         ms_http_connection_close(connection);
         return;
     }
+    for (struct ms_http_request *request = first; request; request = request->next)
+        ms_http_sync_tick(request);
     if (first && first->streaming)
         ms_http_sse_tick(first);
     else if (first && first->query_run)

@@ -20,6 +20,7 @@
  *   sse.c           subscriptions                   topics.c      topics and lists
  *   system.c        health, info, metrics           http_metrics.c, log_entry.c
  *   groups.c        consumer groups                 group_reset.c   setting their offsets
+ *   sync.c          appends and projections of mode sync
  *   queries.c       queries of projections          query_params.c  their parameters
  *   rows.c          rows as JSON                    projections.c   read models, administration
  *   partitions.c    the partitions of a topic       assignment.c    what members are assigned

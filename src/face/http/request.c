@@ -5,6 +5,7 @@
 #include "face/http/connection.h"
 #include "face/http/loop.h"
 #include "face/http/queries.h"
+#include "face/http/sync.h"
 #include "face/http/server.h"
 
 /* Kept for reuse per loop, and what a kept one may hold on to. */
@@ -131,6 +132,7 @@ void ms_http_request_free(struct ms_http_request *request) {
     ms_subscription_free(request->subscription);
     request->subscription = NULL;
     ms_http_query_release(request);
+    ms_http_sync_release(request);
     if (atomic_load_explicit(&request->wake_queued, memory_order_acquire)) {
         request->orphaned = true; /* its wake-up is in the mailbox; delivery comes back here */
         loop->outstanding++;

@@ -136,6 +136,7 @@ struct ms_http_request {
     struct ms_http_longpoll *longpoll; /* longpoll.c; arena */
     struct ms_http_sse *sse;           /* sse.c; arena */
     struct ms_http_query *query_run;   /* queries.c; arena */
+    struct ms_http_sync *sync;         /* sync.c; arena */
 };
 
 /* A request in state READING at the end of the connection's FIFO; NULL without memory. */
