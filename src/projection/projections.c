@@ -188,6 +188,11 @@ int ms_projections_run_past(struct ms_projections *projections, struct ms_versio
 
 /* ---- life ---- */
 
+const struct ms_projections_options *ms_projections_settings(
+    const struct ms_projections *projections) {
+    return &projections->options;
+}
+
 void ms_projections_stop(struct ms_projections *projections) {
     ms_travels_stop(projections->travels);
 }

@@ -111,6 +111,16 @@ int ms_projections_list(struct ms_projections *projections, ms_projection_fn *vi
 int ms_projections_get(struct ms_projections *projections, struct ms_bytes name,
                        ms_projection_fn *visit, void *context, struct ms_error *err) MS_MUST_CHECK;
 
+/* How long ago the oldest event was recorded that is not applied; 0: all are. Blocks for I/O. */
+int64_t ms_projection_lag_ms(struct ms_store *store, const struct ms_env *env,
+                             const struct ms_runner_status *status);
+/* In Prometheus text format, appended. Blocks for I/O. */
+int ms_projections_metrics(struct ms_projections *projections, struct ms_buf *out) MS_MUST_CHECK;
+/* Appends what an operator should look at, as sentences; nothing when all is well. */
+int ms_projections_health(struct ms_projections *projections, struct ms_buf *out) MS_MUST_CHECK;
+const struct ms_projections_options *ms_projections_settings(
+    const struct ms_projections *projections);
+
 /* The version that answers now, held for the caller. MS_ENOTFOUND; MS_EAGAIN: the first one is being
  * filled, or the database is away. */
 int ms_projections_hold(struct ms_projections *projections, struct ms_bytes name,

@@ -115,6 +115,8 @@ static int on_metrics(void *context, struct ms_buf *out) {
     int rc = ms_group_service_metrics(server->groups, out);
     if (rc == 0)
         rc = ms_txns_metrics(ms_txn_service_txns(server->txns), out);
+    if (rc == 0)
+        rc = ms_projections_metrics(server->projections, out);
     return rc == 0 && server->kafka ? ms_kafka_metrics(server->kafka, out) : rc;
 }
 

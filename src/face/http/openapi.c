@@ -173,7 +173,8 @@ static const struct {
             ",\"bytes_after\":" NUMBER ",\"bytes_written\":" NUMBER
             ",\"write_amplification\":{\"type\":\"number\"},\"events_removed\":" NUMBER "}}")},
     {"Health", "application/json",
-     OBJECT("\"status\":" TEXT ",\"failed\":" FLAG ",\"refusing_appends\":" FLAG)},
+     OBJECT("\"status\":" TEXT ",\"failed\":" FLAG ",\"refusing_appends\":" FLAG
+            ",\"warnings\":" OPTIONAL_TEXT)},
     {"Info", "application/json",
      OBJECT("\"name\":" TEXT ",\"version\":" TEXT ",\"uptime_ms\":" NUMBER
             ",\"store\":{\"type\":\"object\"},\"limits\":{\"type\":\"object\"}")},

@@ -46,29 +46,6 @@ static struct ms_projections *service(const struct ms_http_request *request) {
 
 /* ---- showing ---- */
 
-static int64_t now_ms(const struct ms_http_request *request) {
-    return ms_clock_now_us(request->loop->http->env->clock) / 1000;
-}
-
-static int take_time(void *context, const struct ms_read_event *event) {
-    int64_t *ms = context;
-    *ms = event->place.recorded_at_us / 1000;
-    return 1;
-}
-
-/* How long ago the oldest event was recorded that is not applied; 0: all are. */
-static int64_t lag_ms(struct ms_http_request *request, const struct ms_runner_status *status) {
-    struct ms_all_read read = {.from = status->position, .limit = 1, .scan_max = 1000};
-    struct ms_all_read_result result;
-    int64_t recorded_ms = now_ms(request);
-    if (status->position >= status->end ||
-        ms_store_read_all(request->loop->http->store, &read, take_time, &recorded_ms, &result,
-                          NULL) != 0)
-        return 0;
-    int64_t ms = now_ms(request) - recorded_ms;
-    return ms > 0 ? ms : 0;
-}
-
 static int write_kind(struct ms_buf *out, const struct ms_version_info *info) {
     char deployed[MS_TIME_TEXT_MAX];
     ms_time_format_ms(info->deployed_at_ms, deployed);
@@ -85,6 +62,8 @@ static int write_kind(struct ms_buf *out, const struct ms_version_info *info) {
 static int write_progress(struct ms_http_request *request, struct ms_buf *out,
                           const struct ms_runner_status *status) {
     int64_t now = ms_clock_monotonic_us(request->loop->http->env->clock);
+    int64_t lag_ms =
+        ms_projection_lag_ms(request->loop->http->store, request->loop->http->env, status);
     double idle = (double)(now - status->progress_us) / 1e6;
     uint64_t lag = status->end > status->position ? status->end - status->position : 0;
     return ms_buf_printf(out,
@@ -93,8 +72,7 @@ static int write_progress(struct ms_http_request *request, struct ms_buf *out,
                          "\"idle_seconds\":%.3f",
                          ms_runner_state_name(status->state), (unsigned long long)status->position,
                          (unsigned long long)status->end, (unsigned long long)lag,
-                         (double)lag_ms(request, status) / 1000,
-                         (unsigned long long)status->applied, status->rate,
+                         (double)lag_ms / 1000, (unsigned long long)status->applied, status->rate,
                          (unsigned long long)status->parked, idle > 0 && lag > 0 ? idle : 0.0);
 }
 

@@ -9,6 +9,7 @@
  *   as_of, known_at                 the answer as of the past (projection/travel.h)
  *   page_rows, page_skip            pages; Link: <…>; rel="next"
  *   Accept: application/x-ndjson    one row per line
+ *   Accept: text/event-stream       a live query: the rows, and again whenever they have changed
  *
  * Headers: Mainstem-Position, the last position that the answer reflects (left out when there is
  * none), and Mainstem-Projection: name@version.
@@ -24,12 +25,15 @@
 #include "face/http/handlers.h"
 #include "face/http/loop.h"
 #include "face/http/query_params.h"
+#include "face/http/reads.h"
 #include "face/http/rows.h"
 #include "face/http/server.h"
+#include "face/http/sse.h"
 
 #define ANSWER_BYTES_MAX ((size_t)32 << 20)
 #define VALUE_BYTES_MAX ((size_t)16 << 20)
 #define RUN_MS_MAX 10000
+#define LIVE_INTERVAL_US 100000
 
 struct ms_http_query {
     struct ms_version *version; /* held */
@@ -38,6 +42,8 @@ struct ms_http_query {
     struct ms_position_waiter waiter;
     bool waited; /* the waiter was added */
     int64_t until_us;
+    bool told;                   /* a live query's rows were sent … */
+    struct ms_hash128 told_rows; /* … and these were the last */
 };
 
 static struct ms_position_waiters *waiters_of(const struct ms_http_query *query) {
@@ -150,19 +156,90 @@ static void run_query(struct ms_http_request *request) {
 
 static void answered(struct ms_http_request *request) { ms_http_request_done(request); }
 
-static void submit(struct ms_http_request *request) {
-    bool past = request->query_run->params.travel.kind != MS_AS_OF_NOW;
-    struct ms_http *http = request->loop->http;
-    ms_http_request_submit_to(request, past ? &http->travels : &http->readers, run_query, answered);
-}
-
-/* ---- waiting: the loop ---- */
+/* ---- live queries: a reader's thread ---- */
 
 static void stop_waiting(struct ms_http_query *query) {
     if (query->waited)
         ms_position_waiters_remove(waiters_of(query), &query->waiter);
     query->waited = false;
 }
+
+static int open_live(struct ms_http_request *request, struct ms_error *err) {
+    (void)request;
+    (void)err;
+    return 0;
+}
+
+/* Appends the rows as one event, unless the peer has them already. */
+static int tell_rows(struct ms_http_request *request, uint64_t applied, struct ms_error *err) {
+    struct ms_http_query *query = request->query_run;
+    struct ms_buf *out = &request->answer.body;
+    size_t before = out->len;
+    uint64_t position;
+    struct ms_http_rows rows = {
+        .out = out,
+        .skip = query->params.page_skip,
+        .rows_max = query->params.page_rows,
+        .bytes_max = ANSWER_BYTES_MAX,
+    };
+    int code = ms_http_sse_begin_event(out, applied > 0 ? applied - 1 : 0);
+    size_t from = out->len;
+    if (code == 0)
+        code = ask(request, &rows, &position, err);
+    ms_http_flatten_lines(out, from);
+    struct ms_hash128 hash = ms_hash128(out->data + from, out->len - from, 0);
+    bool same = query->told && memcmp(&hash, &query->told_rows, sizeof hash) == 0;
+    if (code == 0)
+        code = ms_buf_append_cstr(out, "\n\n");
+    if (code != 0 || same)
+        out->len = before;
+    query->told = true;
+    query->told_rows = hash;
+    return code;
+}
+
+/* The peer comes back by itself, and is shown the new version then. */
+static bool was_replaced(struct ms_http_request *request) {
+    struct ms_version *current;
+    if (ms_projections_hold(request->loop->http->projections, request->captures[0], &current,
+                            NULL) != 0)
+        return true;
+    bool replaced = current != request->query_run->version;
+    ms_version_release(current);
+    return replaced;
+}
+
+static enum ms_http_sse_found poll_live(struct ms_http_request *request) {
+    struct ms_http_query *query = request->query_run;
+    struct ms_error err = {0};
+    uint64_t applied = ms_position_waiters_applied(waiters_of(query));
+    stop_waiting(query);
+    if (was_replaced(request)) {
+        ms_error_set(&err, MS_EAGAIN, "another version of the projection has taken over");
+        return ms_http_sse_end_with(request, MS_EAGAIN, &err);
+    }
+    int code = tell_rows(request, applied, &err);
+    if (code != 0)
+        return ms_http_sse_end_with(request, code, &err);
+    query->waiter.position = applied;
+    query->waited = ms_position_waiters_add(waiters_of(query), &query->waiter);
+    return query->waited ? MS_HTTP_SSE_ALL : MS_HTTP_SSE_MORE;
+}
+
+/* However fast events come, a page is not sent more often than people can read. */
+static const struct ms_http_sse_source live = {open_live, poll_live, LIVE_INTERVAL_US};
+
+static void submit(struct ms_http_request *request) {
+    if (request->accept == MS_HTTP_ANSWER_SSE) {
+        ms_http_sse_start_from(request, &live);
+        return;
+    }
+    bool past = request->query_run->params.travel.kind != MS_AS_OF_NOW;
+    struct ms_http *http = request->loop->http;
+    ms_http_request_submit_to(request, past ? &http->travels : &http->readers, run_query, answered);
+}
+
+/* ---- waiting: the loop ---- */
 
 static void give_up(struct ms_http_request *request) {
     struct ms_http_query *query = request->query_run;
@@ -212,13 +289,13 @@ static void go(struct ms_http_request *request) {
 }
 
 void ms_http_query_tick(struct ms_http_request *request) {
-    if (request->query_run && request->state == MS_HTTP_ARMED &&
+    if (request->query_run && !request->streaming && request->state == MS_HTTP_ARMED &&
         request->loop->now_us >= request->query_run->until_us)
         give_up(request);
 }
 
 void ms_http_query_end(struct ms_http_request *request) {
-    if (request->query_run && request->state == MS_HTTP_ARMED)
+    if (request->query_run && !request->streaming && request->state == MS_HTTP_ARMED)
         give_up(request);
 }
 
@@ -320,9 +397,15 @@ static int find_query(struct ms_http_request *request, struct ms_http_query *que
     if (query->query == NULL)
         return ms_error_set(err, MS_ENOTFOUND, "projection '%.*s' has no query '%.*s'",
                             MS_PLACE_SHOWN(definition->name), MS_PLACE_SHOWN(request->captures[1]));
-    return ms_http_query_params_parse(request->query, query->query,
+    code = ms_http_query_params_parse(request->query, query->query,
                                       request->loop->config->options.page_events_max,
                                       &request->arena, &query->params, err);
+    if (code == 0 && request->accept == MS_HTTP_ANSWER_SSE &&
+        query->params.travel.kind != MS_AS_OF_NOW)
+        return ms_error_set(err, MS_EINVAL,
+                            "the past does not change: as_of and known_at don't go "
+                            "with text/event-stream");
+    return code;
 }
 
 static int take_header(const struct ms_http_request *request, struct ms_http_query *query,

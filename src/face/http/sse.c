@@ -27,10 +27,9 @@
 /* A batch's buffer that grew beyond this is given back once it is sent. */
 #define KEPT_BATCH_BYTES ((size_t)4 * 1024)
 
-enum found { FOUND_REFUSAL, FOUND_MORE, FOUND_ALL, FOUND_END };
-
 struct ms_http_sse {
-    enum found found; /* what the reader's last job came to */
+    const struct ms_http_sse_source *source;
+    enum ms_http_sse_found found; /* what the reader's last job came to */
     size_t batch_bytes;
     size_t batch_events;
     size_t event_bytes; /* of the next event, when there was no memory for it; else 0 */
@@ -42,6 +41,7 @@ struct ms_http_sse {
     bool wants_poll;     /* there is more, or a wake-up came */
     bool stop_asked;     /* the server stops */
     bool counted;        /* in the metrics' gauge */
+    int64_t polled_us;   /* when the last poll began */
     int64_t written_us;  /* when something was sent last */
 };
 
@@ -122,7 +122,7 @@ static int visit(void *context, const struct ms_read_event *read) {
 /* How far all events were looked at, for a client that comes back: only what is behind is looked at
  * again. */
 static int write_checkpoint(struct ms_http_request *request, struct ms_buf *out) {
-    if (is_of_stream(request))
+    if (is_of_stream(request) || !request->subscription)
         return ms_buf_append_u8(out, '\n');
     uint64_t next = ms_subscription_next_position(request->subscription);
     if (next == 0)
@@ -130,7 +130,8 @@ static int write_checkpoint(struct ms_http_request *request, struct ms_buf *out)
     return ms_buf_printf(out, "id: %llu\n\n", (unsigned long long)(next - 1));
 }
 
-static enum found end_with(struct ms_http_request *request, int code, const struct ms_error *err) {
+enum ms_http_sse_found ms_http_sse_end_with(struct ms_http_request *request, int code,
+                                            const struct ms_error *err) {
     struct ms_buf *out = &request->answer.body;
     int written = ms_buf_printf(
         out,
@@ -142,7 +143,7 @@ static enum found end_with(struct ms_http_request *request, int code, const stru
     if (written == 0)
         written = ms_buf_append_cstr(out, "}\n\n");
     request->answer.problem = ms_error_type(code);
-    return FOUND_END; /* also when even that could not be written */
+    return MS_HTTP_SSE_END; /* also when even that could not be written */
 }
 
 /* Only now that it has a reader's attention: thousands may have been waiting for that. */
@@ -154,7 +155,7 @@ static void grow_batch(struct ms_http_request *request) {
         sse->batch_bytes = BATCH_BYTES;
 }
 
-static enum found poll_batch(struct ms_http_request *request) {
+static enum ms_http_sse_found poll_batch(struct ms_http_request *request) {
     struct ms_http_sse *sse = request->sse;
     struct ms_error err = {0};
     bool caught_up = false;
@@ -166,22 +167,22 @@ static enum found poll_batch(struct ms_http_request *request) {
     if (sse->batch_events)
         sse->told_caught_up = false;
     if (code != 0 && sse->event_bytes)
-        return FOUND_MORE; /* that event is still to come */
+        return MS_HTTP_SSE_MORE; /* that event is still to come */
     if (code != 0)
-        return end_with(request, code, &err);
+        return ms_http_sse_end_with(request, code, &err);
     if (!caught_up)
-        return FOUND_MORE;
+        return MS_HTTP_SSE_MORE;
     if (!sse->told_caught_up) {
         code = ms_buf_append_cstr(&request->answer.body, ": caught up\n");
         if (code == 0)
             code = write_checkpoint(request, &request->answer.body);
         sse->told_caught_up = true;
     }
-    return code == 0 ? FOUND_ALL : end_with(request, code, &err);
+    return code == 0 ? MS_HTTP_SSE_ALL : ms_http_sse_end_with(request, code, &err);
 }
 
 static void run_batch(struct ms_http_request *request) {
-    request->sse->found = poll_batch(request);
+    request->sse->found = request->sse->source->poll(request);
 }
 
 /* A stream that is gone for ever has nothing to say: that is an answer of its own, before any
@@ -211,11 +212,16 @@ static int subscribe(struct ms_http_request *request, struct ms_error *err) {
     return ms_subscription_new(request->loop->http->store, &options, &request->subscription, err);
 }
 
+static int open_events(struct ms_http_request *request, struct ms_error *err) {
+    int code = is_of_stream(request) ? refuse_tombstoned(request, err) : 0;
+    return code == 0 ? subscribe(request, err) : code;
+}
+
+static const struct ms_http_sse_source events = {open_events, poll_batch, 0};
+
 static void run_open(struct ms_http_request *request) {
     struct ms_error err = {0};
-    int code = is_of_stream(request) ? refuse_tombstoned(request, &err) : 0;
-    if (code == 0)
-        code = subscribe(request, &err);
+    int code = request->sse->source->open(request, &err);
     if (code == 0)
         code = ms_buf_append_cstr(&request->answer.body, "retry: 1000\n\n");
     if (code == 0) {
@@ -223,7 +229,7 @@ static void run_open(struct ms_http_request *request) {
         return;
     }
     ms_http_answer_error(request, code, &err);
-    request->sse->found = FOUND_REFUSAL;
+    request->sse->found = MS_HTTP_SSE_REFUSAL;
 }
 
 /* ---- the loop ---- */
@@ -312,7 +318,7 @@ static bool is_long(const struct ms_http_request *request) {
 static bool reserve_batch(struct ms_http_request *request) {
     const struct ms_http_budget_limits *limits = &request->loop->config->budget;
     struct ms_http_sse *sse = request->sse;
-    bool catches_up = sse->found == FOUND_MORE && !is_long(request) && !request->loop->hungry;
+    bool catches_up = sse->found == MS_HTTP_SSE_MORE && !is_long(request) && !request->loop->hungry;
     sse->may_grow = catches_up && reserve(request, SMALL_BATCH_BYTES, limits->large_batches);
     if (sse->may_grow)
         return true;
@@ -362,7 +368,7 @@ static void woken(struct ms_http_request *request) { request->sse->wants_poll = 
 
 /* The batch is moved when the connection has its turn; until then it costs what it is. */
 static void resumed(struct ms_http_request *request) {
-    if (request->sse->found == FOUND_REFUSAL) {
+    if (request->sse->found == MS_HTTP_SSE_REFUSAL) {
         ms_http_request_done(request);
         return;
     }
@@ -388,29 +394,36 @@ static void take_batch(struct ms_http_request *request) {
     if (code != 0) {
         request->connection->closed = true;
         ms_http_request_done(request);
-    } else if (sse->found == FOUND_END || sse->stop_asked || request->loop->stopping) {
+    } else if (sse->found == MS_HTTP_SSE_END || sse->stop_asked || request->loop->stopping) {
         finish(request);
-    } else if (sse->found == FOUND_MORE) {
+    } else if (sse->found == MS_HTTP_SSE_MORE) {
         sse->wants_poll = true;
     }
 }
 
 static void submit(struct ms_http_request *request, void (*run)(struct ms_http_request *request)) {
     request->sse->wants_poll = false;
+    request->sse->polled_us = request->loop->now_us;
     ms_http_request_submit_patient(request, run, resumed);
 }
 
 /* Without memory for a batch it is still opened: the peer learns that it is there. */
-void ms_http_sse_start(struct ms_http_request *request) {
+void ms_http_sse_start_from(struct ms_http_request *request,
+                            const struct ms_http_sse_source *source) {
     request->sse = ms_arena_zalloc(&request->arena, sizeof *request->sse);
     if (!request->sse) {
         ms_http_answer_error(request, MS_ENOMEM, NULL);
         ms_http_request_done(request);
         return;
     }
-    request->sse->found = FOUND_MORE;
+    request->sse->source = source;
+    request->sse->found = MS_HTTP_SSE_MORE;
     (void)reserve_batch(request);
     submit(request, run_open);
+}
+
+void ms_http_sse_start(struct ms_http_request *request) {
+    ms_http_sse_start_from(request, &events);
 }
 
 void ms_http_sse_take(struct ms_http_request *request) {
@@ -422,7 +435,8 @@ void ms_http_sse_pump(struct ms_http_request *request) {
     struct ms_http_sse *sse = request->sse;
     size_t queued = ms_http_connection_queued(request->connection);
     if (request->state != MS_HTTP_ARMED || !sse->wants_poll || sse->hungry ||
-        queued >= LOW_WATER_BYTES)
+        queued >= LOW_WATER_BYTES ||
+        request->loop->now_us - sse->polled_us < sse->source->interval_us)
         return;
     if (reserve_batch(request))
         submit(request, run_batch);
@@ -455,6 +469,8 @@ void ms_http_sse_tick(struct ms_http_request *request) {
     struct ms_http_connection *connection = request->connection;
     struct ms_http_sse *sse = request->sse;
     int64_t quiet_us = request->loop->now_us - sse->written_us;
+    if (sse->wants_poll)
+        ms_http_loop_mark(request->loop, connection);
     if (request->state != MS_HTTP_ARMED || sse->arrived || ms_http_connection_queued(connection) ||
         quiet_us < request->loop->config->options.heartbeat_ms * 1000)
         return;

@@ -30,6 +30,26 @@
 
 #include "face/http/request.h"
 
+/* What a poll has come to. */
+enum ms_http_sse_found {
+    MS_HTTP_SSE_REFUSAL, /* no stream was begun: the answer is a problem */
+    MS_HTTP_SSE_MORE,    /* poll again when what there is was sent */
+    MS_HTTP_SSE_ALL,     /* poll again after ms_http_request_wake */
+    MS_HTTP_SSE_END,
+};
+/* What a stream consists of. Both are called on a reader's thread. */
+struct ms_http_sse_source {
+    int (*open)(struct ms_http_request *request, struct ms_error *err);
+    /* Appends whole events to answer.body. */
+    enum ms_http_sse_found (*poll)(struct ms_http_request *request);
+    int64_t interval_us; /* at least, between two polls */
+};
+/* Turns the request into a stream of what the source, a constant, has. */
+void ms_http_sse_start_from(struct ms_http_request *request,
+                            const struct ms_http_sse_source *source);
+/* For sources: the stream ends with an event that says why. */
+enum ms_http_sse_found ms_http_sse_end_with(struct ms_http_request *request, int code,
+                                            const struct ms_error *err);
 void ms_http_sse_start(struct ms_http_request *request);
 /* Moves what a reader brought to the output. */
 void ms_http_sse_take(struct ms_http_request *request);

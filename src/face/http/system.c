@@ -6,11 +6,26 @@
 #include "face/http/server.h"
 #include "wire/json.h"
 
+#define WARNINGS_MAX ((size_t)16 << 10)
+
 static void answer_health(struct ms_http_request *request, bool good, const char *status,
                           const struct ms_store_info *info) {
+    struct ms_buf warnings;
+    struct ms_projections *projections = request->loop->http->projections;
+    ms_buf_init(&warnings, WARNINGS_MAX);
     int code = ms_buf_printf(
-        &request->answer.body, "{\"status\":\"%s\",\"failed\":%s,\"refusing_appends\":%s}\n",
-        status, info->failed ? "true" : "false", info->refusing_appends ? "true" : "false");
+        &request->answer.body,
+        "{\"status\":\"%s\",\"failed\":%s,\"refusing_appends\":%s,\"warnings\":", status,
+        info->failed ? "true" : "false", info->refusing_appends ? "true" : "false");
+    if (projections)
+        (void)!ms_projections_health(projections, &warnings); /* what there is room for */
+    if (code == 0)
+        code = warnings.len > 0
+                   ? ms_json_write_string(&request->answer.body, ms_buf_bytes(&warnings))
+                   : ms_buf_append_cstr(&request->answer.body, "null");
+    if (code == 0)
+        code = ms_buf_append_cstr(&request->answer.body, "}\n");
+    ms_buf_deinit(&warnings);
     if (code == 0)
         ms_http_answer(request, good ? 200 : 503, "application/json");
     else
