@@ -4,10 +4,10 @@
  *     bench-projection --dir D --target sqlite|postgres [OPTION…] WORKLOAD…
  *
  *     rebuild   fills EVENTS events into a store, then a new version of the projection catches up
- *     live      the projection runs while EVENTS events are appended, BATCH at a time; until the last
- *               one is applied
- *     client    PostgreSQL only: what a plain program does that sends the same statement for each of
- *               EVENTS events, and waits for it, each its own transaction
+ *     live      the projection runs while EVENTS events are appended, BATCH at a time; until the
+ *               last one is applied
+ *     client    PostgreSQL only: what a plain program does that sends the same statement for each
+ *               of EVENTS events, and waits for it, each its own transaction
  *
  *     --dir D        where the data goes; a directory of its own is made in it and removed
  *     --conninfo C   PostgreSQL's; schemas "bench_…" are made in it and removed
@@ -44,11 +44,13 @@
     "create table sales (customer text primary key, orders bigint not null,"                       \
     " cents bigint not null, city text, updated_at text not null)"
 
-static const char projection[] = "-- projection: sales\n"
-                                 "-- from: order\n" TABLE ";\n"
-                                 "-- on: order.placed\n" UPSERT(":key", ":data", ":timestamp") ";\n"
-                                 "-- query: total\n"
-                                 "select sum(orders) from sales;\n";
+static const char projection[] =
+    "-- projection: sales\n"
+    "-- from: order\n" TABLE ";\n"
+    "-- on: order.placed\n" UPSERT(":key", ":data",
+                                   ":timestamp") ";\n"
+                                                 "-- query: total\n"
+                                                 "select sum(orders) from sales;\n";
 
 struct bench {
     const char *parent, *conninfo;

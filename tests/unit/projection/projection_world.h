@@ -17,6 +17,7 @@
 #include "projection/sqlite_target.h"
 #include "support/postgres_world.h"
 #include "support/store_world.h"
+#include "wire/json.h"
 
 struct projection_world {
     struct store_world store;
@@ -143,7 +144,7 @@ static inline int take_row(void *context, const struct ms_value *values, size_t 
         if (values[i].kind == MS_VALUE_TEXT || values[i].kind == MS_VALUE_JSON)
             code = ms_buf_append_bytes(out, values[i].text);
         else if (values[i].kind == MS_VALUE_DOUBLE)
-            code = ms_buf_printf(out, "%g", values[i].number);
+            code = ms_buf_printf(out, "%.15g", values[i].number);
         else
             code = ms_buf_printf(out, "%lld", (long long)values[i].integer);
     }
@@ -231,8 +232,8 @@ static inline struct projection_world *world_of(void **state) {
 
 /* ---- events ---- */
 
-static inline uint64_t append_json(struct projection_world *w, const char *stream, const char *type,
-                                   const char *data) {
+static inline uint64_t append_json_at(struct projection_world *w, const char *stream,
+                                      const char *type, const char *data, int64_t timestamp_ms) {
     static unsigned count;
     char id[40];
     snprintf(id, sizeof id, "e-%u", ++count);
@@ -240,7 +241,7 @@ static inline uint64_t append_json(struct projection_world *w, const char *strea
         .id = ms_bytes_cstr(id),
         .type = ms_bytes_cstr(type),
         .data = ms_bytes_cstr(data),
-        .timestamp_ms = 1750000000000 + count,
+        .timestamp_ms = timestamp_ms,
     };
     struct ms_append_part part = {.stream = ms_bytes_cstr(stream), .events = &event, .count = 1};
     struct ms_append_request request = {.parts = &part, .part_count = 1, .wait = true};
@@ -249,4 +250,10 @@ static inline uint64_t append_json(struct projection_world *w, const char *strea
     assert_int_equal(ms_store_append_wait(w->store.store, &request, &result, &answer, &w->error),
                      0);
     return answer.position;
+}
+
+static inline uint64_t append_json(struct projection_world *w, const char *stream, const char *type,
+                                   const char *data) {
+    static int64_t timestamp_ms = 1750000000000;
+    return append_json_at(w, stream, type, data, ++timestamp_ms);
 }
