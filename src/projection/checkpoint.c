@@ -1,6 +1,8 @@
 /* Checkpoints and the log they speak of; see checkpoint.h. */
 #include "projection/checkpoint.h"
 
+#include <stdio.h>
+
 struct found {
     bool there;
     uint64_t position;
@@ -9,6 +11,25 @@ struct found {
 
 struct ms_hash128 ms_checkpoint_hash(struct ms_bytes event_id) {
     return ms_hash128(event_id.data, event_id.len, 0);
+}
+
+void ms_checkpoint_hash_format(const struct ms_hash128 *hash, char out[33]) {
+    for (size_t i = 0; i < sizeof hash->bytes; i++)
+        snprintf(out + 2 * i, 3, "%02x", hash->bytes[i]);
+}
+
+bool ms_checkpoint_hash_parse(const char *text, struct ms_hash128 *ret_hash) {
+    struct ms_hash128 hash;
+    if (strlen(text) != 2 * sizeof hash.bytes)
+        return false;
+    for (size_t i = 0; i < sizeof hash.bytes; i++) {
+        unsigned byte;
+        if (sscanf(text + 2 * i, "%2x", &byte) != 1)
+            return false;
+        hash.bytes[i] = (uint8_t)byte;
+    }
+    *ret_hash = hash;
+    return true;
 }
 
 static int take(void *context, const struct ms_read_event *event) {

@@ -9,6 +9,9 @@
 #include "projection/target.h"
 
 struct ms_hash128 ms_checkpoint_hash(struct ms_bytes event_id);
+/* As it stands in targets: 32 hexadecimal digits. False: the text is something else. */
+void ms_checkpoint_hash_format(const struct ms_hash128 *hash, char out[33]);
+bool ms_checkpoint_hash_parse(const char *text, struct ms_hash128 *ret_hash) MS_MUST_CHECK;
 /* The checkpoint behind the last event that stands before `position`; at 0 when there is none. */
 int ms_checkpoint_before(struct ms_store *store, uint64_t position,
                          struct ms_checkpoint *ret_checkpoint, struct ms_error *err) MS_MUST_CHECK;

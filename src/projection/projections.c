@@ -253,7 +253,7 @@ static int open_travels(struct ms_projections *projections, struct ms_error *err
         return ms_error_set(err, MS_EINVAL, "the path of projections is too long: %s",
                             projections->dir);
     return ms_travels_new(projections->options.store, projections->options.env, dir,
-                          &projections->travels, err);
+                          projections->postgres, &projections->travels, err);
 }
 
 int ms_projections_open(const struct ms_projections_options *options,

@@ -321,6 +321,7 @@ int ms_runner_start(const struct ms_runner_options *options, struct ms_runner **
     runner->paused = options->paused;
     ms_store_info(options->store, &info);
     runner->last.store = info.uuid;
+    runner->generation = runner->target->checkpoint.generation;
     runner->status.position = runner->target->checkpoint.position;
     runner->rate_us = runner->status.progress_us = ms_runner_now_us(runner);
     ms_buf_init(&runner->poison_text, POISON_TEXT_MAX);

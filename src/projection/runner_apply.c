@@ -18,8 +18,31 @@ void ms_runner_reset(struct ms_runner *runner) {
         ms_target_rollback(runner->target);
     runner->open = false;
     runner->in_batch = 0;
+    runner->moved = false;
+    runner->parked_is_old = true;
     ms_feed_free(runner->feed);
     runner->feed = NULL;
+}
+
+/* ---- transactions ---- */
+
+int ms_runner_begin(struct ms_runner *runner, struct ms_error *err) {
+    struct ms_target *target = runner->target;
+    int code = ms_target_begin(target, err);
+    if (code != 0 || target->checkpoint.generation == runner->generation)
+        return code;
+    ms_target_rollback(target);
+    runner->generation = target->checkpoint.generation;
+    runner->moved = true;
+    return ms_error_set(err, MS_EAGAIN, "the projection's checkpoint is not where it was left");
+}
+
+int ms_runner_commit(struct ms_runner *runner, const struct ms_checkpoint *to,
+                     struct ms_error *err) {
+    int code = ms_target_commit(runner->target, to, err);
+    if (code == 0)
+        runner->generation = runner->target->checkpoint.generation;
+    return code;
 }
 
 /* ---- one event ---- */
@@ -50,7 +73,7 @@ static void note_poison(struct ms_runner *runner, const struct ms_read_event *ev
 static int begin_if_needed(struct ms_runner *runner) {
     if (runner->open)
         return 0;
-    int code = ms_target_begin(runner->target, &runner->failure);
+    int code = ms_runner_begin(runner, &runner->failure);
     runner->open = code == 0;
     runner->batch_us = ms_runner_now_us(runner);
     return code;
@@ -116,7 +139,7 @@ static int commit(struct ms_runner *runner) {
     uint64_t events = runner->in_batch;
     runner->open = false;
     runner->in_batch = 0;
-    int code = ms_target_commit(runner->target, &to, &runner->failure);
+    int code = ms_runner_commit(runner, &to, &runner->failure);
     if (code == 0)
         publish_progress(runner, ms_feed_next(runner->feed), events);
     return code;
@@ -130,9 +153,9 @@ static int pass_by(struct ms_runner *runner) {
     if (next > runner->target->checkpoint.position + UNNEEDED_MAX || runner->target->fresh) {
         code = ms_checkpoint_before(runner->options.store, next, &to, &runner->failure);
         if (code == 0)
-            code = ms_target_begin(runner->target, &runner->failure);
+            code = ms_runner_begin(runner, &runner->failure);
         if (code == 0)
-            code = ms_target_commit(runner->target, &to, &runner->failure);
+            code = ms_runner_commit(runner, &to, &runner->failure);
     }
     if (code == 0)
         publish_progress(runner, next, 0);
@@ -142,6 +165,12 @@ static int pass_by(struct ms_runner *runner) {
 static int open_feed(struct ms_runner *runner) {
     if (runner->feed != NULL)
         return 0;
+    if (runner->parked_is_old) {
+        int code = ms_parked_streams_load(&runner->parked, runner->target, &runner->failure);
+        if (code != 0)
+            return code;
+        runner->parked_is_old = false;
+    }
     uint64_t from = runner->target->checkpoint.position;
     ms_position_waiters_move(&runner->waiters, from);
     return ms_feed_new(runner->options.store, runner->target->definition, from, ms_runner_wake,
@@ -158,6 +187,10 @@ static enum ms_runner_step look_closer(struct ms_runner *runner, uint64_t end) {
 
 static enum ms_runner_step failed(struct ms_runner *runner, int code, uint64_t reached) {
     bool alone = runner->careful && reached < runner->careful_end;
+    if (runner->moved) {
+        ms_runner_reset(runner);
+        return MS_RUNNER_MORE;
+    }
     if (!ms_runner_is_poison(code)) {
         ms_runner_reset(runner);
         runner->failure.code = code;

@@ -43,10 +43,13 @@ struct ms_runner {
     /* ---- the thread's ---- */
     struct ms_feed *feed; /* NULL: to be made, from the checkpoint */
     bool paused;
-    bool open;            /* a transaction is */
-    uint64_t in_batch;    /* events applied in it */
-    int64_t batch_us;     /* when it began */
-    bool careful;         /* each event is a transaction of its own … */
+    bool open;          /* a transaction is */
+    int64_t generation; /* of the target's checkpoint, as far as we know */
+    bool moved;         /* it was another: a lost commit went through, or the database fell back */
+    bool parked_is_old; /* `parked` is to be read anew */
+    uint64_t in_batch;  /* events applied in it */
+    int64_t batch_us;   /* when it began */
+    bool careful;       /* each event is a transaction of its own … */
     uint64_t careful_end; /* … up to here */
     bool skips;           /* the event at skip_position is left out */
     uint64_t skip_position;
@@ -79,6 +82,11 @@ enum ms_runner_step {
 enum ms_runner_step ms_runner_batch(struct ms_runner *runner);
 /* Is it the event, rather than the database, that is to blame? */
 bool ms_runner_is_poison(int code);
+/* Both of the target, with an eye on its checkpoint: MS_EAGAIN when it is not where it was left,
+ * which a target finds out when it connects anew. What was read of the log does not fit then. */
+int ms_runner_begin(struct ms_runner *runner, struct ms_error *err) MS_MUST_CHECK;
+int ms_runner_commit(struct ms_runner *runner, const struct ms_checkpoint *to, struct ms_error *err)
+    MS_MUST_CHECK;
 /* Gives the transaction and the feed up; the next batch begins at the checkpoint. */
 void ms_runner_reset(struct ms_runner *runner);
 

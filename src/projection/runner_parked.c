@@ -37,13 +37,13 @@ int ms_runner_park_poison(struct ms_runner *runner, struct ms_error *err) {
     struct ms_error why = runner->failure;
     parked.error = ms_bytes_cstr(why.message);
     parked.parked_at_ms = wall_ms(runner);
-    int code = ms_target_begin(runner->target, err);
+    int code = ms_runner_begin(runner, err);
     if (code == 0) {
         code = ms_target_park(runner->target, &parked, err);
         if (code != 0)
             ms_target_rollback(runner->target);
         else
-            code = ms_target_commit(runner->target, &to, err);
+            code = ms_runner_commit(runner, &to, err);
     }
     if (code == 0)
         code = ms_parked_streams_add(&runner->parked, parked.stream);
@@ -114,7 +114,7 @@ static int retry_one(struct ms_runner *runner, struct ms_matcher *matcher, uint6
     struct ms_all_read read = {.from = position, .limit = 1};
     struct ms_all_read_result result;
     struct ms_checkpoint same = runner->target->checkpoint;
-    int code = ms_target_begin(runner->target, err);
+    int code = ms_runner_begin(runner, err);
     if (code != 0)
         return code;
     code = ms_store_read_all(runner->options.store, &read, apply_again, &trying, &result, err);
@@ -126,7 +126,7 @@ static int retry_one(struct ms_runner *runner, struct ms_matcher *matcher, uint6
         ms_target_rollback(runner->target);
         return code;
     }
-    return ms_target_commit(runner->target, &same, err);
+    return ms_runner_commit(runner, &same, err);
 }
 
 static void count_down(struct ms_runner *runner) {
@@ -207,13 +207,13 @@ int ms_runner_skip_parked(struct ms_runner *runner, uint64_t position, struct ms
         code = ms_error_set(err, MS_ENOTFOUND, "no event is parked at position %llu",
                             (unsigned long long)position);
     if (code == 0)
-        code = ms_target_begin(runner->target, err);
+        code = ms_runner_begin(runner, err);
     if (code == 0) {
         code = ms_target_unpark(runner->target, position, err);
         if (code != 0)
             ms_target_rollback(runner->target);
         else
-            code = ms_target_commit(runner->target, &same, err);
+            code = ms_runner_commit(runner, &same, err);
     }
     if (code == 0) {
         count_down(runner);

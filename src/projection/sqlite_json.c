@@ -15,10 +15,13 @@ static struct ms_bytes bytes_of(sqlite3_value *value) {
 }
 
 /* False: not JSON, and the function has failed. */
-static bool parse(sqlite3_context *context, struct ms_bytes text, struct ms_json_value *ret_value) {
+static bool parse(sqlite3_context *context, sqlite3_value *argument,
+                  struct ms_json_value *ret_value) {
     const struct ms_sqlite_json *json = sqlite3_user_data(context);
+    struct ms_bytes text = bytes_of(argument);
     struct ms_error err = {0};
-    bool known = text.data == json->known.data && text.len == json->known.len;
+    bool known = (text.data == json->known.data && text.len == json->known.len) ||
+                 sqlite3_value_subtype(argument) == SUBTYPE_JSON; /* what "->" yields */
     if (known && text.len > 0 && (text.data[0] == '{' || text.data[0] == '[')) {
         *ret_value = (struct ms_json_value){
             .type = text.data[0] == '{' ? MS_JSON_OBJECT : MS_JSON_ARRAY, .text = text};
@@ -79,7 +82,7 @@ static bool find(sqlite3_context *context, sqlite3_value **arguments,
     struct ms_json_value json;
     int type = sqlite3_value_type(arguments[1]);
     if (sqlite3_value_type(arguments[0]) == SQLITE_NULL || type == SQLITE_NULL ||
-        !parse(context, bytes_of(arguments[0]), &json))
+        !parse(context, arguments[0], &json))
         return false;
     if (json.type == MS_JSON_OBJECT && type == SQLITE_TEXT)
         return find_member(json, bytes_of(arguments[1]), ret_value);
@@ -123,7 +126,7 @@ static void as_text(sqlite3_context *context, int count, sqlite3_value **argumen
 }
 
 int ms_sqlite_json_register(sqlite3 *db, struct ms_sqlite_json *json) {
-    int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS;
+    int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS | SQLITE_SUBTYPE;
     int code = sqlite3_create_function(db, "->", 2, flags, json, as_json, NULL, NULL);
     return code != SQLITE_OK
                ? code

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "projection/checkpoint.h"
 #include "projection/sqlite_db.h"
 
 #define EVENT_TIMEOUT_MS 30000
@@ -37,23 +38,6 @@ static const char own_schema[] =
     "  position integer primary key, stream text, event_id text not null, event_type text not null,"
     "  error text not null, parked_at text not null);"
     "create index mainstem_parked_stream on mainstem_parked (stream, position);";
-
-/* ---- hexadecimal ---- */
-
-static void hash_text(const struct ms_hash128 *hash, char out[33]) {
-    for (size_t i = 0; i < sizeof hash->bytes; i++)
-        snprintf(out + 2 * i, 3, "%02x", hash->bytes[i]);
-}
-
-static bool hash_of_text(const char *text, struct ms_hash128 *ret_hash) {
-    for (size_t i = 0; i < sizeof ret_hash->bytes; i++) {
-        unsigned byte;
-        if (sscanf(text + 2 * i, "%2x", &byte) != 1)
-            return false;
-        ret_hash->bytes[i] = (uint8_t)byte;
-    }
-    return text[2 * sizeof ret_hash->bytes] == '\0';
-}
 
 /* ---- making and opening ---- */
 
@@ -88,7 +72,7 @@ static int insert_checkpoint(struct sqlite_target *target, struct ms_error *err)
         err);
     if (code != 0)
         return code;
-    hash_text(&definition->hash, version);
+    ms_checkpoint_hash_format(&definition->hash, version);
     sqlite3_bind_text(insert, 1, (const char *)definition->name.data, (int)definition->name.len,
                       SQLITE_STATIC);
     sqlite3_bind_text(insert, 2, version, -1, SQLITE_STATIC);
@@ -118,7 +102,7 @@ static int take_checkpoint(struct sqlite_target *target, sqlite3_stmt *row, stru
     const char *store = (const char *)sqlite3_column_text(row, 1);
     const char *last = (const char *)sqlite3_column_text(row, 3);
     const char *stored = (const char *)sqlite3_column_text(row, 0);
-    hash_text(&target->base.definition->hash, version);
+    ms_checkpoint_hash_format(&target->base.definition->hash, version);
     if (stored == NULL || strcmp(version, stored) != 0)
         return ms_error_set(err, MS_ECORRUPT, "%s holds version %s of a projection, not %s",
                             target->path, stored != NULL ? stored : "-", version);
@@ -129,7 +113,7 @@ static int take_checkpoint(struct sqlite_target *target, sqlite3_stmt *row, stru
         return 0;
     if (store == NULL || last == NULL ||
         ms_uuid_parse(ms_bytes_cstr(store), &checkpoint->store) != 0 ||
-        !hash_of_text(last, &checkpoint->last))
+        !ms_checkpoint_hash_parse(last, &checkpoint->last))
         return ms_error_set(err, MS_ECORRUPT, "%s has a damaged checkpoint", target->path);
     return 0;
 }
@@ -336,7 +320,7 @@ static int move_checkpoint(struct sqlite_target *target, const struct ms_checkpo
                            struct ms_error *err) {
     char store[MS_UUID_TEXT_LEN + 1], last[33];
     ms_uuid_format(&to->store, store);
-    hash_text(&to->last, last);
+    ms_checkpoint_hash_format(&to->last, last);
     bind_text(target->checkpoint, 1, ms_bytes_cstr(store));
     sqlite3_bind_int64(target->checkpoint, 2, (sqlite3_int64)to->position);
     bind_text(target->checkpoint, 3, ms_bytes_cstr(last));

@@ -92,6 +92,9 @@ struct ms_target_reader {
 
 /* ---- use ---- */
 
+/* A target that has lost its database connects anew here, and reads the checkpoint: where that is
+ * another than before, what is applied next begins there. MS_EAGAIN: it can't be reached;
+ * MS_EFENCED: somebody else has moved the checkpoint. */
 static inline int ms_target_begin(struct ms_target *target, struct ms_error *err) {
     return target->ops->begin(target, err);
 }
@@ -113,7 +116,8 @@ static inline int ms_target_unpark(struct ms_target *target, uint64_t position,
 }
 /* Moves the checkpoint, whose generation is counted here, and commits. MS_EFENCED: it is not where
  * this target has left it, so somebody else applies too. On failure it is rolled back; MS_EUNKNOWN:
- * whether it was committed is not known, open it anew. */
+ * whether it was committed is not known, the next begin finds out. A statement that a target has
+ * sent ahead may fail here too, as in ms_target_apply. */
 static inline int ms_target_commit(struct ms_target *target, const struct ms_checkpoint *to,
                                    struct ms_error *err) {
     return target->ops->commit(target, to, err);

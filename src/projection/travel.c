@@ -4,9 +4,12 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "projection/postgres_target.h"
 #include "projection/sqlite_target.h"
 
 #define KEPT 4u
+#define SCHEMA_MAX 64
+#define SCHEMA_NAME_MAX 36u
 
 /* Tables at one point of the past. */
 struct past {
@@ -24,6 +27,7 @@ struct ms_travels {
     struct ms_store *store;
     const struct ms_env *env;
     char *dir;
+    const char *postgres; /* NULL: no version is there */
     pthread_mutex_t lock;
     struct past *kept[KEPT]; /* NULL: free */
     uint64_t clock;          /* of uses */
@@ -78,6 +82,20 @@ static void free_past(struct past *past) {
     ms_free(past);
 }
 
+/* What an earlier process has left there is removed first. */
+static int open_schema(struct ms_travels *travels, struct past *past, uint64_t number,
+                       struct ms_error *err) {
+    char schema[SCHEMA_MAX];
+    const struct ms_projection_definition *definition = ms_version_definition(past->version);
+    struct ms_postgres_place place = {.conninfo = travels->postgres, .schema = schema};
+    int len =
+        (int)(definition->name.len < SCHEMA_NAME_MAX ? definition->name.len : SCHEMA_NAME_MAX);
+    snprintf(schema, sizeof schema, "%.*s_past%llu", len, (const char *)definition->name.data,
+             (unsigned long long)number);
+    int code = ms_postgres_remove(travels->postgres, schema, err);
+    return code == 0 ? ms_postgres_target_open(definition, &place, &past->target, err) : code;
+}
+
 static int open_target(struct ms_travels *travels, struct past *past, uint64_t number,
                        struct ms_error *err) {
     char name[32];
@@ -85,10 +103,7 @@ static int open_target(struct ms_travels *travels, struct past *past, uint64_t n
     snprintf(name, sizeof name, "past-%llu", (unsigned long long)number);
     struct ms_sqlite_place place = {.dir = travels->dir, .name = name, .scratch = true};
     if (definition->target != MS_SQL_SQLITE)
-        return ms_error_set(err, MS_EUNSUPPORTED,
-                            "projection '%.*s' is in PostgreSQL; as_of and known_at are for "
-                            "projections in SQLite",
-                            MS_PLACE_SHOWN(definition->name));
+        return open_schema(travels, past, number, err);
     int code = ms_vfs_mkdir_all(travels->env->vfs, travels->dir, err);
     return code == 0 ? ms_sqlite_target_open(definition, &place, &past->target, err) : code;
 }
@@ -243,7 +258,7 @@ static void remove_leftovers(struct ms_travels *travels) {
 }
 
 int ms_travels_new(struct ms_store *store, const struct ms_env *env, const char *dir,
-                   struct ms_travels **ret_travels, struct ms_error *err) {
+                   const char *postgres, struct ms_travels **ret_travels, struct ms_error *err) {
     struct ms_travels *travels = ms_calloc(1, sizeof *travels);
     char *copy = ms_alloc_strdup(ms_bytes_cstr(dir));
     if (travels == NULL || copy == NULL) {
@@ -254,6 +269,7 @@ int ms_travels_new(struct ms_store *store, const struct ms_env *env, const char 
     travels->store = store;
     travels->env = env;
     travels->dir = copy;
+    travels->postgres = postgres;
     pthread_mutex_init(&travels->lock, NULL);
     remove_leftovers(travels);
     *ret_travels = travels;

@@ -15,9 +15,11 @@
 
 struct ms_travels;
 
-/* `dir`: for the tables; what is left in it of an earlier process is removed. */
+/* `dir`: for the tables; what is left in it of an earlier process is removed. `postgres` is
+ * borrowed. */
 int ms_travels_new(struct ms_store *store, const struct ms_env *env, const char *dir,
-                   struct ms_travels **ret_travels, struct ms_error *err) MS_MUST_CHECK;
+                   const char *postgres, struct ms_travels **ret_travels, struct ms_error *err)
+    MS_MUST_CHECK;
 void ms_travels_free(struct ms_travels *travels); /* takes NULL; nobody uses it any more */
 
 /* As ms_version_run, of the version's file. *ret_position: behind the last event that was folded.

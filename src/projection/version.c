@@ -5,7 +5,11 @@
 
 #include "base/alloc.h"
 #include "projection/checkpoint.h"
+#include "projection/postgres_target.h"
 #include "projection/sqlite_target.h"
+
+#define SCHEMA_MAX 64
+#define SCHEMA_NAME_MAX 50u
 
 struct ms_version {
     struct ms_projection_definition *definition;
@@ -31,9 +35,10 @@ static int no_postgres(const struct ms_projection_definition *definition, struct
 
 int ms_version_check(const struct ms_projection_definition *definition, const char *postgres,
                      struct ms_error *err) {
-    (void)postgres;
-    return definition->target == MS_SQL_SQLITE ? ms_sqlite_check(definition, err)
-                                               : no_postgres(definition, err);
+    if (definition->target == MS_SQL_SQLITE)
+        return ms_sqlite_check(definition, err);
+    return postgres != NULL ? ms_postgres_check(definition, postgres, err)
+                            : no_postgres(definition, err);
 }
 
 struct place_text {
@@ -49,12 +54,29 @@ static struct ms_sqlite_place place_of(struct ms_bytes projection, unsigned numb
     return (struct ms_sqlite_place){.dir = text->dir, .name = text->name};
 }
 
+/* A long name loses its end; a schema that is another projection's is noticed when it is opened. */
+static void schema_of(struct ms_bytes projection, unsigned number, char out[SCHEMA_MAX]) {
+    int len = (int)(projection.len < SCHEMA_NAME_MAX ? projection.len : SCHEMA_NAME_MAX);
+    snprintf(out, SCHEMA_MAX, "%.*s_v%u", len, (const char *)projection.data, number);
+}
+
+static int open_postgres(const struct ms_projection_definition *definition, unsigned number,
+                         const struct ms_version_options *options, struct ms_target **ret_target,
+                         struct ms_error *err) {
+    char schema[SCHEMA_MAX];
+    struct ms_postgres_place place = {.conninfo = options->postgres, .schema = schema};
+    if (options->postgres == NULL)
+        return no_postgres(definition, err);
+    schema_of(definition->name, number, schema);
+    return ms_postgres_target_open(definition, &place, ret_target, err);
+}
+
 static int open_target(const struct ms_projection_definition *definition, unsigned number,
                        const struct ms_version_options *options, struct ms_target **ret_target,
                        struct ms_error *err) {
     struct place_text text;
     if (definition->target != MS_SQL_SQLITE)
-        return no_postgres(definition, err);
+        return open_postgres(definition, number, options, ret_target, err);
     struct ms_sqlite_place place = place_of(definition->name, number, options, &text);
     int code = ms_vfs_mkdir_all(options->env->vfs, place.dir, err);
     return code == 0 ? ms_sqlite_target_open(definition, &place, ret_target, err) : code;
@@ -91,7 +113,11 @@ int ms_version_remove(struct ms_bytes projection, enum ms_sql_dialect target, un
                       const struct ms_version_options *options, struct ms_error *err) {
     struct place_text text;
     struct ms_sqlite_place place = place_of(projection, number, options, &text);
-    return target == MS_SQL_SQLITE ? ms_sqlite_remove(&place, err) : 0;
+    char schema[SCHEMA_MAX];
+    if (target == MS_SQL_SQLITE)
+        return ms_sqlite_remove(&place, err);
+    schema_of(projection, number, schema);
+    return options->postgres != NULL ? ms_postgres_remove(options->postgres, schema, err) : 0;
 }
 
 /* ---- life ---- */

@@ -1,4 +1,4 @@
-/* A store on real files, a projection in SQLite beside it, and its runner. */
+/* A store on real files, a projection in SQLite beside it or in PostgreSQL, and its runner. */
 #pragma once
 
 /* clang-format off */
@@ -12,13 +12,18 @@
 /* clang-format on */
 #include <sys/stat.h>
 
+#include "projection/postgres_target.h"
 #include "projection/runner.h"
 #include "projection/sqlite_target.h"
+#include "support/postgres_world.h"
 #include "support/store_world.h"
+#include "wire/json.h"
 
 struct projection_world {
     struct store_world store;
-    char dir[MS_PATH_MAX + 8];
+    enum ms_sql_dialect target;
+    char dir[MS_PATH_MAX + 8];              /* of SQLite's files */
+    char conninfo[POSTGRES_WORLD_TEXT_MAX]; /* of a database of its own */
     struct ms_projection_definition *definition;
     struct ms_runner *runner;
     struct ms_error error;
@@ -48,15 +53,26 @@ static inline void projection_world_init(struct projection_world *w) {
     ms_buf_init(&w->answer, (size_t)16 << 20);
 }
 
+/* The projection is in a new database of this server. */
+static inline void projection_world_use(struct projection_world *w, struct postgres_world *pg) {
+    w->target = MS_SQL_POSTGRES;
+    postgres_world_database(pg, w->conninfo);
+}
+
 static inline void define(struct projection_world *w, const char *text) {
-    if (ms_projection_parse("t.sql", ms_bytes_cstr(text), NULL, &w->definition, &w->error) != 0)
+    if (ms_projection_parse("t.sql", ms_bytes_cstr(text), &w->target, &w->definition, &w->error) !=
+        0)
         fail_msg("%s", w->error.message);
 }
 
 static inline struct ms_target *open_target(struct projection_world *w) {
     struct ms_target *target;
-    struct ms_sqlite_place place = {.dir = w->dir, .name = "one"};
-    if (ms_sqlite_target_open(w->definition, &place, &target, &w->error) != 0)
+    struct ms_sqlite_place file = {.dir = w->dir, .name = "one"};
+    struct ms_postgres_place schema = {.conninfo = w->conninfo, .schema = "version_one"};
+    int code = w->target == MS_SQL_SQLITE
+                   ? ms_sqlite_target_open(w->definition, &file, &target, &w->error)
+                   : ms_postgres_target_open(w->definition, &schema, &target, &w->error);
+    if (code != 0)
         fail_msg("%s", w->error.message);
     return target;
 }
@@ -128,7 +144,7 @@ static inline int take_row(void *context, const struct ms_value *values, size_t 
         if (values[i].kind == MS_VALUE_TEXT || values[i].kind == MS_VALUE_JSON)
             code = ms_buf_append_bytes(out, values[i].text);
         else if (values[i].kind == MS_VALUE_DOUBLE)
-            code = ms_buf_printf(out, "%g", values[i].number);
+            code = ms_buf_printf(out, "%.15g", values[i].number);
         else
             code = ms_buf_printf(out, "%lld", (long long)values[i].integer);
     }
@@ -161,10 +177,63 @@ static inline const char *ask(struct projection_world *w, const char *name) {
     return (const char *)w->answer.data;
 }
 
+/* ---- programs for both databases ---- */
+
+static struct postgres_world projection_pg;
+static bool projection_has_pg;
+
+static inline int projection_group_set_up(void **state) {
+    (void)state;
+    projection_has_pg = postgres_world_start(&projection_pg);
+    return 0;
+}
+
+static inline int projection_group_tear_down(void **state) {
+    (void)state;
+    postgres_world_stop(&projection_pg);
+    return 0;
+}
+
+static inline int projection_set_up(void **state) {
+    struct projection_world *w = calloc(1, sizeof *w);
+    projection_world_init(w);
+    *state = w;
+    return 0;
+}
+
+/* Where PostgreSQL is missing the test is skipped: NULL stands for its world. */
+static inline int projection_set_up_postgres(void **state) {
+    *state = NULL;
+    if (!projection_has_pg)
+        return 0;
+    projection_set_up(state);
+    projection_world_use(*state, &projection_pg);
+    return 0;
+}
+
+static inline int projection_tear_down(void **state) {
+    if (*state != NULL)
+        projection_world_deinit(*state);
+    free(*state);
+    return 0;
+}
+
+static inline struct projection_world *world_of(void **state) {
+    if (*state == NULL)
+        skip();
+    return *state;
+}
+
+#define ON_SQLITE(test)                                                                            \
+    { #test " (sqlite)", test, projection_set_up, projection_tear_down, NULL }
+#define ON_POSTGRES(test)                                                                          \
+    { #test " (postgres)", test, projection_set_up_postgres, projection_tear_down, NULL }
+#define ON_BOTH(test) ON_SQLITE(test), ON_POSTGRES(test)
+
 /* ---- events ---- */
 
-static inline uint64_t append_json(struct projection_world *w, const char *stream, const char *type,
-                                   const char *data) {
+static inline uint64_t append_json_at(struct projection_world *w, const char *stream,
+                                      const char *type, const char *data, int64_t timestamp_ms) {
     static unsigned count;
     char id[40];
     snprintf(id, sizeof id, "e-%u", ++count);
@@ -172,7 +241,7 @@ static inline uint64_t append_json(struct projection_world *w, const char *strea
         .id = ms_bytes_cstr(id),
         .type = ms_bytes_cstr(type),
         .data = ms_bytes_cstr(data),
-        .timestamp_ms = 1750000000000 + count,
+        .timestamp_ms = timestamp_ms,
     };
     struct ms_append_part part = {.stream = ms_bytes_cstr(stream), .events = &event, .count = 1};
     struct ms_append_request request = {.parts = &part, .part_count = 1, .wait = true};
@@ -181,4 +250,10 @@ static inline uint64_t append_json(struct projection_world *w, const char *strea
     assert_int_equal(ms_store_append_wait(w->store.store, &request, &result, &answer, &w->error),
                      0);
     return answer.position;
+}
+
+static inline uint64_t append_json(struct projection_world *w, const char *stream, const char *type,
+                                   const char *data) {
+    static int64_t timestamp_ms = 1750000000000;
+    return append_json_at(w, stream, type, data, ++timestamp_ms);
 }
