@@ -49,6 +49,7 @@ static int try_to_start(struct ms_projections *projections, struct projection *p
     struct ms_version_options options = projections->version_options;
     struct ms_version *running;
     options.paused = projection->paused;
+    options.live = role != MS_VERSION_CANDIDATE;
     int code = read_definition(version, err);
     if (code == 0)
         code = ms_version_open(version->definition, version->number, role == MS_VERSION_CURRENT,

@@ -39,6 +39,7 @@ struct ms_runner_options {
     struct ms_target *target; /* the runner's from now on; freed with it */
     bool paused;
     bool parks; /* as its file says; a version that fills stops all the same */
+    bool live;  /* it has caught up before, in another process */
     /* It has caught up for the first time, or changed its state. By the runner's thread. */
     void (*changed)(void *context);
     void *context;

@@ -199,7 +199,8 @@ static enum ms_runner_step failed(struct ms_runner *runner, int code, uint64_t r
     if (!alone)
         return look_closer(runner, reached + 1);
     ms_runner_reset(runner);
-    bool parks = runner->options.parks && runner->status.caught_up;
+    bool fills = !runner->options.live && !runner->status.caught_up;
+    bool parks = runner->options.parks && !fills;
     if (!parks)
         return MS_RUNNER_POISONED;
     code = ms_runner_park_poison(runner, &runner->failure);

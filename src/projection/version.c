@@ -146,6 +146,7 @@ int ms_version_open(struct ms_projection_definition *definition, unsigned number
         .store = options->store,
         .env = options->env,
         .paused = options->paused,
+        .live = options->live,
         .parks = definition->on_error == MS_PROJECTION_PARK,
         .changed = options->changed,
         .context = options->context,
