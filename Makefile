@@ -7,7 +7,7 @@ ARGS ?=
 APP := $(if $(wildcard examples/shop/.),--app examples/shop)
 
 .DEFAULT_GOAL := build
-.PHONY: build run demo test bench fuzz-smoke clients-kip848 crash planted tidy fmt install clean help ready ready-all
+.PHONY: build run demo test sanitize test-all bench fuzz-smoke clients-kip848 crash planted tidy fmt install clean help ready ready-all
 
 help: ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -21,7 +21,13 @@ run: build ## serve the directory DATA on HTTP (make run DATA=data HTTP=127.0.0.
 demo: build ## a server on fresh data, real events, a kill -9, and the proof that nothing is lost
 	@tools/demo
 
-test: ready-all ## everything that must hold; closes with "N passed, N failed"
+test: ready-all ## what users run must hold: units, real clients, crashes, docs; closes with "N passed, N failed"
+	@tools/test users
+
+sanitize: ready-all ## the same units under the address and thread sanitizers, and the second compiler
+	@tools/test sanitizers
+
+test-all: ready-all ## both, as the continuous integration runs them
 	@tools/test
 
 bench: ready-all build ## measure, side by side with peers where they are installed

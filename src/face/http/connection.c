@@ -177,14 +177,18 @@ static void sent(struct ms_http_connection *connection, size_t len) {
     connection->body_at += len - of_out;
 }
 
+static struct iovec rest_of(const struct ms_buf *buf, size_t at) {
+    if (at == buf->len)
+        return (struct iovec){0}; /* no memory, maybe */
+    return (struct iovec){buf->data + at, buf->len - at};
+}
+
 /* Sends what is there until the socket is full; true when something went out. */
 static bool flush(struct ms_http_connection *connection) {
     bool some = false;
     while (ms_http_connection_queued(connection) && !connection->writing) {
-        struct iovec iov[2] = {
-            {connection->out.data + connection->out_at, connection->out.len - connection->out_at},
-            {connection->body.data + connection->body_at,
-             connection->body.len - connection->body_at}};
+        struct iovec iov[2] = {rest_of(&connection->out, connection->out_at),
+                               rest_of(&connection->body, connection->body_at)};
         size_t from = iov[0].iov_len ? 0 : 1;
         struct msghdr message = {.msg_iov = iov + from,
                                  .msg_iovlen = (from == 0 && iov[1].iov_len) ? 2 : 1};

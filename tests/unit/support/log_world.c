@@ -101,8 +101,13 @@ static size_t fill_value(uint64_t number, uint32_t entry, uint32_t record, uint8
     char text[64];
     int n = snprintf(text, sizeof text, "append %llu entry %u record %u;",
                      (unsigned long long)number, (unsigned)entry, (unsigned)record);
-    for (size_t i = 0; i < len; i++)
-        out[i] = (uint8_t)text[i % (size_t)n];
+    size_t done = len < (size_t)n ? len : (size_t)n;
+    memcpy(out, text, done);
+    while (done < len) { /* what is there is a whole number of texts: doubled until it is enough */
+        size_t piece = len - done < done ? len - done : done;
+        memcpy(out + done, out, piece);
+        done += piece;
+    }
     return len;
 }
 
