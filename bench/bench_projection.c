@@ -281,6 +281,7 @@ static void client(struct bench *bench) {
     const char *const values[] = {key, data, "2026-01-31T12:00:00.000Z"};
     if (data == NULL || PQstatus(handle) != CONNECTION_OK)
         bench_die("PostgreSQL can't be reached");
+    run_sql(handle, "set client_min_messages = warning");
     run_sql(handle, "drop schema if exists bench_client cascade");
     run_sql(handle, "create schema bench_client; set search_path = bench_client; " TABLE);
     run_sql(handle, "prepare upsert(text, json, text) as " UPSERT("$1", "$2", "$3"));

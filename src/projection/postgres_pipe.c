@@ -31,6 +31,7 @@ static void note_failure(struct ms_postgres_pipe *pipe, const struct ms_postgres
     if (pipe->code != 0)
         return;
     pipe->in_commit = what->kind == MS_POSTGRES_COMMIT;
+    pipe->position = what->position;
     if (what->kind == MS_POSTGRES_CHECKPOINT && sqlstate != NULL && strcmp(sqlstate, "22012") == 0)
         pipe->code = ms_error_set(&pipe->error, MS_EFENCED,
                                   "another process applies events to this projection's tables");
@@ -50,7 +51,8 @@ static struct ms_postgres_pending pop(struct ms_postgres_pipe *pipe) {
 static void take(struct ms_postgres_pipe *pipe, const PGresult *result) {
     struct ms_postgres_pending what;
     if (pipe->count == 0) { /* what ends the connection is told between answers too */
-        what = (struct ms_postgres_pending){MS_POSTGRES_STATEMENT, NULL};
+        what = (struct ms_postgres_pending){.kind = MS_POSTGRES_STATEMENT,
+                                            .position = MS_POSTGRES_NO_EVENT};
         note_failure(pipe, &what, result);
         return;
     }
@@ -135,6 +137,7 @@ int ms_postgres_pipe_start(struct ms_postgres_pipe *pipe, struct ms_postgres_db 
 void ms_postgres_pipe_clear(struct ms_postgres_pipe *pipe) {
     pipe->code = 0;
     pipe->error = (struct ms_error){0};
+    pipe->position = MS_POSTGRES_NO_EVENT;
     pipe->committed = pipe->in_commit = false;
 }
 
@@ -179,7 +182,7 @@ int ms_postgres_pipe_sync(struct ms_postgres_pipe *pipe, struct ms_error *err) {
     if (pipe->lost || !PQpipelineSync(pipe->db->handle))
         (void)lose(pipe);
     if (!pipe->lost) {
-        push(pipe, (struct ms_postgres_pending){MS_POSTGRES_SYNC, NULL});
+        push(pipe, (struct ms_postgres_pending){.kind = MS_POSTGRES_SYNC});
         (void)pump(pipe, 0);
     }
     return give(pipe, err);

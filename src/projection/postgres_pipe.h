@@ -13,6 +13,7 @@
 #include "projection/postgres_values.h"
 
 #define MS_POSTGRES_PENDING_MAX 4096u /* a power of 2 */
+#define MS_POSTGRES_NO_EVENT UINT64_MAX
 
 enum ms_postgres_sent {
     MS_POSTGRES_STATEMENT,
@@ -24,6 +25,7 @@ enum ms_postgres_sent {
 struct ms_postgres_pending {
     enum ms_postgres_sent kind;
     const struct ms_sql_statement *statement; /* NULL: ours */
+    uint64_t position;                        /* of the event it runs for; ours: none */
 };
 
 struct ms_postgres_pipe {
@@ -34,9 +36,10 @@ struct ms_postgres_pipe {
     /* Since it was cleared: */
     int code; /* of the first failure */
     struct ms_error error;
-    bool lost;      /* the connection is, with what was not answered */
-    bool committed; /* the server has said so */
-    bool in_commit; /* the failure is of MS_POSTGRES_COMMIT */
+    uint64_t position; /* of the event whose statement failed */
+    bool lost;         /* the connection is, with what was not answered */
+    bool committed;    /* the server has said so */
+    bool in_commit;    /* the failure is of MS_POSTGRES_COMMIT */
 };
 
 /* The connection is in pipeline mode from now on. MS_EAGAIN. */

@@ -160,7 +160,12 @@ static int connect_anew(struct postgres_target *target, struct ms_error *err) {
 
 /* ---- transactions ---- */
 
-static const struct ms_postgres_pending ours = {MS_POSTGRES_STATEMENT, NULL};
+static const struct ms_postgres_pending ours = {MS_POSTGRES_STATEMENT, NULL, MS_POSTGRES_NO_EVENT},
+                                        the_checkpoint = {MS_POSTGRES_CHECKPOINT, NULL,
+                                                          MS_POSTGRES_NO_EVENT},
+                                        the_commit = {MS_POSTGRES_COMMIT, NULL,
+                                                      MS_POSTGRES_NO_EVENT};
+_Static_assert(MS_POSTGRES_NO_EVENT == MS_TARGET_REFUSED_UNKNOWN, "the pipe's is the target's");
 
 static int postgres_begin(struct ms_target *base, struct ms_error *err) {
     struct postgres_target *target = of(base);
@@ -203,11 +208,14 @@ static int apply_statement(struct postgres_target *target, size_t number,
         code = ms_postgres_bind(&parameters, ms_event_parameter_type(which), &value,
                                 statement->parameters[i].place, err);
     }
+    struct ms_postgres_pending what = {MS_POSTGRES_STATEMENT, statement,
+                                       event->event->place.position};
+    target->base.refused = what.position;
     if (code != 0)
         return code;
-    return ms_postgres_pipe_send(&target->pipe, target->names[number].text, &parameters,
-                                 (struct ms_postgres_pending){MS_POSTGRES_STATEMENT, statement},
-                                 err);
+    code = ms_postgres_pipe_send(&target->pipe, target->names[number].text, &parameters, what, err);
+    target->base.refused = target->pipe.position;
+    return code;
 }
 
 static int postgres_apply(struct ms_target *base, size_t handler, struct ms_event_values *event,
@@ -260,20 +268,18 @@ static int send_commit(struct postgres_target *target, const struct ms_checkpoin
     ms_postgres_bind_bigint(&parameters, (int64_t)to->position);
     ms_postgres_bind_text(&parameters, ms_bytes_cstr(last));
     ms_postgres_bind_bigint(&parameters, target->base.checkpoint.generation);
-    int code =
-        ms_postgres_pipe_send(&target->pipe, "checkpoint", &parameters,
-                              (struct ms_postgres_pending){MS_POSTGRES_CHECKPOINT, NULL}, err);
+    int code = ms_postgres_pipe_send(&target->pipe, "checkpoint", &parameters, the_checkpoint, err);
     if (code != 0)
         return code;
     target->in_doubt = true;
     target->doubtful = *to;
     target->doubtful.generation = target->base.checkpoint.generation + 1;
-    return ms_postgres_pipe_send(&target->pipe, "commit", NULL,
-                                 (struct ms_postgres_pending){MS_POSTGRES_COMMIT, NULL}, err);
+    return ms_postgres_pipe_send(&target->pipe, "commit", NULL, the_commit, err);
 }
 
 static int commit_failed(struct postgres_target *target, int code, struct ms_error *err) {
     struct ms_postgres_pipe *pipe = &target->pipe;
+    target->base.refused = pipe->position;
     if (!pipe->lost) { /* the server has said that it did not commit */
         target->in_doubt = false;
         postgres_rollback(&target->base);

@@ -107,6 +107,7 @@ static int run_skip(struct ms_runner *runner, struct ms_runner_command *command)
     ms_runner_reset(runner);
     runner->skips = runner->careful = true;
     runner->skip_position = command->position;
+    runner->careful_begin = 0;
     runner->careful_end = command->position + 1;
     set_running(runner);
     return 0;

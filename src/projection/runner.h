@@ -9,9 +9,9 @@
  *        └──────────────────────┴──────────────────────────────> stopped ──retry, skip──> (on)
  *                               the database fails ──> retrying, by itself, with growing pauses
  *
- * When a batch fails it is rolled back and gone through again event by event, each a transaction of
- * its own, so that the one event is found that can't be applied, on databases too that tell only at
- * the end. What is parked is parked per stream: later events of that stream queue behind it.
+ * When a batch fails it is rolled back and gone through again: up to the event that the database
+ * has refused, then that one in a transaction of its own; where it has not told which, all of them
+ * so. What is parked is parked per stream: later events of that stream queue behind it.
  *
  * Threads: any, unless said otherwise.
  */

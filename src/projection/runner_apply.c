@@ -90,7 +90,7 @@ static int apply_handlers(struct ms_runner *runner, const struct ms_read_event *
 }
 
 static bool is_batch_due(struct ms_runner *runner) {
-    if (runner->careful)
+    if (runner->alone)
         return true;
     return runner->in_batch % CLOCK_EVENTS == 0 &&
            ms_runner_now_us(runner) - runner->batch_us >= BATCH_US;
@@ -100,8 +100,12 @@ static int visit(void *context, const struct ms_read_event *event,
                  struct ms_matcher_handlers handlers) {
     struct ms_runner *runner = context;
     bool skipped = runner->skips && event->place.position == runner->skip_position;
+    runner->alone = runner->careful && event->place.position >= runner->careful_begin;
+    runner->cut = runner->alone && runner->in_batch > 0;
+    if (runner->cut)
+        return MS_ECANCELED; /* the next batch begins with it */
     int code = begin_if_needed(runner);
-    if (runner->careful)
+    if (runner->alone)
         note_poison(runner, event);
     if (code == 0 && !skipped)
         code = ms_parked_streams_has(&runner->parked, event->place.stream)
@@ -177,16 +181,18 @@ static int open_feed(struct ms_runner *runner) {
                        runner, &runner->feed, &runner->failure);
 }
 
-/* The same stretch again, event by event. */
+/* The same stretch again, event by event, or only the one that the database has named. */
 static enum ms_runner_step look_closer(struct ms_runner *runner, uint64_t end) {
+    uint64_t refused = runner->target->refused;
+    bool is_known = refused < end;
     runner->careful = true;
-    runner->careful_end = end;
+    runner->careful_begin = is_known ? refused : 0;
+    runner->careful_end = is_known ? refused + 1 : end;
     ms_runner_reset(runner);
     return MS_RUNNER_MORE;
 }
 
 static enum ms_runner_step failed(struct ms_runner *runner, int code, uint64_t reached) {
-    bool alone = runner->careful && reached < runner->careful_end;
     if (runner->moved) {
         ms_runner_reset(runner);
         return MS_RUNNER_MORE;
@@ -196,7 +202,7 @@ static enum ms_runner_step failed(struct ms_runner *runner, int code, uint64_t r
         runner->failure.code = code;
         return MS_RUNNER_BROKEN;
     }
-    if (!alone)
+    if (!runner->alone)
         return look_closer(runner, reached + 1);
     ms_runner_reset(runner);
     bool fills = !runner->options.live && !runner->status.caught_up;
@@ -211,10 +217,16 @@ enum ms_runner_step ms_runner_batch(struct ms_runner *runner) {
     bool caught_up = false;
     struct ms_error err = {0};
     runner->cause = 0;
+    runner->alone = runner->cut = false;
+    runner->target->refused = MS_TARGET_REFUSED_UNKNOWN;
     int code = open_feed(runner);
     if (code != 0)
         return MS_RUNNER_BROKEN;
     code = ms_feed_poll(runner->feed, BATCH_EVENTS, visit, runner, &caught_up, &err);
+    if (runner->cut) {
+        code = 0;
+        caught_up = runner->alone = false;
+    }
     if (code != 0 && runner->cause == 0) { /* the log's */
         runner->failure = err;
         ms_runner_reset(runner);

@@ -50,8 +50,10 @@ struct ms_runner {
     uint64_t in_batch;  /* events applied in it */
     int64_t batch_us;   /* when it began */
     bool careful;       /* each event is a transaction of its own … */
-    uint64_t careful_end; /* … up to here */
-    bool skips;           /* the event at skip_position is left out */
+    uint64_t careful_begin, careful_end; /* … of these */
+    bool alone;                          /* the batch is such an event */
+    bool cut;                            /* the batch ends before such an event */
+    bool skips;                          /* the event at skip_position is left out */
     uint64_t skip_position;
     struct ms_checkpoint last; /* behind the last event that was applied in the batch */
     int64_t last_event_ms;

@@ -288,6 +288,8 @@ static int sqlite_apply(struct ms_target *base, size_t handler, struct ms_event_
             code = run_statement(target, target->handlers[handler].items[i], &from->items[i], event,
                                  err);
     target->db.role = MS_SQLITE_OWN;
+    if (code != 0)
+        base->refused = event->event->place.position;
     return code;
 }
 

@@ -85,7 +85,9 @@ struct ms_target {
     const struct ms_projection_definition *definition; /* outlives the target */
     bool fresh; /* there was no checkpoint when it was opened: nothing is applied */
     struct ms_checkpoint checkpoint; /* the last one committed, or read when it was opened */
+    uint64_t refused; /* the position of the event that MS_EINVAL was about, or the one below */
 };
+#define MS_TARGET_REFUSED_UNKNOWN UINT64_MAX /* where the database has not told */
 struct ms_target_reader {
     struct ms_target *target;
 };

@@ -22,7 +22,9 @@ static const char strict_counters[] =
     "-- query: all\n"
     "select name, n from counters order by name;\n"
     "-- query: parked\n"
-    "select stream, position, error <> '' from mainstem_parked order by position;\n";
+    "select stream, position, error <> '' from mainstem_parked order by position;\n"
+    "-- query: commits\n"
+    "select generation from mainstem_checkpoint;\n";
 
 static const char stopping_counters[] =
     "-- projection: counters\n"
@@ -112,6 +114,35 @@ static void what_is_parked_holds_back_its_stream_only(void **state) {
     assert_string_equal(ask(w, "all"), "a|66\nb|2\n");
 }
 
+static void bad_events_among_many_cost_few_commits(void **state) {
+    struct projection_world *w = world_of(state);
+    enum { MANY = 200 };
+    char stream[32], expected[100];
+    uint64_t bad[2] = {0}, commits;
+    define(w, strict_counters);
+    start(w);
+    await_state(w, MS_RUNNER_LIVE);
+    assert_int_equal(ms_runner_pause(w->runner, true, &w->error), 0);
+    for (int i = 0; i < MANY; i++) {
+        bool is_bad = i == MANY / 4 || i == MANY - 3;
+        snprintf(stream, sizeof stream, "counter-%03d", i);
+        uint64_t position = append_json(w, stream, "added", is_bad ? "{\"n\": 100}" : "{\"n\": 1}");
+        if (is_bad)
+            bad[i > MANY / 2] = position;
+    }
+    assert_int_equal(ms_runner_pause(w->runner, false, &w->error), 0);
+    await_applied(w);
+    snprintf(expected, sizeof expected, "counter-050|%d|1\ncounter-197|%d|1\n", (int)bad[0],
+             (int)bad[1]);
+    assert_string_equal(ask(w, "parked"), expected);
+    const char *rows = ask(w, "all");
+    assert_int_equal(strlen(rows), (MANY - 2) * strlen("000|1\n"));
+    struct ms_bytes answer = ms_bytes_cstr(ask(w, "commits"));
+    answer.len--; /* the line feed */
+    assert_int_equal(ms_parse_u64(answer, &commits), 0);
+    assert_in_range(commits, 1, 15);
+}
+
 static void a_second_owner_is_noticed(void **state) {
     struct projection_world *w = world_of(state);
     define(w, counters);
@@ -145,6 +176,7 @@ int main(void) {
         ON_BOTH(what_is_appended_is_applied_once),
         ON_BOTH(a_bad_event_stops_it_until_it_is_skipped),
         ON_BOTH(what_is_parked_holds_back_its_stream_only),
+        ON_BOTH(bad_events_among_many_cost_few_commits),
         ON_BOTH(a_second_owner_is_noticed),
         ON_BOTH(a_paused_one_waits),
     };
