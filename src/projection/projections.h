@@ -1,7 +1,7 @@
 /*
  * Projections: read models that the server keeps, each with its versions.
  *
- *     deploy ──> version n fills (candidate) ──caught up──> current ──a newer one──> previous ──> gone
+ *  deploy ──> version n fills (candidate) ──caught up──> current ──a newer one──> previous ──> gone
  *
  * What was deployed, switched and dropped are events of the streams "$apps-<projection>": a server
  * that starts reads them and goes on from there, and so does one that was restored from a backup,
@@ -36,7 +36,7 @@ struct ms_projections_options {
 void ms_projections_options_init(struct ms_projections_options *options);
 
 /* Reads the definitions from the log and starts what was running. A projection that can't be
- * started now (its database is away) is tried again, and said so. MS_EIO, MS_ENOMEM, MS_ECORRUPT. */
+ * started now (its database is away) is tried again, and told. MS_EIO, MS_ENOMEM, MS_ECORRUPT. */
 int ms_projections_open(const struct ms_projections_options *options,
                         struct ms_projections **ret_projections, struct ms_error *err)
     MS_MUST_CHECK;
@@ -73,7 +73,7 @@ int ms_projections_switch(struct ms_projections *projections, struct ms_bytes na
 /* All of its versions and their tables. */
 int ms_projections_drop(struct ms_projections *projections, struct ms_bytes name,
                         struct ms_error *err) MS_MUST_CHECK;
-/* As ms_runner_retry and ms_runner_skip, of the version that is stopped, or else the current one. */
+/* As ms_runner_retry and ms_runner_skip, of the version that is stopped, or the current one. */
 int ms_projections_retry(struct ms_projections *projections, struct ms_bytes name,
                          struct ms_bytes stream, size_t *ret_count, struct ms_error *err)
     MS_MUST_CHECK;
@@ -121,7 +121,7 @@ int ms_projections_health(struct ms_projections *projections, struct ms_buf *out
 const struct ms_projections_options *ms_projections_settings(
     const struct ms_projections *projections);
 
-/* The version that answers now, held for the caller. MS_ENOTFOUND; MS_EAGAIN: the first one is being
+/* The version that answers now, held for the caller. MS_ENOTFOUND; MS_EAGAIN: the first is being
  * filled, or the database is away. */
 int ms_projections_hold(struct ms_projections *projections, struct ms_bytes name,
                         struct ms_version **ret_version, struct ms_error *err) MS_MUST_CHECK;

@@ -7,7 +7,7 @@
 
 #include "projection/slots.h"
 
-#define LOOK_SECONDS 1
+#define LOOK_US 1000000
 
 static int64_t now_us(const struct ms_projections *projections) {
     return ms_clock_monotonic_us(projections->options.env->clock);
@@ -40,9 +40,8 @@ static void look_after(struct ms_projections *projections, struct projection *pr
 
 /* False: it is to end. */
 static bool wait_for_work(struct ms_projections *projections) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LOOK_SECONDS;
+    int64_t at_us = now_us(projections) + LOOK_US;
+    struct timespec until = {.tv_sec = at_us / 1000000, .tv_nsec = at_us % 1000000 * 1000};
     pthread_mutex_lock(&projections->lock);
     while (!projections->stopping && !projections->woken)
         if (pthread_cond_timedwait(&projections->work, &projections->lock, &until) == ETIMEDOUT)

@@ -192,23 +192,17 @@ int ms_runner_reader_new(struct ms_runner *runner, struct ms_target_reader **ret
 
 /* ---- the thread ---- */
 
-static struct timespec in_ms(int64_t ms) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += (ms % 1000) * 1000000;
-    if (at.tv_nsec >= 1000000000) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000;
-    }
-    return at;
+/* On the monotonic clock, as the condition variable's. */
+static struct timespec in_ms(const struct ms_runner *runner, int64_t ms) {
+    int64_t at_us = ms_runner_now_us(runner) + ms * 1000;
+    return (struct timespec){.tv_sec = at_us / 1000000, .tv_nsec = at_us % 1000000 * 1000};
 }
 
 /* Until there is something to do: a command, a wake-up if it is to be minded, the time is over.
  * False: it is to end. */
 static bool wait_for_work(struct ms_runner *runner, bool minds_log, int64_t ms) {
     struct ms_runner_command *todo = NULL;
-    struct timespec until = ms != FOR_EVER ? in_ms(ms) : (struct timespec){0};
+    struct timespec until = ms != FOR_EVER ? in_ms(runner, ms) : (struct timespec){0};
     pthread_mutex_lock(&runner->lock);
     for (int over = 0; over == 0 && !runner->stopping && (!minds_log || !runner->woken);) {
         if (runner->command != NULL && !runner->command->done)

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 #include <strings.h>
-#include <time.h>
+
+#include "os/clock.h"
 
 #define BUSY_MS 5000
 #define STEPS_PER_LOOK 20000
@@ -84,11 +85,7 @@ static int authorize(void *context, int action, const char *first, const char *s
 
 /* ---- time ---- */
 
-static int64_t now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+static int64_t now_ms(void) { return ms_clock_monotonic_us(ms_clock_system()) / 1000; }
 
 /* The clock is read only when there is much to do. */
 static int look_at_clock(void *context) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "os/vfs_posix.h"
 #include "projection/checkpoint.h"
 #include "projection/sqlite_db.h"
 
@@ -26,6 +27,9 @@ struct sqlite_target {
     char dir[MS_SQLITE_PATH_MAX - 512], name[256];
     char path[MS_SQLITE_PATH_MAX];
 };
+
+/* SQLite writes its files itself, so they are the system's. */
+static struct ms_vfs *files(void) { return ms_vfs_posix(); }
 
 static struct sqlite_target *of(struct ms_target *target) { return (struct sqlite_target *)target; }
 
@@ -356,10 +360,12 @@ static int sqlite_publish(struct ms_target *base, struct ms_error *err) {
     snprintf(link, sizeof link, "%s/current.db", target->dir);
     snprintf(next, sizeof next, "%s/current.db.next", target->dir);
     snprintf(file, sizeof file, "%s.db", target->name);
-    if ((unlink(next) != 0 && errno != ENOENT) || symlink(file, next) != 0 ||
-        rename(next, link) != 0)
-        return ms_error_set(err, MS_EIO, "%s: %s", link, strerror(errno));
-    return 0;
+    int code = ms_vfs_unlink(files(), next, err);
+    if (code != 0 && code != MS_ENOTFOUND)
+        return code;
+    if (symlink(file, next) != 0)
+        return ms_error_set(err, MS_EIO, "%s: %s", next, strerror(errno));
+    return ms_vfs_rename(files(), next, link, err);
 }
 
 static int sqlite_drop(struct ms_target *base, struct ms_error *err) {
@@ -446,8 +452,8 @@ static void remove_link(const struct ms_sqlite_place *place) {
     snprintf(file, sizeof file, "%s.db", place->name);
     ssize_t len = readlink(link, to, sizeof to - 1);
     if (len > 0 && ms_bytes_equal_cstr(ms_bytes_of(to, (size_t)len), file))
-        (void)unlink(link);
-    (void)rmdir(place->dir);
+        (void)!ms_vfs_unlink(files(), link, NULL);
+    (void)!ms_vfs_rmdir(files(), place->dir, NULL);
 }
 
 int ms_sqlite_remove(const struct ms_sqlite_place *place, struct ms_error *err) {
@@ -455,8 +461,9 @@ int ms_sqlite_remove(const struct ms_sqlite_place *place, struct ms_error *err) 
     char path[MS_SQLITE_PATH_MAX];
     for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
         snprintf(path, sizeof path, "%s/%s.db%s", place->dir, place->name, suffixes[i]);
-        if (unlink(path) != 0 && errno != ENOENT)
-            return ms_error_set(err, MS_EIO, "%s: %s", path, strerror(errno));
+        int code = ms_vfs_unlink(files(), path, err);
+        if (code != 0 && code != MS_ENOTFOUND)
+            return code;
     }
     remove_link(place);
     return 0;

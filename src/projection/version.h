@@ -30,7 +30,7 @@ struct ms_version_options {
 int ms_version_check(const struct ms_projection_definition *definition, const char *postgres,
                      struct ms_error *err) MS_MUST_CHECK;
 /* Opens the target of version `number`, or makes it, and starts its runner. MS_ECONFLICT: what
- * there is does not fit the log any more, or, with must_exist, is gone; its tables were removed, and
+ * there is does not fit the log any more, or, with must_exist, is gone; its tables are removed, and
  * *err says why. Takes the definition over on success. */
 int ms_version_open(struct ms_projection_definition *definition, unsigned number, bool must_exist,
                     const struct ms_version_options *options, struct ms_version **ret_version,

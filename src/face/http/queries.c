@@ -3,8 +3,8 @@
  *
  *   GET /v1/queries/{projection}/{query}?status=PAID    [{"order_id":"1","status":"PAID"},…]
  *
- *   min_position, min_version,      waits until that is applied, or until `timeout` is over: 504 with
- *   max_staleness, the header       the position that was reached
+ *   min_position, min_version,      waits until that is applied, or until `timeout` is over: 504
+ *   max_staleness, the header       with the position that was reached
  *   Mainstem-Min-Position
  *   as_of, known_at                 the answer as of the past (projection/travel.h)
  *   page_rows, page_skip            pages; Link: <…>; rel="next"
