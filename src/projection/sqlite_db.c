@@ -15,9 +15,11 @@
 
 /* ---- what statements may do ---- */
 
-static bool is_own(const char *name) {
-    return name != NULL && strncasecmp(name, OWN_PREFIX, strlen(OWN_PREFIX)) == 0;
+static bool is_named_with(const char *name, const char *prefix) {
+    return name != NULL && strncasecmp(name, prefix, strlen(prefix)) == 0;
 }
+
+static bool is_own(const char *name) { return is_named_with(name, OWN_PREFIX); }
 
 static bool may_change_rows(enum ms_sqlite_role role, const char *table) {
     return role != MS_SQLITE_READ && !is_own(table);
@@ -37,8 +39,9 @@ static const char *refusal(enum ms_sqlite_role role, int action, const char *fir
                            const char *second) {
     bool schema = role == MS_SQLITE_SCHEMA && !is_own(first) && !is_own(second);
     switch (action) {
+    case SQLITE_READ: /* there are pragmas that look like tables */
+        return is_named_with(first, "pragma_") ? "pragmas are not allowed" : NULL;
     case SQLITE_SELECT:
-    case SQLITE_READ:
     case SQLITE_RECURSIVE:
         return NULL;
     case SQLITE_FUNCTION:
@@ -138,7 +141,7 @@ int ms_sqlite_db_error(struct ms_sqlite_db *db, const struct ms_place *place,
     const char *message = sqlite3_errmsg(db->handle);
     if (code == MS_ETIMEOUT)
         message = "it takes longer than it may";
-    else if ((sqlite & 0xff) == SQLITE_AUTH && db->refused != NULL)
+    else if (db->refused != NULL && strstr(message, "not authorized") != NULL)
         message = db->refused;
     if (place != NULL)
         return ms_place_error(*place, code, err, "%s", message);
@@ -240,6 +243,7 @@ int ms_sqlite_db_compile(struct ms_sqlite_db *db, enum ms_sqlite_role role,
         code = ms_place_error(statement->place, code, err, "%s", ms_error_text(code));
     } else {
         db->role = role;
+        db->refused = NULL;
         if (sqlite3_prepare_v3(db->handle, (const char *)sql.data, (int)sql.len,
                                SQLITE_PREPARE_PERSISTENT, ret_statement, NULL) != SQLITE_OK)
             code = compile_error(db, statement, err);

@@ -32,7 +32,8 @@
 
 #define ANSWER_BYTES_MAX ((size_t)32 << 20)
 #define VALUE_BYTES_MAX ((size_t)16 << 20)
-#define RUN_MS_MAX 10000
+#define RUN_MS_MAX 60000
+#define RUN_MS_MIN 50
 #define LIVE_INTERVAL_US 100000
 
 struct ms_http_query {
@@ -104,6 +105,15 @@ static int write_headers(struct ms_http_request *request, uint64_t position,
     return code;
 }
 
+/* Waiting and answering together have `timeout`. */
+static int64_t left_ms(const struct ms_http_request *request) {
+    int64_t now_us = ms_clock_monotonic_us(request->loop->http->env->clock);
+    int64_t left = (request->query_run->until_us - now_us) / 1000;
+    if (request->streaming || left > RUN_MS_MAX)
+        return RUN_MS_MAX;
+    return left > RUN_MS_MIN ? left : RUN_MS_MIN;
+}
+
 /* What was applied when the question began can be more than the tables say: nothing of that was
  * needed. */
 static int ask(struct ms_http_request *request, struct ms_http_rows *rows, uint64_t *ret_position,
@@ -114,7 +124,7 @@ static int ask(struct ms_http_request *request, struct ms_http_rows *rows, uint6
     struct ms_query_run run = {
         .query = query->query,
         .values = query->params.values,
-        .timeout_ms = RUN_MS_MAX,
+        .timeout_ms = left_ms(request),
         .bytes_max = VALUE_BYTES_MAX,
     };
     bool past = query->params.travel.kind != MS_AS_OF_NOW;
