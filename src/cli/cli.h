@@ -27,7 +27,8 @@
     X(MS_EXIT_CONFLICT, 3,                                                                         \
       "conflict: the stream is not at the expected version, an event id was used for something "   \
       "else, a query condition failed, or a group has members")                                    \
-    X(MS_EXIT_NOT_FOUND, 4, "no such stream, topic, group or file, or it was deleted")             \
+    X(MS_EXIT_NOT_FOUND, 4,                                                                        \
+      "no such stream, topic, group, projection, query or file, or it was deleted")                \
     X(MS_EXIT_UNAVAILABLE, 5,                                                                      \
       "no server answers there, or it can't do this now, or the data directory is in use")         \
     X(MS_EXIT_UNKNOWN, 6, "the outcome is not known: send again with the same event ids")          \

@@ -36,7 +36,7 @@ extern const size_t ms_command_count;
 /* The options that traits stand for; each ends with a NULL name. */
 extern const struct ms_option ms_target_options[], ms_json_options[], ms_help_options[];
 
-#define MS_ARGS_MAX 8
+#define MS_ARGS_MAX 72 /* a query, its 64 parameters and those that every query has */
 #define MS_OPTIONS_MAX 64
 #define MS_INVOCATION_BYTES_MAX ((size_t)256 << 20)
 
@@ -103,6 +103,19 @@ int ms_cmd_group_list(struct ms_invocation *invocation);
 int ms_cmd_group_show(struct ms_invocation *invocation);
 int ms_cmd_group_reset(struct ms_invocation *invocation);
 int ms_cmd_group_delete(struct ms_invocation *invocation);
+int ms_cmd_projection_list(struct ms_invocation *invocation);
+int ms_cmd_projection_show(struct ms_invocation *invocation);
+int ms_cmd_projection_deploy(struct ms_invocation *invocation);
+int ms_cmd_projection_rebuild(struct ms_invocation *invocation);
+int ms_cmd_projection_pause(struct ms_invocation *invocation);
+int ms_cmd_projection_resume(struct ms_invocation *invocation);
+int ms_cmd_projection_switch(struct ms_invocation *invocation);
+int ms_cmd_projection_drop(struct ms_invocation *invocation);
+int ms_cmd_projection_lag(struct ms_invocation *invocation);
+int ms_cmd_projection_errors(struct ms_invocation *invocation);
+int ms_cmd_projection_retry(struct ms_invocation *invocation);
+int ms_cmd_projection_skip(struct ms_invocation *invocation);
+int ms_cmd_query(struct ms_invocation *invocation);
 int ms_cmd_import(struct ms_invocation *invocation);
 int ms_cmd_export(struct ms_invocation *invocation);
 int ms_cmd_stats(struct ms_invocation *invocation);

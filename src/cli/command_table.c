@@ -100,6 +100,42 @@ static const struct ms_option group_reset_options[] = {
     {"dry-run", NULL, "tell what would be set, and change nothing"},
     END,
 };
+#define NO_WAIT                                                                                    \
+    { "no-wait", NULL, "leave the server to it" }
+
+static const struct ms_option projection_deploy_options[] = {
+    NO_WAIT,
+    END,
+};
+static const struct ms_option projection_switch_options[] = {
+    {"version", "N", "the version that is to answer; default the one that did before"},
+    {"force", NULL, "also to one that has not caught up"},
+    END,
+};
+static const struct ms_option projection_drop_options[] = {
+    {"yes", NULL, "yes, drop it"},
+    END,
+};
+static const struct ms_option projection_retry_options[] = {
+    {"stream", "STREAM",
+     "the events of this stream that are parked; default the event that stopped it"},
+    END,
+};
+static const struct ms_option projection_skip_options[] = {
+    {"position", "N", "of the event to go on without"},
+    END,
+};
+static const struct ms_option query_options[] = {
+    {"min-position", "N", "wait until the event at this position is applied"},
+    {"min-version", "STREAM:N", "wait until this event of a stream is applied"},
+    {"as-of", "TIME|POSITION",
+     "the answer from events whose timestamp is not after TIME, or that stand at or before "
+     "POSITION"},
+    {"known-at", "TIME", "the answer from what had been recorded by TIME"},
+    {"timeout", "DURATION", "how long to wait, up to 5m; default 5s"},
+    {"format", "table|json|ndjson", "default a table on a terminal, else JSON lines"},
+    END,
+};
 static const struct ms_option import_options[] = {
     {"batch", "N", "events in one atomic append, 1 to 10000; default 500"},
     {"in-flight", "N", "appends under way at a time, 1 to 16; default 4"},
@@ -167,7 +203,10 @@ const struct ms_command ms_commands[] = {
      append_options, "mainstem append order-123 order.created '{\"total\":1}' --expect none", 2, 3,
      TARGET, ms_cmd_append},
     {"read", "[STREAM]", "read a stream, or all events in order",
-     "Without STREAM all events are read, in the order of their positions. One event a line.",
+     "Without STREAM all events are read, in the order of their positions. One event a line. With "
+     "--as-of or --known-at the events that there were then: of a stream, its state at that time "
+     "or "
+     "position. Read models are asked so with `query`.",
      read_options, "mainstem read order-123 --as-of 2026-11-23T10:00:00Z", 0, 1, TARGET,
      ms_cmd_read},
     {"tail", "[STREAM]", "follow a stream, or all events, live",
@@ -206,6 +245,54 @@ const struct ms_command ms_commands[] = {
      TARGET, ms_cmd_group_reset},
     {"group delete", "GROUP", "delete a consumer group with its offsets",
      "The group must have no members.", NULL, NULL, 1, 1, TARGET, ms_cmd_group_delete},
+    {"projection list", "", "list the read models of a server, and how far behind they are",
+     "One line for each version that is kept. LAG is the number of positions of the log that are "
+     "not "
+     "applied yet, SECONDS how long ago the oldest event among them was appended.",
+     NULL, NULL, 0, 0, TARGET, ms_cmd_projection_list},
+    {"projection show", "NAME", "show a read model: its versions and how far they are", NULL, NULL,
+     "mainstem projection show order_summary", 1, 1, TARGET, ms_cmd_projection_show},
+    {"projection deploy", "FILE...", "deploy projection files, and wait until they answer",
+     "A new or changed file becomes a new version, which is filled beside the one that answers and "
+     "takes its place when it has caught up; a file that has not changed changes nothing. The "
+     "command ends when the version has taken over, or with status 1 when an event stops it. All "
+     "files are checked before the first one is sent; - is standard input.",
+     projection_deploy_options, "mainstem projection deploy examples/shop/order_summary.sql", 1,
+     MS_ARGS_MAX, TARGET, ms_cmd_projection_deploy},
+    {"projection rebuild", "NAME", "fill a read model anew, from the beginning of the log",
+     "The old version answers until the new one takes over.", projection_deploy_options, NULL, 1, 1,
+     TARGET, ms_cmd_projection_rebuild},
+    {"projection pause", "NAME", "apply no more events to a read model", "Queries are answered.",
+     NULL, NULL, 1, 1, TARGET, ms_cmd_projection_pause},
+    {"projection resume", "NAME", "go on after a pause", NULL, NULL, NULL, 1, 1, TARGET,
+     ms_cmd_projection_resume},
+    {"projection switch", "NAME", "let another version of a read model answer",
+     "The version that was replaced is kept up to date for a while (setting projections.keep), and "
+     "can answer again.",
+     projection_switch_options, "mainstem projection switch order_summary --version 2", 1, 1,
+     TARGET, ms_cmd_projection_switch},
+    {"projection drop", "NAME", "drop a read model with its tables",
+     "The events stay, so it can be deployed again.", projection_drop_options, NULL, 1, 1, TARGET,
+     ms_cmd_projection_drop},
+    {"projection lag", "[NAME]", "show how far read models are behind",
+     "IDLE tells for how many seconds there was something to do and no progress.", NULL, NULL, 0, 1,
+     TARGET, ms_cmd_projection_lag},
+    {"projection errors", "NAME", "show the event that stopped a read model, and parked events",
+     "Parked are events that a file with `-- on-error: park` could not apply, and those of the "
+     "same "
+     "stream behind them.",
+     NULL, NULL, 1, 1, TARGET, ms_cmd_projection_errors},
+    {"projection retry", "NAME", "try again what could not be applied", NULL,
+     projection_retry_options, "mainstem projection retry order_summary --stream order-123", 1, 1,
+     TARGET, ms_cmd_projection_retry},
+    {"projection skip", "NAME", "go on without an event that can't be applied",
+     "It is the one that stopped the projection, or the first parked one of its stream.",
+     projection_skip_options, "mainstem projection skip order_summary --position 4711", 1, 1,
+     TARGET, ms_cmd_projection_skip},
+    {"query", "NAME QUERY [PARAM=VALUE]...", "ask a read model",
+     "Prints all rows of the answer, page after page.", query_options,
+     "mainstem query order_summary customer_orders customer_id=7 --as-of 2026-11-23T10:00:00Z", 2,
+     MS_ARGS_MAX, TARGET, ms_cmd_query},
     {"import", "FILE", "append events from a file of JSON lines",
      "Each line is an object with the field stream and the fields of an event; - reads standard "
      "input. Event ids are kept, and lines without one get an id made from the line, so that an "

@@ -82,7 +82,8 @@ static int make_headers(const struct ms_http_call *call, struct curl_slist **ret
     struct curl_slist *headers = NULL;
     int rc = add_header(&headers, "Accept", "application/json");
     if (rc == 0 && call->body.data)
-        rc = add_header(&headers, "Content-Type", "application/json");
+        rc = add_header(&headers, "Content-Type",
+                        call->content_type ? call->content_type : "application/json");
     if (rc == 0)
         rc = add_header(&headers, "Expect", "");
     if (rc == 0 && call->if_match)

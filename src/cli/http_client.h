@@ -39,6 +39,7 @@ struct ms_http_call {
     const char *method;
     const char *path; /* with query */
     struct ms_bytes body;
+    const char *content_type;             /* of the body; NULL: JSON */
     const char *if_match, *if_none_match; /* NULL: none */
     bool changes_something;
 };
@@ -62,6 +63,7 @@ struct ms_http_named {
     struct ms_bytes name;
     const char *suffix;
     struct ms_bytes body;
+    const char *content_type; /* NULL: JSON */
     struct ms_condition condition;
 };
 /* The answer's body is appended to *out (NULL: not wanted); *ret_created (NULL: likewise) tells
@@ -86,6 +88,11 @@ int ms_target_http_reset_group(struct ms_target *target, struct ms_bytes group,
     MS_MUST_CHECK;
 int ms_target_http_delete_group(struct ms_target *target, struct ms_bytes group,
                                 struct ms_error *err) MS_MUST_CHECK;
+int ms_target_http_projection(struct ms_target *target, const struct ms_target_projection *request,
+                              struct ms_buf *out, struct ms_error *err) MS_MUST_CHECK;
+int ms_target_http_query(struct ms_target *target, const struct ms_target_query *query,
+                         ms_target_event_fn *visit, void *context, struct ms_error *err)
+    MS_MUST_CHECK;
 int ms_http_slots_new(struct ms_http_target *http, struct ms_error *err) MS_MUST_CHECK;
 void ms_http_slots_free(struct ms_http_target *http);
 int ms_target_http_append_start(struct ms_target *target, const struct ms_target_append *append,

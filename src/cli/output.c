@@ -246,6 +246,16 @@ void ms_progress_parts(struct ms_progress *progress, uint64_t done, uint64_t tot
     fflush(progress->file);
 }
 
+void ms_progress_positions(struct ms_progress *progress, uint64_t position, uint64_t end,
+                           double rate) {
+    if (!progress_due(progress))
+        return;
+    fprintf(progress->file, "\r\033[K%s %llu of %llu, %.0f%%, %.0f/s", progress->what,
+            (unsigned long long)position, (unsigned long long)end,
+            end > 0 ? 100.0 * (double)position / (double)end : 100.0, rate);
+    fflush(progress->file);
+}
+
 void ms_progress_update(struct ms_progress *progress, uint64_t events, uint64_t bytes,
                         uint64_t total_bytes) {
     if (!progress_due(progress))

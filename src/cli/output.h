@@ -36,7 +36,7 @@ struct ms_output_column {
     /* Appends what is shown of a value that is neither text nor number; may be NULL. */
     int (*show)(struct ms_output *output, struct ms_buf *out, struct ms_json_value value);
 };
-#define MS_OUTPUT_COLUMNS_MAX 8
+#define MS_OUTPUT_COLUMNS_MAX 64
 int ms_output_table(struct ms_output *output, struct ms_json_value rows,
                     const struct ms_output_column *columns, size_t column_count) MS_MUST_CHECK;
 /* Text for a terminal: control characters become '.'; at most `max` bytes. */
@@ -65,6 +65,9 @@ void ms_progress_bytes(struct ms_progress *progress, uint64_t bytes, uint64_t to
 /* Parts of anything: "scavenged 3 of 9 segments". */
 void ms_progress_parts(struct ms_progress *progress, uint64_t done, uint64_t total,
                        const char *parts);
+/* Of positions: "filling 1200 of 4800, 25%, 400/s". */
+void ms_progress_positions(struct ms_progress *progress, uint64_t position, uint64_t end,
+                           double rate);
 void ms_progress_end(struct ms_progress *progress); /* takes the line away */
 /* Since begin; at least a microsecond. */
 double ms_progress_seconds(const struct ms_progress *progress);

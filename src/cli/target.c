@@ -147,6 +147,23 @@ int ms_target_delete_group(struct ms_target *target, struct ms_bytes group, stru
                                      : no_groups(err);
 }
 
+static int no_projections(struct ms_error *err) {
+    return ms_error_set(err, MS_EUNSUPPORTED,
+                        "projections are kept by a running server: give --server, not --data");
+}
+
+int ms_target_projection(struct ms_target *target, const struct ms_target_projection *request,
+                         struct ms_buf *out, struct ms_error *err) {
+    return target->ops->projection ? target->ops->projection(target, request, out, err)
+                                   : no_projections(err);
+}
+
+int ms_target_query(struct ms_target *target, const struct ms_target_query *query,
+                    ms_target_event_fn *visit, void *context, struct ms_error *err) {
+    return target->ops->query ? target->ops->query(target, query, visit, context, err)
+                              : no_projections(err);
+}
+
 int ms_target_info(struct ms_target *target, struct ms_buf *out, struct ms_error *err) {
     return target->ops->info(target, out, err);
 }

@@ -9,6 +9,7 @@
  *   target_http_sse.c      subscriptions
  *   target_http_admin.c    backup, scavenge
  *   target_http_groups.c   consumer groups
+ *   target_http_projections.c  read models, and queries of them
  *   http_client.c          one HTTP exchange
  *   target_store.c         the vtable over a store: life, documents, topics
  *   target_store_append.c  appends in flight
@@ -80,6 +81,23 @@ struct ms_target_scavenge {
     bool wait;                 /* a server can go on alone */
 };
 
+/* A request about read models, as below /v1/projections. */
+struct ms_target_projection {
+    const char *method;
+    struct ms_bytes name; /* absent: all of them */
+    const char *verb;     /* "errors", "pause" …; NULL: the projection itself */
+    struct ms_bytes body; /* JSON; of PUT the projection's file */
+};
+
+struct ms_target_parameter {
+    struct ms_bytes name, value;
+};
+struct ms_target_query {
+    struct ms_bytes projection, query;
+    const struct ms_target_parameter *parameters;
+    size_t parameter_count;
+};
+
 struct ms_target_ops {
     void (*free)(struct ms_target *target);
     int (*append_start)(struct ms_target *target, const struct ms_target_append *append,
@@ -110,6 +128,10 @@ struct ms_target_ops {
     int (*reset_group)(struct ms_target *target, struct ms_bytes group, struct ms_bytes json,
                        struct ms_buf *out, struct ms_error *err);
     int (*delete_group)(struct ms_target *target, struct ms_bytes group, struct ms_error *err);
+    int (*projection)(struct ms_target *target, const struct ms_target_projection *request,
+                      struct ms_buf *out, struct ms_error *err);
+    int (*query)(struct ms_target *target, const struct ms_target_query *query,
+                 ms_target_event_fn *visit, void *context, struct ms_error *err);
     int (*info)(struct ms_target *target, struct ms_buf *out, struct ms_error *err);
     int (*backup)(struct ms_target *target, const char *dir,
                   const struct ms_target_progress *progress, struct ms_buf *out,
@@ -192,6 +214,14 @@ int ms_target_reset_group(struct ms_target *target, struct ms_bytes group, struc
                           struct ms_buf *out, struct ms_error *err) MS_MUST_CHECK;
 int ms_target_delete_group(struct ms_target *target, struct ms_bytes group, struct ms_error *err)
     MS_MUST_CHECK;
+
+/* The answer is appended to *out (NULL: not wanted). Only servers keep projections: MS_EUNSUPPORTED
+ * for a data directory. MS_ENOTFOUND, MS_EINVAL, MS_EAGAIN. */
+int ms_target_projection(struct ms_target *target, const struct ms_target_projection *request,
+                         struct ms_buf *out, struct ms_error *err) MS_MUST_CHECK;
+/* Every row of a query's answer, page after page, each as a JSON object. Likewise; MS_ETIMEOUT. */
+int ms_target_query(struct ms_target *target, const struct ms_target_query *query,
+                    ms_target_event_fn *visit, void *context, struct ms_error *err) MS_MUST_CHECK;
 
 /* State of the store as a JSON object. */
 int ms_target_info(struct ms_target *target, struct ms_buf *out, struct ms_error *err)

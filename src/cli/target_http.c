@@ -63,6 +63,7 @@ int ms_http_call_named(struct ms_target *target, const struct ms_http_named *nam
         struct ms_http_call call = {.method = named->method,
                                     .path = (const char *)path.data,
                                     .body = named->body,
+                                    .content_type = named->content_type,
                                     .changes_something = strcmp(named->method, "GET") != 0};
         set_condition(&call, named->condition, version);
         rc = ms_http_call(http_of(target), &call, &answer, err);
@@ -181,6 +182,8 @@ static const struct ms_target_ops http_ops = {
     .get_group = ms_target_http_get_group,
     .reset_group = ms_target_http_reset_group,
     .delete_group = ms_target_http_delete_group,
+    .projection = ms_target_http_projection,
+    .query = ms_target_http_query,
     .info = http_info,
     .backup = ms_target_http_backup,
     .scavenge = ms_target_http_scavenge,

@@ -125,9 +125,12 @@ static void progress_is_drawn_now_and_then_and_taken_away(void **state) {
     assert_int_equal(text_len, 0);
     ms_clock_manual_advance(&clock, 1000000);
     ms_progress_update(&progress, 500, 25, 100);
+    ms_clock_manual_advance(&clock, 1000000);
+    ms_progress_positions(&progress, 30, 40, 7.4);
     ms_progress_end(&progress);
     fclose(cli.err);
-    assert_string_equal(text, "\r\033[Kimported 500 events, 500/s, 25%\r\033[K");
+    assert_string_equal(text, "\r\033[Kimported 500 events, 500/s, 25%"
+                              "\r\033[Kimported 30 of 40, 75%, 7/s\r\033[K");
     free(text);
     cli.err_is_terminal = false;
     ms_progress_begin(&progress, &cli, "imported");
