@@ -87,10 +87,15 @@ static int check_query(struct ms_parser *parser, const struct ms_sql_statement *
     return 0;
 }
 
-/* The effects of events and the checkpoint are one transaction, which no statement may end. */
+/* The effects of events and the checkpoint are one transaction, which no statement may end, and in
+ * which no database vacuums. */
 static int check_change(struct ms_parser *parser, const struct ms_sql_statement *statement) {
     static const char *const transactional[] = {"begin", "start",    "commit",    "end",
                                                 "abort", "rollback", "savepoint", "release"};
+    static const char *const vacuum[] = {"vacuum"};
+    if (begins_with_any(statement, vacuum, 1))
+        return ms_place_error(statement->place, MS_EINVAL, parser->err,
+                              "'vacuum' can't be done in a transaction, which everything here is");
     if (!begins_with_any(statement, transactional, sizeof transactional / sizeof transactional[0]))
         return 0;
     return ms_place_error(statement->place, MS_EINVAL, parser->err,

@@ -134,12 +134,13 @@ static int make_past(struct ms_travels *travels, struct ms_version *version,
 
 /* ---- what is kept; under the lock ---- */
 
-/* What was recorded by a time that is over never changes. */
+/* What stood up to a position that the log had reached never changes. */
 static bool fits(const struct past *past, const struct ms_version *version,
                  const struct ms_time_travel *travel, uint64_t end) {
     return past->version == version && past->travel.kind == travel->kind &&
            past->travel.time_ms == travel->time_ms && past->travel.position == travel->position &&
-           (past->end == end || past->travel.kind == MS_AS_OF_POSITION);
+           (past->end == end ||
+            (past->travel.kind == MS_AS_OF_POSITION && past->travel.position < past->end));
 }
 
 static struct past *find_kept(struct ms_travels *travels, const struct ms_version *version,

@@ -57,6 +57,8 @@ static int parse_as_of(struct parsing *parsing) {
     struct ms_time_travel *travel = &parsing->params->travel;
     int64_t us;
     if (ms_parse_u64(parsing->value, &travel->position) == 0) {
+        if (travel->position >= INT64_MAX)
+            return wrong(parsing, "a position that there can be");
         travel->kind = MS_AS_OF_POSITION;
         return 0;
     }
