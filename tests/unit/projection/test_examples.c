@@ -118,6 +118,20 @@ static void expect_rewritten(const struct ms_sql_statement *statement, enum ms_s
     ms_buf_deinit(&out);
 }
 
+static void the_changes_of_a_history_are_what_they_seem_on_both(void **state) {
+    (void)state;
+    for (int target = MS_SQL_SQLITE; target <= MS_SQL_POSTGRES; target++) {
+        struct ms_projection_definition *definition =
+            parse_file("examples/history/changes.sql", (enum ms_sql_dialect)target);
+        assert_true(ms_bytes_equal_cstr(definition->name, "changes"));
+        assert_int_equal(definition->source_count, 2);
+        assert_int_equal(definition->handler_count, 1);
+        assert_int_equal(definition->handlers[0].type_count, 2);
+        assert_int_equal(definition->query_count, 2);
+        ms_projection_definition_free(definition);
+    }
+}
+
 static void a_tight_file_is_rewritten_for_both(void **state) {
     struct ms_projection_definition *definition =
         parse_text("order_summary.sql", MS_BYTES_LITERAL(tight), MS_SQL_SQLITE);
@@ -199,6 +213,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_order_summary_is_what_it_seems_on_both),
         cmocka_unit_test(the_revenue_by_day_is_what_it_seems_on_both),
+        cmocka_unit_test(the_changes_of_a_history_are_what_they_seem_on_both),
         cmocka_unit_test(a_tight_file_is_rewritten_for_both),
         cmocka_unit_test(the_reference_has_every_field_type_and_directive),
         cmocka_unit_test(the_reference_has_every_limit),
