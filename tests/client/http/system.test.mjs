@@ -108,6 +108,8 @@ test('every GET of the document answers and takes no unknown parameter', async (
     const answer = await server.get(real + needed);
     assert.ok([200, 404].includes(answer.status), `${path}: ${answer.status}`);
     assert.ok(item.get.responses[answer.status], `${path}: ${answer.status} is described`);
+    // What a query takes its file says: queries.test.mjs.
+    if (path.startsWith('/v1/queries/')) continue;
     assert.equal((await server.get(`${real}?surprise=1`)).status, 400, path);
   }
 });
