@@ -17,9 +17,9 @@ GIT_COUNT = r"""git -C "$1" log --no-renames --name-status --date=format-local:%
   awk -F'\t' '/^@/ { who = substr($0, 2); next } /^[AMDT]\t/ { n[who]++ }
               END { for (who in n) print who "\t" n[who] }'"""
 # the same from the file that was imported
-WHO = r'\(author\|maintainer\)": "\(\([^"\\]\|\\.\)*\)'
-FILE_COUNT = r"""sed -n 's/.*"timestamp": "\([0-9]*-[0-9]*\)-.*"%s".*/\3\t\1/p' "$1" |
-  sort | uniq -c | sed 's/^ *\([0-9]*\) \(.*\)$/\2\t\1/'""" % WHO
+FILE_COUNT = r"""text='"\(\([^"\\]\|\\.\)*\)"'
+  sed -n 's/.*"timestamp": "\([0-9]*-[0-9]*\)-.*"\(author\|maintainer\)": '"$text"'.*/\3\t\1/p' "$1" |
+  sort | uniq -c | sed 's/^ *\([0-9]*\) \(.*\)$/\2\t\1/'"""
 
 
 def command(server, *arguments):
