@@ -1,0 +1,43 @@
+/* Checks that declarations of modules share; see declare.h. */
+#include "domain/declare.h"
+
+#include "base/suggest.h"
+#include "domain/sandbox_internal.h"
+
+void ms_declare_check_name(lua_State *L, int index, const char *kind, size_t max) {
+    size_t len;
+    const char *name = luaL_checklstring(L, index, &len);
+    bool legal = len > 0 && len <= max;
+    for (size_t i = 0; legal && i < len; i++) {
+        unsigned char c = (unsigned char)name[i];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        legal = letter || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    }
+    if (!legal)
+        luaL_error(L, "'%s' is no name of %s: 1 to %d of A-Z a-z 0-9 . _ -", name, kind, (int)max);
+}
+
+static bool is_one_of(const char *name, const char *const *fields,
+                      struct ms_suggestion *suggestion) {
+    for (; *fields != NULL; fields++) {
+        if (strcmp(name, *fields) == 0)
+            return true;
+        ms_suggest_offer(suggestion, *fields);
+    }
+    return false;
+}
+
+void ms_declare_check_fields(lua_State *L, int table, const char *what, const char *const *fields) {
+    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+        struct ms_suggestion suggestion;
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "%s: there is something without a name in it", what);
+        ms_suggest_begin(&suggestion, ms_bytes_cstr(lua_tostring(L, -2)));
+        if (is_one_of(lua_tostring(L, -2), fields, &suggestion))
+            continue;
+        if (suggestion.best != NULL)
+            luaL_error(L, "%s: unknown field '%s', did you mean '%s'?", what, lua_tostring(L, -2),
+                       suggestion.best);
+        luaL_error(L, "%s: unknown field '%s'", what, lua_tostring(L, -2));
+    }
+}
