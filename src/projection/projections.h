@@ -93,6 +93,7 @@ struct ms_version_info {
     bool running; /* false: its target can't be opened now, see status.error */
     struct ms_runner_status status;
     enum ms_projection_mode mode;
+    uint64_t sync_pending; /* appends that were acknowledged before it had applied them */
     enum ms_projection_on_error on_error;
     enum ms_sql_dialect target;
 };
@@ -134,7 +135,9 @@ int ms_projections_run_past(struct ms_projections *projections, struct ms_versio
 
 /* ---- projections of mode sync ---- */
 
-/* Holds the current versions of those that are declared sync, at most `max`; the caller waits for
- * them. Cheap when there are none. */
-size_t ms_projections_sync(struct ms_projections *projections, struct ms_version **versions,
-                           size_t max);
+/* A glance: there may be any. Takes NULL. */
+bool ms_projections_any_sync(const struct ms_projections *projections);
+/* Holds the current versions of those that are declared so and may read one of the topics (NULL:
+ * whatever they read), at most `max`. */
+size_t ms_projections_sync(struct ms_projections *projections, const struct ms_bytes *topics,
+                           size_t topic_count, struct ms_version **versions, size_t max);

@@ -49,7 +49,7 @@ int64_t ms_projection_lag_ms(struct ms_store *store, const struct ms_env *env,
 
 /* ---- metrics ---- */
 
-enum family { POSITION, LAG, LAG_SECONDS, APPLIED, PARKED, UP, CAUGHT_UP, FAMILIES };
+enum family { POSITION, LAG, LAG_SECONDS, APPLIED, PARKED, UP, CAUGHT_UP, SYNC_PENDING, FAMILIES };
 
 static const struct {
     const char *name, *help;
@@ -67,6 +67,10 @@ static const struct {
             false},
     [CAUGHT_UP] = {"mainstem_projection_caught_up", "0: it has never caught up since it runs.",
                    false},
+    [SYNC_PENDING] = {"mainstem_projection_sync_pending_total",
+                      "Appends that were acknowledged before it had applied them, though its mode "
+                      "is sync.",
+                      true},
 };
 
 static bool is_up(const struct ms_version_info *info) {
@@ -93,6 +97,8 @@ static double value_of(const struct ms_projections_options *options, enum family
         return is_up(info);
     case CAUGHT_UP:
         return status->caught_up;
+    case SYNC_PENDING:
+        return (double)info->sync_pending;
     case FAMILIES:
         break;
     }

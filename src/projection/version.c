@@ -20,6 +20,7 @@ struct ms_version {
     pthread_cond_t released;
     unsigned holders;
     bool retired;
+    uint64_t pending; /* appends acknowledged before they were applied */
     struct ms_target_reader *idle[MS_VERSION_READERS_MAX];
     size_t idle_count;
 };
@@ -226,6 +227,19 @@ unsigned ms_version_number(const struct ms_version *version) { return version->n
 
 struct ms_runner *ms_version_runner(struct ms_version *version) {
     return version->runner;
+}
+
+void ms_version_note_pending(struct ms_version *version) {
+    pthread_mutex_lock(&version->lock);
+    version->pending++;
+    pthread_mutex_unlock(&version->lock);
+}
+
+uint64_t ms_version_pending(struct ms_version *version) {
+    pthread_mutex_lock(&version->lock);
+    uint64_t pending = version->pending;
+    pthread_mutex_unlock(&version->lock);
+    return pending;
 }
 
 /* ---- readers ---- */

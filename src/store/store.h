@@ -79,6 +79,10 @@ int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_b
 int ms_store_canonical_name(struct ms_bytes stream, struct ms_arena *arena,
                             struct ms_bytes *ret_name, struct ms_error *err) MS_MUST_CHECK;
 
+/* The topic that a stream of this name lives in, in `room` or static; "$metadata" for "$$…". */
+#define MS_STREAM_TOPIC_MAX 250u
+struct ms_bytes ms_store_stream_topic(struct ms_bytes stream, uint8_t room[MS_STREAM_TOPIC_MAX]);
+
 /* ---- appending ---- */
 
 enum ms_condition_kind {
