@@ -165,6 +165,21 @@ int ms_projections_hold(struct ms_projections *projections, struct ms_bytes name
     return code;
 }
 
+int ms_projections_hold_all(struct ms_projections *projections, struct ms_bytes name,
+                            struct ms_version *versions[MS_PROJECTION_VERSIONS_MAX],
+                            size_t *ret_count, struct ms_error *err) {
+    size_t count = 0;
+    pthread_mutex_lock(&projections->lock);
+    struct projection *projection = ms_projections_find(projections, name);
+    int code = projection == NULL ? ms_projections_no_such(name, err) : 0;
+    for (size_t i = 0; code == 0 && i < MS_PROJECTION_VERSIONS_MAX; i++)
+        if (projection->versions[i].running != NULL)
+            versions[count++] = ms_version_hold(projection->versions[i].running);
+    pthread_mutex_unlock(&projections->lock);
+    *ret_count = count;
+    return code;
+}
+
 bool ms_projections_any_sync(const struct ms_projections *projections) {
     return projections != NULL && atomic_load(&projections->sync_count) > 0;
 }

@@ -73,12 +73,18 @@ int ms_projections_switch(struct ms_projections *projections, struct ms_bytes na
 /* All of its versions and their tables. */
 int ms_projections_drop(struct ms_projections *projections, struct ms_bytes name,
                         struct ms_error *err) MS_MUST_CHECK;
-/* As ms_runner_retry and ms_runner_skip, of the version that is stopped, or the current one. */
+/* As ms_runner_retry and ms_runner_skip, of the version that it concerns: the one that is stopped
+ * (there), or that has something parked, else the current one. *ret_tried is filled in also with
+ * errors of the runner's; version 0: none was found. */
+struct ms_projection_tried {
+    unsigned version;
+    struct ms_runner_outcome outcome;
+};
 int ms_projections_retry(struct ms_projections *projections, struct ms_bytes name,
-                         struct ms_bytes stream, size_t *ret_count, struct ms_error *err)
-    MS_MUST_CHECK;
+                         struct ms_bytes stream, struct ms_projection_tried *ret_tried,
+                         struct ms_error *err) MS_MUST_CHECK;
 int ms_projections_skip(struct ms_projections *projections, struct ms_bytes name, uint64_t position,
-                        struct ms_error *err) MS_MUST_CHECK;
+                        struct ms_projection_tried *ret_tried, struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- looking ---- */
 
@@ -126,6 +132,12 @@ const struct ms_projections_options *ms_projections_settings(
  * filled, or the database is away. */
 int ms_projections_hold(struct ms_projections *projections, struct ms_bytes name,
                         struct ms_version **ret_version, struct ms_error *err) MS_MUST_CHECK;
+
+/* All that are running, each held for the caller, the current one first; which may be none.
+ * MS_ENOTFOUND: there is no such projection. */
+int ms_projections_hold_all(struct ms_projections *projections, struct ms_bytes name,
+                            struct ms_version *versions[MS_PROJECTION_VERSIONS_MAX],
+                            size_t *ret_count, struct ms_error *err) MS_MUST_CHECK;
 
 /* As ms_version_run, as of the past; see travel.h. */
 int ms_projections_run_past(struct ms_projections *projections, struct ms_version *version,

@@ -174,7 +174,7 @@ void ms_version_retire(struct ms_version *version) {
     pthread_mutex_lock(&version->lock);
     version->retired = true;
     pthread_mutex_unlock(&version->lock);
-    ms_position_waiters_close(ms_runner_waiters(version->runner));
+    ms_runner_retire(version->runner);
 }
 
 bool ms_version_is_retired(struct ms_version *version) {

@@ -183,7 +183,9 @@ static void what_fails_at_the_commit_is_found(void **state) {
     struct ms_runner_status status = await_state(w, MS_RUNNER_STOPPED);
     assert_int_equal(status.error_position, bad);
     assert_non_null(strstr(status.error, "violates foreign key constraint"));
-    assert_int_equal(ms_runner_skip(w->runner, bad, &w->error), 0);
+    struct ms_runner_outcome outcome;
+    assert_int_equal(ms_runner_skip(w->runner, bad, &outcome, &w->error), 0);
+    assert_int_equal(outcome.applied, 5);
     expect_total(w, 10);
 }
 
