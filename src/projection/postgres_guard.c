@@ -1,21 +1,9 @@
 /* What statements may be on PostgreSQL; see postgres_guard.h. */
 #include "projection/postgres_guard.h"
 
-#include <strings.h>
+#include "projection/sql_calls.h"
 
 #define OWN_PREFIX "mainstem_"
-
-/* An entry that ends with '_' is a prefix. */
-static bool is_among(struct ms_bytes name, const char *const *list) {
-    for (; *list != NULL; list++) {
-        size_t len = strlen(*list);
-        bool is_prefix = (*list)[len - 1] == '_';
-        if ((is_prefix ? name.len >= len : name.len == len) &&
-            strncasecmp((const char *)name.data, *list, len) == 0)
-            return true;
-    }
-    return false;
-}
 
 static bool begins_well(const struct ms_sql_statement *statement, enum ms_postgres_part part) {
     static const char *const schema[] = {
@@ -25,7 +13,7 @@ static bool begins_well(const struct ms_sql_statement *statement, enum ms_postgr
                                           "with",   "values", "truncate", NULL};
     static const char *const query[] = {"select", "with", "values", NULL};
     static const char *const *const parts[] = {schema, handler, query};
-    return is_among(statement->first.text, parts[part]);
+    return ms_sql_name_is_among(statement->first.text, parts[part]);
 }
 
 static bool is_forbidden_function(struct ms_bytes name) {
@@ -40,13 +28,7 @@ static bool is_forbidden_function(struct ms_bytes name) {
         "pg_start_", "pg_stop_", "pg_notify", "pg_log_",
         /* what outlives the transaction */
         "set_config", "pg_advisory_", "pg_try_advisory_", NULL};
-    return is_among(name, names);
-}
-
-static struct ms_bytes name_of(const struct ms_sql_token *token) {
-    if (token->kind == MS_SQL_QUOTED_NAME)
-        return ms_bytes_of(token->text.data + 1, token->text.len - 2);
-    return token->kind == MS_SQL_WORD ? token->text : (struct ms_bytes){0};
+    return ms_sql_name_is_among(name, names);
 }
 
 static bool is_operator(const struct ms_sql_token *token, char byte) {
@@ -62,7 +44,7 @@ static bool is_blank(const struct ms_sql_token *token) {
 /* `next` stands behind it, blanks aside. */
 static int check_name(const struct ms_sql_token *token, const struct ms_sql_token *next,
                       enum ms_postgres_part part, struct ms_error *err) {
-    struct ms_bytes name = name_of(token);
+    struct ms_bytes name = ms_sql_name_of(token);
     if (name.data == NULL)
         return 0;
     if (part != MS_POSTGRES_SCHEMA && is_operator(next, '(') && is_forbidden_function(name))

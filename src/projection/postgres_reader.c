@@ -57,8 +57,8 @@ static struct postgres_reader *of(struct ms_target_reader *reader) {
 static int connect_anew(struct postgres_reader *reader, struct ms_error *err) {
     ms_postgres_db_close(&reader->db);
     memset(reader->prepared, 0, reader->base.target->definition->query_count);
-    return ms_postgres_db_open(&reader->db, reader->place->conninfo, reader->place->schema,
-                               MS_POSTGRES_READER, err);
+    const struct ms_postgres_door door = {reader->place->conninfo, reader->place->schema, NULL};
+    return ms_postgres_db_open(&reader->db, &door, MS_POSTGRES_READER, err);
 }
 
 int ms_postgres_reader_new(struct ms_target *target, const struct ms_postgres_place *place,

@@ -374,6 +374,7 @@ int ms_runner_start(const struct ms_runner_options *options, struct ms_runner **
 }
 
 static void end_thread(struct ms_runner *runner) {
+    atomic_store(&runner->target->stopping, true);
     pthread_mutex_lock(&runner->lock);
     runner->stopping = true;
     pthread_cond_signal(&runner->work);

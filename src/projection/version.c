@@ -118,7 +118,9 @@ int ms_version_remove(struct ms_bytes projection, enum ms_sql_dialect target, un
     if (target == MS_SQL_SQLITE)
         return ms_sqlite_remove(&place, err);
     schema_of(projection, number, schema);
-    return options->postgres != NULL ? ms_postgres_remove(options->postgres, schema, err) : 0;
+    return options->postgres != NULL
+               ? ms_postgres_remove(options->postgres, schema, projection, err)
+               : 0;
 }
 
 /* ---- life ---- */

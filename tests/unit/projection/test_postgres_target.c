@@ -2,6 +2,7 @@
  * errors say where, and never with what we connect; readers can't write; published names are
  * stable. */
 #include "projection_world.h"
+#include "projection/postgres_db.h"
 
 #include "relay.h"
 
@@ -299,6 +300,76 @@ static void a_text_with_nul_is_refused(void **state) {
                         "t.sql:7:27: a text has a NUL character, which PostgreSQL can't hold");
 }
 
+static int check_definition(struct projection_world *w, const char *text) {
+    w->error = (struct ms_error){0};
+    define(w, text);
+    int code = ms_postgres_check(w->definition, w->conninfo, &w->error);
+    ms_projection_definition_free(w->definition);
+    w->definition = NULL;
+    return code;
+}
+
+/* ---- what would be another the next time ---- */
+
+static void what_is_applied_depends_on_events_alone(void **state) {
+    struct projection_world *w = world_of(state);
+    static const char *const bad[] = {
+        "insert into x values (clock_timestamp()::text)",
+        "insert into x values (pg_catalog . \"now\" ( )::text)",
+        "insert into x values (NOW()::text)",
+        "insert into x values (random()::text)",
+        "insert into x values (gen_random_uuid()::text)",
+        "insert into x values (nextval('s')::text)",
+        "insert into x values (current_timestamp::text)",
+        "insert into x values (localtimestamp(0)::text)",
+        "insert into x values (current_user)",
+        "insert into x values (current_setting('timezone'))",
+        "insert into x values (age(:timestamp::timestamptz)::text)",
+        "insert into x select t from x where t < (select statement_timestamp()::text)",
+        "insert into x values (wild())",
+        "update x set t = wild ( ) where t = 'a'",
+    };
+    static const char *const good[] = {
+        "insert into x values (age(:timestamp::timestamptz, '2020-01-01'::timestamptz)::text)",
+        "insert into x (t) values (tame(:timestamp))",
+        "insert into x select string_agg(t, ',' order by t) from x group by t",
+        "insert into x values (to_char(:timestamp::timestamptz, 'YYYY-MM-DD'))",
+        "insert into x values ('now()' /* random() */)",
+        "insert into x select now.t from x now where now.t <> 'random'",
+    };
+    static const char *const tables[] = {
+        "create table y (t timestamptz default now())",
+        "create table y (t timestamptz default current_timestamp)",
+        "create table y (n bigserial)",
+        "create table y (n bigint generated always as identity)",
+        "create view y as select random() as r",
+    };
+    char text[1024];
+    static const char format[] =
+        HEAD "create table x (t text);\ncreate sequence s;\n"
+             "create function wild() returns text language sql as $$ select 'a' $$;\n"
+             "create function tame(t text) returns text language sql immutable as $$ select t $$;\n"
+             "%s;\n-- on: added\n%s;\n-- query: all\nselect t, now() from x;\n";
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        snprintf(text, sizeof text, format, "create table y (t text)", bad[i]);
+        assert_int_equal(check_definition(w, text), MS_EINVAL);
+        if (strstr(w->error.message, "must depend on events alone") == NULL ||
+            strncmp(w->error.message, "t.sql:9:", 8) != 0)
+            fail_msg("%s: %s", bad[i], w->error.message);
+    }
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        snprintf(text, sizeof text, format, tables[i], "insert into x values ('a')");
+        assert_int_equal(check_definition(w, text), MS_EINVAL);
+        if (strncmp(w->error.message, "t.sql:7:", 8) != 0)
+            fail_msg("%s: %s", tables[i], w->error.message);
+    }
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        snprintf(text, sizeof text, format, "create table y (t text)", good[i]);
+        if (check_definition(w, text) != 0)
+            fail_msg("%s: %s", good[i], w->error.message);
+    }
+}
+
 /* ---- readers ---- */
 
 static void queries_can_not_write(void **state) {
@@ -387,6 +458,41 @@ static void a_reader_outlives_its_server(void **state) {
     ms_target_reader_free(reader);
 }
 
+/* A port at which nobody answers: the connection is made, and nothing is said. */
+static int mute_listener(char *conninfo, size_t size) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    snprintf(conninfo, size, "host=127.0.0.1 connect_timeout=3000 port=%u",
+             ntohs(address.sin_port));
+    return fd;
+}
+
+static void *stop_it(void *context) {
+    atomic_store((atomic_bool *)context, true);
+    return NULL;
+}
+
+/* The test would take the connection's 3000 s. */
+static void whoever_connects_can_be_stopped(void **state) {
+    struct projection_world *w = world_of(state);
+    char conninfo[128];
+    atomic_bool stopping = false;
+    pthread_t stopper;
+    int fd = mute_listener(conninfo, sizeof conninfo);
+    const struct ms_postgres_door door = {.conninfo = conninfo, .stopping = &stopping};
+    struct ms_postgres_db db;
+    assert_int_equal(pthread_create(&stopper, NULL, stop_it, &stopping), 0);
+    assert_int_equal(ms_postgres_db_open(&db, &door, MS_POSTGRES_WRITER, &w->error), MS_EAGAIN);
+    assert_non_null(strstr(w->error.message, "is being stopped"));
+    pthread_join(stopper, NULL);
+    close(fd);
+}
+
 /* ---- published names ---- */
 
 static void publish_version(struct projection_world *w, const char *text, const char *schema) {
@@ -426,10 +532,18 @@ static void published_names_are_stable(void **state) {
                            " where relnamespace = 'sales'::regnamespace",
                            answer),
         "more theirs x");
-    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_1", &w->error), 0);
-    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_1", &w->error), 0);
-    assert_int_equal(ms_postgres_remove(w->conninfo, "sales", &w->error), MS_EINVAL);
+    struct ms_bytes sales = MS_BYTES_LITERAL("sales");
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_1", sales, &w->error), 0);
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_1", sales, &w->error), 0);
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales", sales, &w->error), MS_EINVAL);
     assert_string_equal(postgres_world_ask(w->conninfo, "select c from sales.x", answer), "two");
+    /* The schema stays while something of others is in it. */
+    static const char there[] = "select count(*) from pg_namespace where nspname = 'sales'";
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_2", sales, &w->error), 0);
+    assert_string_equal(postgres_world_ask(w->conninfo, there, answer), "1");
+    postgres_world_run(w->conninfo, "drop table sales.theirs");
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_2", sales, &w->error), 0);
+    assert_string_equal(postgres_world_ask(w->conninfo, there, answer), "0");
     postgres_world_run(w->conninfo, "drop owned by outsider; drop role outsider");
 }
 
@@ -452,7 +566,8 @@ static void a_schema_of_others_is_left_alone(void **state) {
                        "create schema version_one; create table version_one.t (a int)");
     assert_int_equal(try_open(w, w->conninfo), MS_EINVAL);
     assert_non_null(strstr(w->error.message, "no projection's"));
-    assert_int_equal(ms_postgres_remove(w->conninfo, "version_one", &w->error), MS_EINVAL);
+    assert_int_equal(
+        ms_postgres_remove(w->conninfo, "version_one", (struct ms_bytes){0}, &w->error), MS_EINVAL);
     postgres_world_run(w->conninfo, "drop table version_one.t");
     assert_int_equal(try_open(w, w->conninfo), 0);
     ms_projection_definition_free(w->definition);
@@ -474,10 +589,12 @@ int main(void) {
         ON_POSTGRES(a_mistake_is_told_with_its_place),
         ON_POSTGRES(a_check_leaves_nothing_behind),
         ON_POSTGRES(a_text_with_nul_is_refused),
+        ON_POSTGRES(what_is_applied_depends_on_events_alone),
         ON_POSTGRES(queries_can_not_write),
         ON_POSTGRES(values_come_as_what_they_are),
         ON_POSTGRES(an_answer_can_be_enough),
         ON_POSTGRES(a_reader_outlives_its_server),
+        ON_POSTGRES(whoever_connects_can_be_stopped),
         ON_POSTGRES(published_names_are_stable),
         ON_POSTGRES(a_name_that_is_taken_is_left_alone),
         ON_POSTGRES(a_schema_of_others_is_left_alone),
