@@ -31,23 +31,14 @@ static bool is_forbidden_function(struct ms_bytes name) {
     return ms_sql_name_is_among(name, names);
 }
 
-static bool is_operator(const struct ms_sql_token *token, char byte) {
-    return token->kind == MS_SQL_OPERATOR && token->text.len == 1 &&
-           token->text.data[0] == (uint8_t)byte;
-}
-
-static bool is_blank(const struct ms_sql_token *token) {
-    return token->kind == MS_SQL_SPACE || token->kind == MS_SQL_LINE_COMMENT ||
-           token->kind == MS_SQL_BLOCK_COMMENT;
-}
-
 /* `next` stands behind it, blanks aside. */
 static int check_name(const struct ms_sql_token *token, const struct ms_sql_token *next,
                       enum ms_postgres_part part, struct ms_error *err) {
     struct ms_bytes name = ms_sql_name_of(token);
     if (name.data == NULL)
         return 0;
-    if (part != MS_POSTGRES_SCHEMA && is_operator(next, '(') && is_forbidden_function(name))
+    if (part != MS_POSTGRES_SCHEMA && ms_sql_token_is_operator(next, '(') &&
+        is_forbidden_function(name))
         return ms_place_error(token->place, MS_EINVAL, err, "'%.*s': this function is not allowed",
                               MS_PLACE_SHOWN(name));
     if (part != MS_POSTGRES_QUERY && ms_bytes_starts_with(name, MS_BYTES_LITERAL(OWN_PREFIX)))
@@ -60,7 +51,7 @@ static int check_name(const struct ms_sql_token *token, const struct ms_sql_toke
 /* U&"…" writes names that can't be read here. */
 static int check_escaped(const struct ms_sql_token *before, const struct ms_sql_token *token,
                          const struct ms_sql_token *next, struct ms_error *err) {
-    if (!ms_sql_token_is(before, "u") || !is_operator(token, '&') ||
+    if (!ms_sql_token_is(before, "u") || !ms_sql_token_is_operator(token, '&') ||
         next->kind != MS_SQL_QUOTED_NAME)
         return 0;
     return ms_place_error(before->place, MS_EINVAL, err, "write this name without U&");
@@ -80,7 +71,7 @@ int ms_postgres_guard(const struct ms_sql_statement *statement, enum ms_postgres
     int code = 0;
     while (code == 0 && next.kind != MS_SQL_END) {
         code = ms_sql_next(&lexer, &next, err);
-        if (code != 0 || is_blank(&next))
+        if (code != 0 || ms_sql_token_is_blank(&next))
             continue;
         code = check_name(&token, &next, part, err);
         if (code == 0)

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "metrics/metrics.h"
+#include "projection/list.h"
 #include "projection/projections.h"
 
 #define LABELS_MAX 256
@@ -16,14 +17,11 @@ struct list {
 
 static int take(void *context, const struct ms_projection_info *info) {
     struct list *list = context;
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity > 0 ? list->capacity * 2 : 16;
-        struct ms_projection_info *items = ms_realloc(list->items, capacity * sizeof *items);
-        if (items == NULL)
-            return MS_ENOMEM;
-        list->items = items;
-        list->capacity = capacity;
-    }
+    struct ms_projection_info *items =
+        ms_list_grow_heap(list->items, list->count, &list->capacity, sizeof *items);
+    if (items == NULL)
+        return MS_ENOMEM;
+    list->items = items;
     list->items[list->count++] = *info;
     return 0;
 }

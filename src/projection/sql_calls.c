@@ -36,16 +36,6 @@ bool ms_sql_name_is_among(struct ms_bytes name, const char *const *list) {
     return false;
 }
 
-static bool is_operator(const struct ms_sql_token *token, char byte) {
-    return token->kind == MS_SQL_OPERATOR && token->text.len == 1 &&
-           token->text.data[0] == (uint8_t)byte;
-}
-
-static bool is_blank(const struct ms_sql_token *token) {
-    return token->kind == MS_SQL_SPACE || token->kind == MS_SQL_LINE_COMMENT ||
-           token->kind == MS_SQL_BLOCK_COMMENT;
-}
-
 static bool is_moment(const struct ms_sql_token *token) {
     static const char *const moments[] = {"now", "localtime", "utc", NULL};
     struct ms_bytes text = token->text;
@@ -91,19 +81,19 @@ static void note_argument(struct reading *reading, const struct ms_sql_token *to
     if (level == NULL)
         return;
     level->any = true;
-    level->call.arguments += is_operator(token, ',');
+    level->call.arguments += ms_sql_token_is_operator(token, ',');
     if (is_moment(token))
         level->call.now = *token;
 }
 
 static int take(struct reading *reading, const struct ms_sql_token *token) {
     int code = 0;
-    if (is_operator(token, '(')) {
+    if (ms_sql_token_is_operator(token, '(')) {
         note_argument(reading, token); /* f((a)) has one */
         code = open(reading, token);
     } else {
         code = visit_bare(reading);
-        if (code == 0 && is_operator(token, ')'))
+        if (code == 0 && ms_sql_token_is_operator(token, ')'))
             code = close(reading);
         else
             note_argument(reading, token);
@@ -127,7 +117,7 @@ int ms_sql_calls(const struct ms_sql_statement *statement, enum ms_sql_dialect d
     int code = 0;
     while (code == 0 && token.kind != MS_SQL_END) {
         code = ms_sql_next(&lexer, &token, err);
-        if (code == 0 && !is_blank(&token))
+        if (code == 0 && !ms_sql_token_is_blank(&token))
             code = take(&reading, &token);
     }
     return code;
