@@ -49,7 +49,7 @@ static bool is_moment(const struct ms_sql_token *token) {
     return ms_sql_name_is_among(text, moments);
 }
 
-static int open(struct reading *reading, const struct ms_sql_token *bracket) {
+static int open_bracket(struct reading *reading, const struct ms_sql_token *bracket) {
     if (reading->depth == DEPTH_MAX)
         return ms_place_error(bracket->place, MS_ETOOBIG, reading->err,
                               "more than %u brackets in one another", DEPTH_MAX);
@@ -58,7 +58,7 @@ static int open(struct reading *reading, const struct ms_sql_token *bracket) {
     return 0;
 }
 
-static int close(struct reading *reading) {
+static int close_bracket(struct reading *reading) {
     if (reading->depth == 0)
         return 0;
     struct level *level = &reading->levels[--reading->depth];
@@ -90,11 +90,11 @@ static int take(struct reading *reading, const struct ms_sql_token *token) {
     int code = 0;
     if (ms_sql_token_is_operator(token, '(')) {
         note_argument(reading, token); /* f((a)) has one */
-        code = open(reading, token);
+        code = open_bracket(reading, token);
     } else {
         code = visit_bare(reading);
         if (code == 0 && ms_sql_token_is_operator(token, ')'))
-            code = close(reading);
+            code = close_bracket(reading);
         else
             note_argument(reading, token);
     }
