@@ -28,8 +28,7 @@
  *   errors     0 (MAINSTEM_OK) or a negative enum mainstem_code. `err` may be NULL; it is written
  *              only on failure. Outputs come last, are named ret_… and are untouched on failure.
  *              Any call may fail with MAINSTEM_EINVAL (an argument is wrong, the message says
- *              which), MAINSTEM_ENOMEM and MAINSTEM_ECLOSED (the store has stopped, see above). The
- *              further codes are listed with each function.
+ *              which), MAINSTEM_ENOMEM and MAINSTEM_ECLOSED (see above); others are listed with it.
  *   threads    any thread, many at a time, unless a function says otherwise.
  *   blocking   functions marked "blocks" wait for the disk; MAINSTEM_EINVAL inside a callback.
  *   memory     what is passed in is borrowed for the call, and free again when it returns. What is

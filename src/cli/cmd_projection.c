@@ -12,6 +12,7 @@ struct work {
     struct ms_output output;
     struct ms_buf text; /* the server's answer */
     struct ms_buf rows;
+    bool allow_incomplete;
     struct ms_error *err;
 };
 
@@ -23,12 +24,11 @@ static struct ms_bytes name_of(const struct work *work) {
 
 static int ask(struct work *work, const char *method, const char *verb, struct ms_bytes body,
                struct ms_json_value *ret_object) {
-    struct ms_target_projection request = {
-        .method = method,
-        .name = name_of(work),
-        .verb = verb,
-        .body = body,
-        .allow_incomplete = ms_option_given(work->invocation, "allow-incomplete")};
+    struct ms_target_projection request = {.method = method,
+                                           .name = name_of(work),
+                                           .verb = verb,
+                                           .body = body,
+                                           .allow_incomplete = work->allow_incomplete};
     return ms_projection_ask(work->target, &request, &work->text, ret_object, work->err);
 }
 
@@ -177,7 +177,10 @@ static int change(struct work *work, const char *verb, struct ms_bytes body) {
 }
 
 static int pause_it(struct work *work) { return change(work, "pause", ms_bytes_cstr("{}")); }
-static int resume(struct work *work) { return change(work, "resume", ms_bytes_cstr("{}")); }
+static int resume(struct work *work) {
+    work->allow_incomplete = ms_option_given(work->invocation, "allow-incomplete");
+    return change(work, "resume", ms_bytes_cstr("{}"));
+}
 
 int ms_cmd_projection_pause(struct ms_invocation *invocation) { return run(invocation, pause_it); }
 int ms_cmd_projection_resume(struct ms_invocation *invocation) { return run(invocation, resume); }

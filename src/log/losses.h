@@ -50,8 +50,8 @@ bool ms_losses_make_sense(const struct ms_losses *losses, uint64_t first_positio
 /* Moves before readers can miss an event that was removed: whoever has read, and then finds it
  * where it was before he did, has missed nothing. */
 uint64_t ms_log_losses_count(struct ms_log *log);
-/* Adds those of all segments. Blocks for I/O, where a segment must be read for it (once). MS_ENOMEM,
- * MS_EIO, MS_ECORRUPT. */
+/* Adds those of all segments. Blocks for I/O, where a segment must be read for it (once).
+ * MS_ENOMEM, MS_EIO, MS_ECORRUPT. */
 int ms_log_losses(struct ms_log *log, struct ms_losses *losses, struct ms_error *err) MS_MUST_CHECK;
 /* Of one segment, whether or not it knows yet. */
 int ms_log_losses_of(struct ms_log *log, struct ms_segment *segment, struct ms_losses *losses,

@@ -24,7 +24,7 @@ struct ms_rewrite_options {
     uint64_t segment; /* first position of a sealed segment */
     ms_rewrite_fn *visit;
     void *context;
-    /* What readers lose by it is added to *losses when all was visited (losses.h). NULL: nothing. */
+    /* What readers lose by it is added to *losses when all was visited; NULL: nothing is. */
     int (*lost)(void *context, struct ms_losses *losses, struct ms_error *err);
     uint64_t bytes_per_second; /* throttle; 0 none */
     uint64_t cut_end; /* with a log that is open read-only: the segment ends here now; 0 no */

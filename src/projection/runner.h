@@ -8,7 +8,7 @@
  *        ├── pause/resume ──────┤          an event's statements fail, and it isn't parked
  *        └──────────────────────┴──────────────────────────────> stopped ──retry, skip──> (on)
  *                               the database fails ──> retrying, by itself, with growing pauses
- *                               the log has lost what is to be applied ──> incomplete ──allow──> (on)
+ *                               the log has lost what comes next ──> incomplete ──allow──> (on)
  *
  * When a batch fails it is rolled back and gone through again: up to the event that the database
  * has refused, then that one in a transaction of its own; where it has not told which, all of them

@@ -7,8 +7,7 @@
  *                                                "unchanged":false}; 201 for a new version
  *   DELETE /v1/projections/{projection}          204
  *   GET    /v1/projections/{projection}/errors   {"parked":[{"position":…,"stream":…,…}]}
- *          …?allow_incomplete=true               also when events that it needs were scavenged
- *   POST   /v1/projections/{projection}/{verb}   pause, resume and rebuild (?allow_incomplete=true),
+ *   POST   /v1/projections/{projection}/{verb}   pause, resume, rebuild,
  *                                                switch {"version":2,"force":false},
  *                                                retry {"stream":"order-1"}, skip {"position":17}
  *
@@ -18,8 +17,10 @@
  * "error_position":null,"idle_seconds":3.1,"deployed_at":…,"first_needed":0,
  * "allow_incomplete":false,"incomplete":null,"scavenged_ahead":null}]}
  *
- * `incomplete` is what its tables lack, `scavenged_ahead` what it has not applied and can't any more:
- * {"topic":"order","first_position":3,"last_position":17}, the topic null where it is not known.
+ * `incomplete` is what its tables lack, `scavenged_ahead` what it has not applied and can't any
+ * more: {"topic":"order","first_position":3,"last_position":17}, the topic null where it is not
+ * known. PUT, resume and rebuild take ?allow_incomplete=true, without which they are refused (409),
+ * or stop, where something is missing.
  * `position` is the first that is not applied, `lag` how many there are behind it. All are readers'
  * jobs.
  */

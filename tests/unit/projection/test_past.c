@@ -1,5 +1,5 @@
-/* Honest about the past: events that a projection needs and that were scavenged are refused by name,
- * unless that is allowed, and then it is remembered. */
+/* Honest about the past: where events that a projection needs were scavenged it is
+ * refused, with topic and positions, unless that is allowed, and then it is remembered. */
 #include <unistd.h>
 
 #include "service_world.h"
