@@ -12,6 +12,7 @@
 #define RATE_US 2000000
 #define POISON_TEXT_MAX ((size_t)64 << 10)
 #define FOR_EVER INT64_MAX
+#define NAP_MS 5
 
 const char *ms_runner_state_name(enum ms_runner_state state) {
     static const char *const names[] = {"filling",  "live",   "paused",    "stopped",
@@ -27,6 +28,14 @@ void ms_runner_wake(void *context) {
     struct ms_runner *runner = context;
     pthread_mutex_lock(&runner->lock);
     runner->woken = true;
+    pthread_cond_signal(&runner->work);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+static void hurry(void *context) {
+    struct ms_runner *runner = context;
+    pthread_mutex_lock(&runner->lock);
+    runner->hurried = true;
     pthread_cond_signal(&runner->work);
     pthread_mutex_unlock(&runner->lock);
 }
@@ -239,6 +248,18 @@ static bool wait_for_work(struct ms_runner *runner, bool minds_log, int64_t ms) 
     return !stopping;
 }
 
+/* The log grows by what is not needed here. It is looked at now and then, not at each append, as
+ * long as nobody waits for this projection to be past it. */
+static void nap(struct ms_runner *runner) {
+    struct timespec until = in_ms(runner, NAP_MS);
+    int over = 0;
+    pthread_mutex_lock(&runner->lock);
+    while (over == 0 && !runner->hurried && !runner->stopping && runner->command == NULL)
+        over = pthread_cond_timedwait(&runner->work, &runner->lock, &until);
+    runner->hurried = false;
+    pthread_mutex_unlock(&runner->lock);
+}
+
 static void stop_at_poison(struct ms_runner *runner) {
     pthread_mutex_lock(&runner->lock);
     runner->status.error_position = runner->poison.position;
@@ -271,6 +292,8 @@ static int64_t run_batch(struct ms_runner *runner, bool *ret_minds_log) {
         return 0;
     case MS_RUNNER_CAUGHT_UP:
         note_caught_up(runner);
+        if (runner->unneeded)
+            nap(runner);
         *ret_minds_log = true;
         return FOR_EVER;
     case MS_RUNNER_POISONED:
@@ -351,7 +374,7 @@ int ms_runner_start(const struct ms_runner_options *options, struct ms_runner **
     runner->status.position = runner->target->checkpoint.position;
     runner->rate_us = runner->status.progress_us = ms_runner_now_us(runner);
     ms_buf_init(&runner->poison_text, POISON_TEXT_MAX);
-    ms_position_waiters_init(&runner->waiters, runner->status.position);
+    ms_position_waiters_init(&runner->waiters, runner->status.position, hurry, runner);
     init_locks(runner);
     int code = ms_parked_streams_load(&runner->parked, runner->target, err);
     runner->status.parked = runner->parked.events;

@@ -36,6 +36,7 @@ struct ms_runner {
     pthread_cond_t work; /* woken, stopping, a command */
     pthread_cond_t done; /* of commands */
     bool woken, stopping;
+    bool hurried; /* somebody waits for a position */
     struct ms_runner_command *command;
     struct ms_runner_status status;
     uint64_t rate_applied; /* `applied` at rate_us */
@@ -52,6 +53,7 @@ struct ms_runner {
     bool parked_is_old; /* `parked` is to be read anew */
     uint64_t in_batch;  /* events applied in it */
     int64_t batch_us;   /* when it began */
+    bool unneeded;      /* nothing in the last stretch of the log was needed */
     bool careful;       /* each event is a transaction of its own … */
     uint64_t careful_begin, careful_end; /* … of these */
     bool alone;                          /* the batch is such an event */

@@ -245,9 +245,10 @@ int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *re
                          struct ms_error *err) MS_MUST_CHECK;
 
 struct ms_filter {
-    struct ms_bytes topic; /* absent = any */
-    struct ms_bytes stream_prefix;
-    const struct ms_bytes *types; /* any of */
+    const struct ms_bytes *topics; /* any of */
+    size_t topic_count;
+    struct ms_bytes stream_prefix; /* absent = any */
+    const struct ms_bytes *types;  /* any of */
     size_t type_count;
     const struct ms_bytes *tags; /* all of */
     size_t tag_count;
