@@ -106,7 +106,7 @@ static int take_position(void *context, const struct ms_read_event *event) {
 
 static int take_topic(void *context, const struct ms_topic_info *topic) {
     struct search *search = context;
-    struct ms_all_read read = {.limit = 1, .filter = {.topic = topic->name}};
+    struct ms_all_read read = {.limit = 1, .filter = {.topics = &topic->name, .topic_count = 1}};
     struct ms_all_read_result result;
     bool hidden = topic->system && !ms_bytes_equal_cstr(topic->name, "$streams");
     if (hidden || topic->events == 0 || !reads(search->definition, topic->name))

@@ -146,7 +146,8 @@ static int take_position(void *context, const struct ms_read_event *event) {
 /* Where readers see the events of a topic. */
 static struct lost seen_of(struct store_world *w, const char *topic) {
     struct lost seen = {0};
-    struct ms_all_read read = {.limit = 1000, .filter.topic = ms_bytes_cstr(topic)};
+    struct ms_bytes name = ms_bytes_cstr(topic);
+    struct ms_all_read read = {.limit = 1000, .filter = {.topics = &name, .topic_count = 1}};
     struct ms_all_read_result result;
     assert_int_equal(ms_store_read_all(w->store, &read, take_position, &seen, &result, &w->error),
                      0);
