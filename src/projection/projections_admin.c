@@ -111,7 +111,9 @@ void ms_projections_start_version(struct ms_projections *projections, struct pro
         return;
     pthread_mutex_lock(&projections->lock);
     version->problem = err;
-    version->retry_us = ms_clock_monotonic_us(projections->options.env->clock) + RETRY_US;
+    version->retry_us = code == MS_EINCOMPLETE /* which does not get better by itself */
+                            ? INT64_MAX
+                            : ms_clock_monotonic_us(projections->options.env->clock) + RETRY_US;
     pthread_mutex_unlock(&projections->lock);
     tell(projections, projections->options.on_warning, "projection '%s': version %u: %s",
          projection->name, version->number, err.message);

@@ -24,11 +24,13 @@ int ms_projections_allow_incomplete(struct ms_projections *projections, struct m
         struct projection_version *version = &projection->versions[i];
         pthread_mutex_lock(&projections->lock);
         version->allow_incomplete = version->number != 0;
+        version->retry_us = 0; /* what could not be built anew can be now */
         pthread_mutex_unlock(&projections->lock);
         if (version->running != NULL)
             code = ms_runner_allow_incomplete(ms_version_runner(version->running), err);
     }
     pthread_mutex_unlock(&projections->admin);
+    ms_projections_wake(projections);
     return code;
 }
 
