@@ -187,6 +187,7 @@ static const struct projection_version *find_same(
     return is_same(current, definition) ? current : NULL;
 }
 
+/* Takes the definition over in any case. */
 static int start_candidate(struct ms_projections *projections, struct projection *projection,
                            struct projection_version *version,
                            struct ms_projection_definition *definition, struct ms_error *err) {
@@ -194,11 +195,13 @@ static int start_candidate(struct ms_projections *projections, struct projection
     options.paused = projection->paused;
     options.allow_incomplete = version->allow_incomplete;
     int code = ms_projections_look_back(projections, version, definition, err);
-    if (code != 0)
+    if (code == 0)
+        code =
+            ms_version_open(definition, version->number, false, &options, &version->running, err);
+    if (code != 0) {
+        ms_projection_definition_free(definition);
         return code;
-    code = ms_version_open(definition, version->number, false, &options, &version->running, err);
-    if (code != 0)
-        return code;
+    }
     code = ms_projections_note(projections, projection, PROJECTION_DEPLOYED, version, err);
     if (code != 0) {
         (void)!ms_version_close(version->running, true, NULL); /* and the definition */
@@ -240,6 +243,8 @@ static int deploy(struct ms_projections *projections, const char *file, struct m
         version.deployed_at_ms = ms_clock_now_us(projections->options.env->clock) / 1000;
         ret_deployed->version = version.number;
         code = start_candidate(projections, projection, &version, definition, err);
+    } else {
+        ms_projection_definition_free(definition);
     }
     if (code != 0) {
         ms_slot_clear(&version);

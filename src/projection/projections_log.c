@@ -38,9 +38,9 @@ static const char *const types[] = {
 /* ---- writing ---- */
 
 static void add_missing(json_t *root, const struct ms_missing *missing) {
-    json_t *object = json_object();
     if (!missing->any)
         return;
+    json_t *object = json_object();
     json_object_set_new(object, "topic",
                         missing->topic[0] != '\0' ? json_string(missing->topic) : json_null());
     json_object_set_new(object, "first_position", json_integer((json_int_t)missing->first));
