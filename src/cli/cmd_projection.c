@@ -12,6 +12,7 @@ struct work {
     struct ms_output output;
     struct ms_buf text; /* the server's answer */
     struct ms_buf rows;
+    bool allow_incomplete;
     struct ms_error *err;
 };
 
@@ -23,8 +24,11 @@ static struct ms_bytes name_of(const struct work *work) {
 
 static int ask(struct work *work, const char *method, const char *verb, struct ms_bytes body,
                struct ms_json_value *ret_object) {
-    struct ms_target_projection request = {
-        .method = method, .name = name_of(work), .verb = verb, .body = body};
+    struct ms_target_projection request = {.method = method,
+                                           .name = name_of(work),
+                                           .verb = verb,
+                                           .body = body,
+                                           .allow_incomplete = work->allow_incomplete};
     return ms_projection_ask(work->target, &request, &work->text, ret_object, work->err);
 }
 
@@ -56,6 +60,7 @@ static const struct ms_output_column list_columns[] = {
     {"lag_seconds", "SECONDS", true, NULL},
     {"rate", "RATE", true, NULL},
     {"parked", "PARKED", true, NULL},
+    {"incomplete", "INCOMPLETE", false, NULL},
     {"error", "ERROR", false, NULL},
 };
 static const struct ms_output_column lag_columns[] = {
@@ -118,6 +123,9 @@ static const struct ms_output_column version_columns[] = {
     {"mode", "MODE", false, NULL},
     {"on_error", "ON ERROR", false, NULL},
     {"deployed_at", "DEPLOYED", false, NULL},
+    {"first_needed", "NEEDS", true, NULL},
+    {"incomplete", "INCOMPLETE", false, NULL},
+    {"scavenged_ahead", "SCAVENGED AHEAD", false, NULL},
     {"error_position", "AT", true, NULL},
     {"error", "ERROR", false, NULL},
 };
@@ -184,7 +192,10 @@ static int change(struct work *work, const char *verb, struct ms_bytes body) {
 }
 
 static int pause_it(struct work *work) { return change(work, "pause", ms_bytes_cstr("{}")); }
-static int resume(struct work *work) { return change(work, "resume", ms_bytes_cstr("{}")); }
+static int resume(struct work *work) {
+    work->allow_incomplete = ms_option_given(work->invocation, "allow-incomplete");
+    return change(work, "resume", ms_bytes_cstr("{}"));
+}
 
 int ms_cmd_projection_pause(struct ms_invocation *invocation) { return run(invocation, pause_it); }
 int ms_cmd_projection_resume(struct ms_invocation *invocation) { return run(invocation, resume); }

@@ -16,6 +16,7 @@ int ms_cli_exit_status(int code) {
     case MS_EFENCED:
     case MS_ENOTXN:
     case MS_ENOTEMPTY:
+    case MS_EINCOMPLETE:
         return MS_EXIT_CONFLICT;
     case MS_ENOTFOUND:
     case MS_EDELETED:

@@ -82,11 +82,18 @@ static void describe_version(struct projection_version *version, enum ms_version
         .role = role,
         .deployed_at_ms = version->deployed_at_ms,
         .running = version->running != NULL,
+        .allow_incomplete = version->allow_incomplete,
+        .first_needed = version->first_needed,
+        .missing = version->missing,
+        .ahead = version->ahead,
     };
     if (version->running != NULL) {
         describe_definition(ms_version_definition(version->running), ret_info);
         ms_runner_status(ms_version_runner(version->running), &ret_info->status);
         ret_info->sync_pending = ms_version_pending(version->running);
+        ms_missing_join(&ret_info->missing, &ret_info->status.missing);
+        if (ret_info->status.ahead.any)
+            ret_info->ahead = ret_info->status.ahead;
         return;
     }
     if (version->definition != NULL)
@@ -220,7 +227,7 @@ size_t ms_projections_sync(struct ms_projections *projections, const struct ms_b
 }
 
 int ms_projections_run_past(struct ms_projections *projections, struct ms_version *version,
-                            const struct ms_time_travel *travel, const struct ms_query_run *run,
+                            const struct ms_travel *travel, const struct ms_query_run *run,
                             const struct ms_row_sink *sink, uint64_t *ret_position,
                             struct ms_error *err) {
     return ms_travels_run(projections->travels, version, travel, run, sink, ret_position, err);

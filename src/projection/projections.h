@@ -17,7 +17,7 @@
 #pragma once
 
 #include "projection/limits.h"
-#include "projection/version.h"
+#include "projection/travel.h"
 
 struct ms_projections;
 
@@ -53,19 +53,27 @@ struct ms_deployed {
     bool unchanged; /* it is the running version, or the one that fills: nothing was done */
     char name_text[MS_PROJECTION_NAME_MAX + 1];
 };
+enum {
+    MS_DEPLOY_AGAIN = 1,      /* also when the file has not changed */
+    MS_DEPLOY_INCOMPLETE = 2, /* also when events that it needs were scavenged */
+};
 /* `file` is what errors call it. `name`: what the file must define; absent: whatever it does.
- * `rebuild`: also when it has not changed. MS_EINVAL (file:line:column: what), MS_ERESERVED,
- * MS_ETOOBIG, MS_EAGAIN (the database is away), and what an append is refused with. */
+ * `how`: MS_DEPLOY_… MS_EINVAL (file:line:column: what), MS_ERESERVED, MS_ETOOBIG, MS_EINCOMPLETE
+ * (missing.h), MS_EAGAIN (the database is away), and what an append is refused with. */
 int ms_projections_deploy(struct ms_projections *projections, const char *file,
-                          struct ms_bytes content, struct ms_bytes name, bool rebuild,
+                          struct ms_bytes content, struct ms_bytes name, unsigned how,
                           struct ms_deployed *ret_deployed, struct ms_error *err) MS_MUST_CHECK;
 /* These: MS_ENOTFOUND when there is no such projection. */
 
-/* The current version's file once more, from the beginning of the log. */
+/* The current version's file once more, from the beginning of the log. As deploying. */
 int ms_projections_rebuild(struct ms_projections *projections, struct ms_bytes name,
-                           struct ms_deployed *ret_deployed, struct ms_error *err) MS_MUST_CHECK;
+                           bool allow_incomplete, struct ms_deployed *ret_deployed,
+                           struct ms_error *err) MS_MUST_CHECK;
 int ms_projections_pause(struct ms_projections *projections, struct ms_bytes name, bool paused,
                          struct ms_error *err) MS_MUST_CHECK;
+/* Its versions go on where events are missing, from now on and after a restart. */
+int ms_projections_allow_incomplete(struct ms_projections *projections, struct ms_bytes name,
+                                    struct ms_error *err) MS_MUST_CHECK;
 /* Version 0: the one before. MS_ENOTFOUND (no such version is kept); MS_EAGAIN: it has not caught
  * up, unless `force`. */
 int ms_projections_switch(struct ms_projections *projections, struct ms_bytes name,
@@ -97,6 +105,10 @@ struct ms_version_info {
     char hash[33];
     int64_t deployed_at_ms;
     bool running; /* false: its target can't be opened now, see status.error */
+    bool allow_incomplete;
+    uint64_t first_needed;     /* position; see missing.h */
+    struct ms_missing missing; /* what its tables lack */
+    struct ms_missing ahead;   /* what it has not applied yet, and can't any more */
     struct ms_runner_status status;
     enum ms_projection_mode mode;
     uint64_t sync_pending; /* appends that were acknowledged before it had applied them */
@@ -141,7 +153,7 @@ int ms_projections_hold_all(struct ms_projections *projections, struct ms_bytes 
 
 /* As ms_version_run, as of the past; see travel.h. */
 int ms_projections_run_past(struct ms_projections *projections, struct ms_version *version,
-                            const struct ms_time_travel *travel, const struct ms_query_run *run,
+                            const struct ms_travel *travel, const struct ms_query_run *run,
                             const struct ms_row_sink *sink, uint64_t *ret_position,
                             struct ms_error *err) MS_MUST_CHECK;
 

@@ -15,8 +15,8 @@
 #define NAP_MS 5
 
 const char *ms_runner_state_name(enum ms_runner_state state) {
-    static const char *const names[] = {"filling", "live",     "paused",
-                                        "stopped", "retrying", "failed"};
+    static const char *const names[] = {"filling",  "live",   "paused",    "stopped",
+                                        "retrying", "failed", "incomplete"};
     return names[state];
 }
 
@@ -148,11 +148,24 @@ static int run_pause(struct ms_runner *runner, bool paused) {
     return 0;
 }
 
+static int run_allow(struct ms_runner *runner) {
+    runner->allow_incomplete = true;
+    pthread_mutex_lock(&runner->lock);
+    runner->status.ahead.any = false;
+    pthread_mutex_unlock(&runner->lock);
+    if (runner->status.state == MS_RUNNER_INCOMPLETE)
+        set_running(runner);
+    return 0;
+}
+
 static void run_command(struct ms_runner *runner, struct ms_runner_command *command) {
     switch (command->kind) {
     case MS_RUNNER_PAUSE:
     case MS_RUNNER_RESUME:
         command->code = run_pause(runner, command->kind == MS_RUNNER_PAUSE);
+        break;
+    case MS_RUNNER_ALLOW:
+        command->code = run_allow(runner);
         break;
     case MS_RUNNER_RETRY:
         command->code = run_retry(runner, command);
@@ -191,6 +204,11 @@ static int command(struct ms_runner *runner, struct ms_runner_command *command,
 int ms_runner_pause(struct ms_runner *runner, bool paused, struct ms_error *err) {
     struct ms_runner_command pause = {.kind = paused ? MS_RUNNER_PAUSE : MS_RUNNER_RESUME};
     return command(runner, &pause, err);
+}
+
+int ms_runner_allow_incomplete(struct ms_runner *runner, struct ms_error *err) {
+    struct ms_runner_command allow = {.kind = MS_RUNNER_ALLOW};
+    return command(runner, &allow, err);
 }
 
 /* The command, and then what comes of it. */
@@ -280,6 +298,12 @@ static void stop_at_poison(struct ms_runner *runner) {
     ms_runner_set_state(runner, MS_RUNNER_STOPPED, &runner->failure);
 }
 
+static void stop_incomplete(struct ms_runner *runner) {
+    struct ms_error err = {0};
+    ms_ignore(ms_missing_refuse(&runner->status.ahead, runner->target->definition->name, &err));
+    ms_runner_set_state(runner, MS_RUNNER_INCOMPLETE, &err);
+}
+
 static void take_break(struct ms_runner *runner) {
     bool fenced = runner->failure.code == MS_EFENCED;
     ms_runner_reset(runner);
@@ -306,6 +330,9 @@ static int64_t act_on(struct ms_runner *runner, enum ms_runner_step step, bool *
     case MS_RUNNER_POISONED:
         stop_at_poison(runner);
         return FOR_EVER;
+    case MS_RUNNER_LACKING:
+        stop_incomplete(runner);
+        return FOR_EVER;
     case MS_RUNNER_BROKEN:
         take_break(runner);
         break;
@@ -322,7 +349,8 @@ static int64_t run_batch(struct ms_runner *runner, bool *ret_minds_log) {
 
 static bool is_at_rest(const struct ms_runner *runner) {
     enum ms_runner_state state = runner->status.state;
-    return runner->paused || state == MS_RUNNER_STOPPED || state == MS_RUNNER_FAILED;
+    return runner->paused || state == MS_RUNNER_STOPPED || state == MS_RUNNER_FAILED ||
+           state == MS_RUNNER_INCOMPLETE;
 }
 
 static void *runner_main(void *context) {
@@ -340,6 +368,7 @@ static void *runner_main(void *context) {
         }
         goes_on = wait_for_work(runner, minds_log, wait_ms);
     }
+    ms_runner_leave(runner);
     ms_runner_reset(runner);
     return NULL;
 }
@@ -375,6 +404,8 @@ int ms_runner_start(const struct ms_runner_options *options, struct ms_runner **
     runner->options = *options;
     runner->target = options->target;
     runner->paused = options->paused;
+    runner->allow_incomplete = options->allow_incomplete;
+    runner->losses_seen = UINT64_MAX; /* it looks before anything is applied */
     ms_store_info(options->store, &info);
     runner->last.store = info.uuid;
     runner->generation = runner->target->checkpoint.generation;

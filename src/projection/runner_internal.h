@@ -9,6 +9,7 @@
 enum ms_runner_command_kind {
     MS_RUNNER_PAUSE,
     MS_RUNNER_RESUME,
+    MS_RUNNER_ALLOW,
     MS_RUNNER_RETRY,
     MS_RUNNER_SKIP,
     MS_RUNNER_PUBLISH
@@ -59,6 +60,8 @@ struct ms_runner {
     bool paused;
     bool open;          /* a transaction is */
     int64_t generation; /* of the target's checkpoint, as far as we know */
+    bool allow_incomplete;
+    uint64_t losses_seen; /* ms_store_losses when it was last asked what is missing */
     bool moved;         /* it was another: a lost commit went through, or the database fell back */
     bool parked_is_old; /* `parked` is to be read anew */
     uint64_t in_batch;  /* events applied in it */
@@ -94,6 +97,7 @@ enum ms_runner_step {
     MS_RUNNER_CAUGHT_UP, /* until the log grows */
     MS_RUNNER_POISONED,  /* `poison` can't be applied, and was not parked */
     MS_RUNNER_BROKEN,    /* the database or the log can't be used: `failure` */
+    MS_RUNNER_LACKING,   /* what comes next was scavenged: status.ahead */
 };
 /* One batch. */
 enum ms_runner_step ms_runner_batch(struct ms_runner *runner);
@@ -104,6 +108,8 @@ bool ms_runner_is_poison(int code);
 int ms_runner_begin(struct ms_runner *runner, struct ms_error *err) MS_MUST_CHECK;
 int ms_runner_commit(struct ms_runner *runner, const struct ms_checkpoint *to, struct ms_error *err)
     MS_MUST_CHECK;
+/* The thread ends: a start need not look again at what nothing was needed of. */
+void ms_runner_leave(struct ms_runner *runner);
 /* Gives the transaction and the feed up; the next batch begins at the checkpoint. */
 void ms_runner_reset(struct ms_runner *runner);
 

@@ -3,6 +3,7 @@
  *
  *     command: begin ──batch──> the event is passed ──one more batch, or caught up──> over: 0
  *                  ├──an event can't be applied──> over: MS_ENOTAPPLIED
+ *                  ├──what comes next was scavenged──> over: MS_EINCOMPLETE
  *                  └──the database is away, paused, retired──> over: MS_EAGAIN
  *
  * Who waits gives up after some seconds; the runner goes on all the same.
@@ -60,6 +61,10 @@ static void step_one(struct ms_runner *runner, struct ms_runner_trial *trial,
     case MS_RUNNER_POISONED:
         trial->outcome.position = runner->poison.position;
         finish(runner, trial, MS_ENOTAPPLIED, &runner->failure);
+        return;
+    case MS_RUNNER_LACKING:
+        finish(runner, trial, MS_EINCOMPLETE, NULL);
+        ms_error_set(&trial->error, MS_EINCOMPLETE, "%s", runner->status.error);
         return;
     case MS_RUNNER_BROKEN:
         finish(runner, trial, runner->failure.code == MS_EFENCED ? MS_EFENCED : MS_EAGAIN,

@@ -150,6 +150,7 @@ int ms_version_open(struct ms_projection_definition *definition, unsigned number
         .env = options->env,
         .paused = options->paused,
         .live = options->live,
+        .allow_incomplete = options->allow_incomplete,
         .parks = definition->on_error == MS_PROJECTION_PARK,
         .changed = options->changed,
         .context = options->context,

@@ -20,7 +20,7 @@ struct ms_version_options {
     const char *dir;      /* of all projections; this one's is made in it */
     const char *postgres; /* connection string; NULL: there is none */
     bool paused;
-    bool live;                      /* as ms_runner_options */
+    bool live, allow_incomplete;    /* as ms_runner_options */
     void (*changed)(void *context); /* as ms_runner_options */
     void *context;
 };

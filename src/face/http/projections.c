@@ -18,8 +18,13 @@
  * A projection: {"projection":"orders","paused":false,"versions":[{"version":2,"role":"current",
  * "hash":…,"target":"sqlite","mode":"async","on_error":"stop","state":"live","position":17,
  * "end":17,"lag":0,"lag_seconds":0.000,"applied":9,"rate":0.0,"parked":0,"error":null,
- * "error_position":null,"idle_seconds":3.1,"deployed_at":…}]}
+ * "error_position":null,"idle_seconds":3.1,"deployed_at":…,"first_needed":0,
+ * "allow_incomplete":false,"incomplete":null,"scavenged_ahead":null}]}
  *
+ * `incomplete` is what its tables lack, `scavenged_ahead` what it has not applied and can't any
+ * more: {"topic":"order","first_position":3,"last_position":17}, the topic null where it is not
+ * known. PUT, resume and rebuild take ?allow_incomplete=true, without which they are refused (409),
+ * or stop, where something is missing.
  * `position` is the first that is not applied, `lag` how many there are behind it. All are readers'
  * jobs.
  */
@@ -80,12 +85,35 @@ static int write_progress(struct ms_http_request *request, struct ms_buf *out,
                          (unsigned long long)status->parked, idle > 0 && lag > 0 ? idle : 0.0);
 }
 
+static int write_missing(struct ms_buf *out, const char *name, const struct ms_missing *missing) {
+    int code = ms_buf_printf(out, ",\"%s\":%s", name, missing->any ? "{\"topic\":" : "null");
+    if (code != 0 || !missing->any)
+        return code;
+    code = missing->topic[0] != '\0' ? ms_json_write_string(out, ms_bytes_cstr(missing->topic))
+                                     : ms_buf_append_cstr(out, "null");
+    if (code == 0)
+        code = ms_buf_printf(out, ",\"first_position\":%llu,\"last_position\":%llu}",
+                             (unsigned long long)missing->first, (unsigned long long)missing->last);
+    return code;
+}
+
+static int write_past(struct ms_buf *out, const struct ms_version_info *info) {
+    int code = ms_buf_printf(out, ",\"first_needed\":%llu,\"allow_incomplete\":%s",
+                             (unsigned long long)info->first_needed,
+                             info->allow_incomplete ? "true" : "false");
+    if (code == 0)
+        code = write_missing(out, "incomplete", &info->missing);
+    return code == 0 ? write_missing(out, "scavenged_ahead", &info->ahead) : code;
+}
+
 static int write_version(struct ms_http_request *request, struct ms_buf *out,
                          const struct ms_version_info *info) {
     const struct ms_runner_status *status = &info->status;
     int code = write_kind(out, info);
     if (code == 0)
         code = write_progress(request, out, status);
+    if (code == 0)
+        code = write_past(out, info);
     if (code == 0)
         code = ms_buf_append_cstr(out, ",\"error\":");
     if (code == 0)
@@ -180,6 +208,10 @@ static int write_deployed(struct ms_buf *out, const struct ms_deployed *deployed
                          deployed->unchanged ? "true" : "false");
 }
 
+static bool allows_incomplete(const struct ms_http_request *request) {
+    return request->params.allow_incomplete;
+}
+
 static void run_put(struct ms_http_request *request) {
     struct ms_deployed deployed;
     struct ms_error err = {0};
@@ -193,7 +225,8 @@ static void run_put(struct ms_http_request *request) {
     }
     snprintf(file, sizeof file, "%.*s.sql", (int)name.len, (const char *)name.data);
     int code = ms_projections_deploy(service(request), file, ms_buf_bytes(&request->body), name,
-                                     false, &deployed, &err);
+                                     allows_incomplete(request) ? MS_DEPLOY_INCOMPLETE : 0,
+                                     &deployed, &err);
     if (code == 0)
         code = write_deployed(&request->answer.body, &deployed);
     finish(request, code, code == 0 && deployed.unchanged ? 200 : 201, &err);
@@ -258,7 +291,17 @@ static int read_order(struct ms_bytes body, json_t **ret_root, struct order *ret
 
 static int run_rebuild(struct ms_http_request *request, struct ms_error *err) {
     struct ms_deployed deployed;
-    return ms_projections_rebuild(service(request), request->captures[0], &deployed, err);
+    return ms_projections_rebuild(service(request), request->captures[0],
+                                  allows_incomplete(request), &deployed, err);
+}
+
+/* Resuming with it is how one that stopped for what is missing goes on. */
+static int run_resume(struct ms_http_request *request, struct ms_error *err) {
+    struct ms_bytes name = request->captures[0];
+    int code = allows_incomplete(request)
+                   ? ms_projections_allow_incomplete(service(request), name, err)
+                   : 0;
+    return code == 0 ? ms_projections_pause(service(request), name, false, err) : code;
 }
 
 static int run_order(struct ms_http_request *request, const struct order *order,
@@ -268,7 +311,7 @@ static int run_order(struct ms_http_request *request, const struct order *order,
     if (ms_bytes_equal_cstr(verb, "pause"))
         return ms_projections_pause(projections, name, true, err);
     if (ms_bytes_equal_cstr(verb, "resume"))
-        return ms_projections_pause(projections, name, false, err);
+        return run_resume(request, err);
     if (ms_bytes_equal_cstr(verb, "rebuild"))
         return run_rebuild(request, err);
     if (ms_bytes_equal_cstr(verb, "switch"))
