@@ -278,8 +278,7 @@ static void run(struct bench *bench) {
         send_due(bench);
         serve_answers(bench);
     }
-    report(bench, (double)(bench_now_ns() - began) / 1e9,
-           pid > 0 ? bench_cpu_s(pid) - cpu_s : -1);
+    report(bench, (double)(bench_now_ns() - began) / 1e9, pid > 0 ? bench_cpu_s(pid) - cpu_s : -1);
 }
 
 /* ---- options ---- */

@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 
-#define PART_PAGES 1000
+#define PART_PAGES 250 /* with more at once the log's own writes wait for the disk */
 #define FULL_PAGES 8000
 
 struct ms_sqlite_wal {
