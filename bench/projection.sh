@@ -77,6 +77,34 @@ rates() {
     "${bench[@]}" --events $((events / 200)) client | record
 }
 
+# Emmett is installed when it is wanted, which compiles sqlite3 where there is nothing to download.
+have_emmett() {
+    have "projections: Emmett" node npm || return
+    [[ -e bench/emmett/node_modules/sqlite3/build/Release/node_sqlite3.node ]] && return
+    say "installing Emmett (npm ci in bench/emmett)"
+    (cd bench/emmett && timeout 600 npm ci --silent) >"$work/npm.log" 2>&1 && return
+    skip "projections: Emmett (npm ci failed: $(tail -1 "$work/npm.log"))"
+    return 1
+}
+
+emmett_turn() { # round events-per-append events
+    "$BUILD/bench/bench-projection" --events "$3" events >"$work/events.jsonl"
+    rm -f "$work"/emmett-*
+    node bench/emmett/bench.mjs "$work" "$work/events.jsonl" "$2" | in_round "$1"
+    "$BUILD/bench/bench-projection" --dir "$work" --target sqlite --events "$3" --batch "$2" live |
+        in_round "$1"
+}
+
+beside_emmett() {
+    local round
+    have_emmett || return
+    for round in $(seq "$ROUNDS"); do
+        say "projections: in turns with Emmett, round $round of $ROUNDS"
+        emmett_turn "$round" 1 2000
+        emmett_turn "$round" 100 20000
+    done
+}
+
 with_postgres() { # function…
     local part
     have "projections: PostgreSQL" '/usr/lib/postgresql/*/bin/initdb' && start_postgres
@@ -86,5 +114,5 @@ with_postgres() { # function…
     [[ -z $postgres ]] || stop_postgres
 }
 
-step_projection() { with_postgres rates visible_everywhere; }
+step_projection() { with_postgres rates visible_everywhere beside_emmett; }
 step_seen() { with_postgres visible_everywhere; }
