@@ -86,7 +86,7 @@ enum mainstem_code {
     MAINSTEM_ECLOSED = -19,      /* closed, read-only, or the store has stopped */
     MAINSTEM_ETIMEOUT = -20,     /* timed out */
     MAINSTEM_ELOCKED = -21,      /* another process has the directory open */
-    MAINSTEM_ENEEDMORE = -22,    /* not returned, nor are EMEDIATYPE, ECRC and the last five */
+    MAINSTEM_ENEEDMORE = -22,    /* not returned, nor are EMEDIATYPE, ECRC and the last six */
     MAINSTEM_EMEDIATYPE = -23,
     MAINSTEM_ECRC = -24,
     MAINSTEM_ESCAVENGED = -25,      /* removed by the scavenger */
@@ -97,7 +97,8 @@ enum mainstem_code {
     MAINSTEM_EFENCED = -30,
     MAINSTEM_ENOTXN = -31,
     MAINSTEM_ENOTEMPTY = -32,
-    MAINSTEM_ETIMESTAMP = -33
+    MAINSTEM_ETIMESTAMP = -33,
+    MAINSTEM_ENOTAPPLIED = -34
 };
 
 /* What a stream is found to be. */

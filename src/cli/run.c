@@ -32,6 +32,7 @@ int ms_cli_exit_status(int code) {
         return MS_EXIT_UNKNOWN;
     case MS_EINVAL:
     case MS_ETIMESTAMP:
+    case MS_ENOTAPPLIED:
     case MS_ENOMEM:
     case MS_EIO:
     case MS_ETOOBIG:

@@ -65,9 +65,11 @@ static int parse_travel(const struct ms_target_read *read, struct ms_time_travel
     return rc;
 }
 
-static struct ms_filter make_filter(const struct ms_target_read *read) {
+static struct ms_filter make_filter(const struct ms_target_read *read,
+                                    const struct ms_bytes *topic) {
     return (struct ms_filter){
-        .topic = ms_bytes_cstr(read->topic),
+        .topics = topic,
+        .topic_count = topic->data != NULL,
         .stream_prefix = ms_bytes_cstr(read->stream_prefix),
         .types = read->types,
         .type_count = read->type_count,
@@ -123,11 +125,12 @@ static int read_stream(struct ms_store_target *store, const struct ms_target_rea
 
 static int read_all(struct ms_store_target *store, const struct ms_target_read *read,
                     struct visiting *visiting, struct ms_error *err) {
+    struct ms_bytes topic = ms_bytes_cstr(read->topic);
     struct ms_all_read wanted = {
         .backward = read->backward,
         .from_end = !read->has_from && read->backward,
         .from = read->from,
-        .filter = make_filter(read),
+        .filter = make_filter(read, &topic),
     };
     int rc = parse_travel(read, &wanted.travel, err);
     while (rc == 0 && visiting->count < read->limit) {
@@ -196,12 +199,13 @@ int ms_target_store_subscribe(struct ms_target *target, const struct ms_target_r
     struct bell bell = {.rung = false};
     pthread_mutex_init(&bell.mutex, NULL);
     pthread_cond_init(&bell.changed, NULL);
+    struct ms_bytes topic = ms_bytes_cstr(read->topic);
     struct ms_subscription_options options = {
         .stream = ms_bytes_cstr(read->stream),
         .from_version = (int64_t)read->from,
         .from_position = read->from,
         .from_end = read->from_end,
-        .filter = make_filter(read),
+        .filter = make_filter(read, &topic),
         .wake = ring,
         .context = &bell,
     };

@@ -48,10 +48,11 @@ SAME_CODE(EFENCED);
 SAME_CODE(ENOTXN);
 SAME_CODE(ENOTEMPTY);
 SAME_CODE(ETIMESTAMP);
+SAME_CODE(ENOTAPPLIED);
 
 /* A code added to the core's list must be added to the public one. */
 #define COUNT_CODE(name, value, http, type, text) +1
-_Static_assert(0 MS_ERROR_LIST(COUNT_CODE) == 33, "every code of the core is public");
+_Static_assert(0 MS_ERROR_LIST(COUNT_CODE) == 34, "every code of the core is public");
 
 #define SAME_STATE(name)                                                                           \
     _Static_assert((int)MAINSTEM_STREAM_##name == (int)MS_STREAM_##name, "states are equal")
@@ -318,17 +319,18 @@ const struct ms_bytes *ms_lib_copy_texts(const struct mainstem_bytes *texts, siz
 
 static int copy_filter(const struct mainstem_filter *filter, struct ms_arena *arena,
                        struct ms_filter *copy) {
-    int rc = copy_text(filter->topic, arena, &copy->topic);
-    if (rc == 0)
-        rc = copy_text(filter->stream_prefix, arena, &copy->stream_prefix);
+    int rc = copy_text(filter->stream_prefix, arena, &copy->stream_prefix);
     if (rc == 0)
         rc = copy_text(filter->correlation_id, arena, &copy->correlation_id);
+    copy->topic_count = filter->topic.data != NULL;
+    copy->topics = ms_lib_copy_texts(&filter->topic, copy->topic_count, arena);
     copy->types = ms_lib_copy_texts(filter->types, filter->type_count, arena);
     copy->type_count = filter->type_count;
     copy->tags = ms_lib_copy_texts(filter->tags, filter->tag_count, arena);
     copy->tag_count = filter->tag_count;
     copy->include_system = filter->include_system != 0;
-    return copy->types != NULL && copy->tags != NULL ? rc : MS_ENOMEM;
+    bool whole = copy->topics != NULL && copy->types != NULL && copy->tags != NULL;
+    return whole ? rc : MS_ENOMEM;
 }
 
 int ms_lib_filter(const struct mainstem_filter *filter, struct ms_arena *arena,

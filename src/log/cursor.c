@@ -41,9 +41,21 @@ static void leave_frame(struct ms_log_cursor *cursor) {
     cursor->frame_at = cursor->frame_len = 0;
 }
 
+/* No anchor is nearer to it than the place where the cursor stands: walking on finds it soonest. */
+static bool is_on_the_way(const struct ms_log_cursor *cursor, uint64_t position) {
+    struct ms_anchor anchor;
+    return cursor->positioned && position > cursor->next_position &&
+           ms_segment_find_anchor(cursor->segment, position, &anchor) &&
+           anchor.offset <= cursor->offset + cursor->at;
+}
+
 void ms_log_cursor_seek(struct ms_log_cursor *cursor, uint64_t position) {
     if (cursor->positioned && position == cursor->next_position)
         return;
+    if (is_on_the_way(cursor, position)) {
+        cursor->next_position = position;
+        return;
+    }
     cursor->next_position = position;
     cursor->positioned = false;
     cursor->read_bytes = READ_BYTES_FIRST;

@@ -12,13 +12,55 @@ struct ms_feed {
     void *context;
 };
 
-/* What the store can tell without us. */
-static struct ms_filter filter_of(const struct ms_projection_definition *definition) {
-    struct ms_filter filter = {0};
-    const struct ms_source *source = &definition->sources[0];
-    if (definition->source_count == 1 && source->kind == MS_SOURCE_TOPIC && !source->name.is_prefix)
-        filter.topic = source->name.text;
-    return filter;
+/* Of a definition with more of them the store is not asked to look for them. */
+#define NAMES_MAX 64u
+
+/* What the store can tell without us: nothing that is needed lies outside of it. */
+struct selection {
+    struct ms_bytes topics[NAMES_MAX], types[NAMES_MAX];
+    struct ms_filter filter;
+};
+
+/* Patterns that begin with the same name select more than one: false. */
+static bool add_name(struct ms_bytes *names, size_t *count, const struct ms_name_pattern *pattern) {
+    if (pattern->is_prefix || *count == NAMES_MAX)
+        return false;
+    names[(*count)++] = pattern->text;
+    return true;
+}
+
+/* With all sources of that kind, and spelled out. */
+static size_t select_sources(const struct ms_projection_definition *definition,
+                             enum ms_source_kind kind, struct ms_bytes *names) {
+    size_t count = 0;
+    for (size_t i = 0; i < definition->source_count; i++)
+        if (definition->sources[i].kind != kind ||
+            !add_name(names, &count, &definition->sources[i].name))
+            return 0;
+    return count;
+}
+
+static size_t select_handled(const struct ms_projection_definition *definition,
+                             struct ms_bytes *names) {
+    size_t count = 0;
+    for (size_t i = 0; i < definition->handler_count; i++)
+        for (size_t k = 0; k < definition->handlers[i].type_count; k++)
+            if (!add_name(names, &count, &definition->handlers[i].types[k]))
+                return 0;
+    return count;
+}
+
+static void select_needed(const struct ms_projection_definition *definition,
+                          struct selection *ret_selection) {
+    struct ms_filter *filter = &ret_selection->filter;
+    const struct ms_source *first = &definition->sources[0];
+    *filter = (struct ms_filter){.topics = ret_selection->topics, .types = ret_selection->types};
+    filter->topic_count = select_sources(definition, MS_SOURCE_TOPIC, ret_selection->topics);
+    filter->type_count = select_handled(definition, ret_selection->types);
+    if (filter->type_count == 0)
+        filter->type_count = select_sources(definition, MS_SOURCE_TYPE, ret_selection->types);
+    if (definition->source_count == 1 && first->kind == MS_SOURCE_STREAM)
+        filter->stream_prefix = first->name.text;
 }
 
 static int visit_event(void *context, const struct ms_read_event *event) {
@@ -33,9 +75,11 @@ int ms_feed_new(struct ms_store *store, const struct ms_projection_definition *d
                 uint64_t from, void (*wake)(void *context), void *context,
                 struct ms_feed **ret_feed, struct ms_error *err) {
     struct ms_feed *feed = ms_calloc(1, sizeof *feed);
+    struct selection needed;
+    select_needed(definition, &needed);
     struct ms_subscription_options options = {
         .from_position = from,
-        .filter = filter_of(definition),
+        .filter = needed.filter, /* copied */
         .wake = wake,
         .context = context,
     };
@@ -75,8 +119,9 @@ int ms_feed_fold(struct ms_store *store, const struct ms_projection_definition *
                  const struct ms_time_travel *travel, ms_feed_fn *visit, void *context,
                  struct ms_error *err) {
     struct ms_feed feed = {.visit = visit, .context = context};
-    struct ms_all_read read = {
-        .limit = FOLD_SCAN, .travel = *travel, .filter = filter_of(definition)};
+    struct selection needed;
+    select_needed(definition, &needed);
+    struct ms_all_read read = {.limit = FOLD_SCAN, .travel = *travel, .filter = needed.filter};
     struct ms_all_read_result result = {0};
     int code = ms_matcher_new(definition, &feed.matcher);
     if (code != 0)

@@ -1,9 +1,10 @@
 /*
  * The events that a projection needs, from a position on, in log order.
  *
- * Whatever can be left out without looking at an event is left out by the store: with one topic as
- * the source only that topic's entries are read, and of types that are all spelled out only theirs,
- * when there are few. Threads: one at a time; `wake` comes from the committer's.
+ * Whatever can be left out without looking at an event is left out by the store: where sources are
+ * topics, or types are spelled out, the index names the entries to read, and the others cost
+ * nothing, or no more than their headers where they lie close together. Threads: one at a time;
+ * `wake` comes from the committer's.
  */
 #pragma once
 

@@ -18,6 +18,7 @@
 #include "projection/postgres_schema.h"
 #include "projection/postgres_target.h"
 #include "projection/postgres_values.h"
+#include "projection/row_room.h"
 
 #define PARKED_PER_LOOK "1000"
 #define GRACE_MS 5000       /* for the server to keep the time itself */
@@ -27,10 +28,8 @@ struct postgres_reader {
     struct ms_target_reader base;
     const struct ms_postgres_place *place;
     struct ms_postgres_db db;
-    bool *prepared;       /* which queries are, on this connection */
-    struct ms_value *row; /* of the widest answer so far */
-    struct ms_bytes *names;
-    size_t columns_max;
+    bool *prepared; /* which queries are, on this connection */
+    struct ms_row_room row;
 };
 
 /* While one query is answered. */
@@ -71,8 +70,8 @@ static int prepare_own(struct ms_postgres_db *db, struct ms_error *err) {
 static int connect_anew(struct postgres_reader *reader, struct ms_error *err) {
     ms_postgres_db_close(&reader->db);
     memset(reader->prepared, 0, reader->base.target->definition->query_count);
-    int code = ms_postgres_db_open(&reader->db, reader->place->conninfo, reader->place->schema,
-                                   MS_POSTGRES_READER, err);
+    const struct ms_postgres_door door = {reader->place->conninfo, reader->place->schema, NULL};
+    int code = ms_postgres_db_open(&reader->db, &door, MS_POSTGRES_READER, err);
     if (code == 0)
         code = prepare_own(&reader->db, err);
     if (code != 0)
@@ -103,8 +102,7 @@ void ms_postgres_reader_free(struct ms_target_reader *base) {
     struct postgres_reader *reader = of(base);
     ms_postgres_db_close(&reader->db);
     ms_free(reader->prepared);
-    ms_free(reader->row);
-    ms_free(reader->names);
+    ms_row_room_deinit(&reader->row);
     ms_free(reader);
 }
 
@@ -141,31 +139,16 @@ static PGresult *next_result(struct postgres_reader *reader, struct answering *a
 
 /* ---- rows ---- */
 
-static int reserve_columns(struct postgres_reader *reader, size_t count) {
-    if (count <= reader->columns_max)
-        return 0;
-    struct ms_value *row = ms_realloc(reader->row, count * sizeof *row);
-    if (row == NULL)
-        return MS_ENOMEM;
-    reader->row = row;
-    struct ms_bytes *names = ms_realloc(reader->names, count * sizeof *names);
-    if (names == NULL)
-        return MS_ENOMEM;
-    reader->names = names;
-    reader->columns_max = count;
-    return 0;
-}
-
 static int tell_columns(struct postgres_reader *reader, struct answering *answering,
                         const PGresult *result) {
     size_t count = (size_t)PQnfields(result);
-    int code = reserve_columns(reader, count);
+    int code = ms_row_room_reserve(&reader->row, count);
     if (code != 0)
         return code;
     answering->told = true;
     for (size_t i = 0; i < count; i++)
-        reader->names[i] = ms_bytes_cstr(PQfname(result, (int)i));
-    return answering->sink->columns(answering->sink->context, reader->names, count);
+        reader->row.names[i] = ms_bytes_cstr(PQfname(result, (int)i));
+    return answering->sink->columns(answering->sink->context, reader->row.names, count);
 }
 
 static int tell_row(struct postgres_reader *reader, struct answering *answering, PGresult *result) {
@@ -175,9 +158,9 @@ static int tell_row(struct postgres_reader *reader, struct answering *answering,
         if ((size_t)PQgetlength(result, 0, (int)i) > run->bytes_max)
             return ms_place_error(run->query->statement.place, MS_ETOOBIG, answering->err,
                                   "a value is larger than %zu bytes", run->bytes_max);
-        reader->row[i] = ms_postgres_value(result, 0, (int)i);
+        reader->row.values[i] = ms_postgres_value(result, 0, (int)i);
     }
-    return answering->sink->row(answering->sink->context, reader->row, count);
+    return answering->sink->row(answering->sink->context, reader->row.values, count);
 }
 
 /* Asks the server to stop; what is on its way is passed over. */

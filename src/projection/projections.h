@@ -73,12 +73,18 @@ int ms_projections_switch(struct ms_projections *projections, struct ms_bytes na
 /* All of its versions and their tables. */
 int ms_projections_drop(struct ms_projections *projections, struct ms_bytes name,
                         struct ms_error *err) MS_MUST_CHECK;
-/* As ms_runner_retry and ms_runner_skip, of the version that is stopped, or the current one. */
+/* As ms_runner_retry and ms_runner_skip, of the version that it concerns: the one that is stopped
+ * (there), or that has something parked, else the current one. *ret_tried is filled in also with
+ * errors of the runner's; version 0: none was found. */
+struct ms_projection_tried {
+    unsigned version;
+    struct ms_runner_outcome outcome;
+};
 int ms_projections_retry(struct ms_projections *projections, struct ms_bytes name,
-                         struct ms_bytes stream, size_t *ret_count, struct ms_error *err)
-    MS_MUST_CHECK;
+                         struct ms_bytes stream, struct ms_projection_tried *ret_tried,
+                         struct ms_error *err) MS_MUST_CHECK;
 int ms_projections_skip(struct ms_projections *projections, struct ms_bytes name, uint64_t position,
-                        struct ms_error *err) MS_MUST_CHECK;
+                        struct ms_projection_tried *ret_tried, struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- looking ---- */
 
@@ -93,6 +99,7 @@ struct ms_version_info {
     bool running; /* false: its target can't be opened now, see status.error */
     struct ms_runner_status status;
     enum ms_projection_mode mode;
+    uint64_t sync_pending; /* appends that were acknowledged before it had applied them */
     enum ms_projection_on_error on_error;
     enum ms_sql_dialect target;
 };
@@ -126,6 +133,12 @@ const struct ms_projections_options *ms_projections_settings(
 int ms_projections_hold(struct ms_projections *projections, struct ms_bytes name,
                         struct ms_version **ret_version, struct ms_error *err) MS_MUST_CHECK;
 
+/* All that are running, each held for the caller, the current one first; which may be none.
+ * MS_ENOTFOUND: there is no such projection. */
+int ms_projections_hold_all(struct ms_projections *projections, struct ms_bytes name,
+                            struct ms_version *versions[MS_PROJECTION_VERSIONS_MAX],
+                            size_t *ret_count, struct ms_error *err) MS_MUST_CHECK;
+
 /* As ms_version_run, as of the past; see travel.h. */
 int ms_projections_run_past(struct ms_projections *projections, struct ms_version *version,
                             const struct ms_time_travel *travel, const struct ms_query_run *run,
@@ -134,7 +147,9 @@ int ms_projections_run_past(struct ms_projections *projections, struct ms_versio
 
 /* ---- projections of mode sync ---- */
 
-/* Holds the current versions of those that are declared sync, at most `max`; the caller waits for
- * them. Cheap when there are none. */
-size_t ms_projections_sync(struct ms_projections *projections, struct ms_version **versions,
-                           size_t max);
+/* A glance: there may be any. Takes NULL. */
+bool ms_projections_any_sync(const struct ms_projections *projections);
+/* Holds the current versions of those that are declared so and may read one of the topics (NULL:
+ * whatever they read), at most `max`. */
+size_t ms_projections_sync(struct ms_projections *projections, const struct ms_bytes *topics,
+                           size_t topic_count, struct ms_version **versions, size_t max);

@@ -362,48 +362,77 @@ int ms_projections_drop(struct ms_projections *projections, struct ms_bytes name
     return code;
 }
 
-/* The one that an event has stopped, or the one that answers. */
-static int runner_in_need(struct ms_projections *projections, struct ms_bytes name,
-                          struct ms_runner **ret_runner, struct ms_error *err) {
-    struct projection *projection = ms_projections_find(projections, name);
-    struct ms_runner *runner = NULL;
-    struct ms_runner_status status;
-    if (projection == NULL)
-        return ms_projections_no_such(name, err);
-    for (size_t i = 0; i < MS_PROJECTION_VERSIONS_MAX; i++) {
-        struct ms_version *version = projection->versions[i].running;
-        if (version == NULL)
-            continue;
-        ms_runner_status(ms_version_runner(version), &status);
-        if (runner == NULL || status.state == MS_RUNNER_STOPPED)
-            runner = ms_version_runner(version);
-        if (status.state == MS_RUNNER_STOPPED)
-            break;
+/* ---- trying again ---- */
+
+/* How much a version is the one that is meant; the first of several. */
+typedef int concern_fn(const struct ms_runner_status *status, uint64_t position);
+
+static int is_stopped(const struct ms_runner_status *status, uint64_t position) {
+    (void)position;
+    return status->state == MS_RUNNER_STOPPED ? 2 : status->state == MS_RUNNER_RETRYING;
+}
+
+static int has_parked(const struct ms_runner_status *status, uint64_t position) {
+    (void)position;
+    return status->parked > 0;
+}
+
+static int is_stopped_there(const struct ms_runner_status *status, uint64_t position) {
+    bool there = status->state == MS_RUNNER_STOPPED && status->error_position == position;
+    return there ? 2 : has_parked(status, position);
+}
+
+/* The version, held. */
+static int find_concerned(struct ms_projections *projections, struct ms_bytes name,
+                          concern_fn *concern, uint64_t position, struct ms_version **ret_version,
+                          struct ms_error *err) {
+    struct ms_version *versions[MS_PROJECTION_VERSIONS_MAX];
+    size_t count, found = 0;
+    int most = -1;
+    int code = ms_projections_hold_all(projections, name, versions, &count, err);
+    if (code == 0 && count == 0)
+        code = ms_error_set(err, MS_EAGAIN, "projection '%.*s' is not running now",
+                            MS_PLACE_SHOWN(name));
+    if (code != 0)
+        return code;
+    for (size_t i = 0; i < count; i++) {
+        struct ms_runner_status status;
+        ms_runner_status(ms_version_runner(versions[i]), &status);
+        int much = concern(&status, position);
+        found = much > most ? i : found;
+        most = much > most ? much : most;
     }
-    if (runner == NULL)
-        return ms_error_set(err, MS_EAGAIN, "projection '%s' is not running now", projection->name);
-    *ret_runner = runner;
+    for (size_t i = 0; i < count; i++)
+        if (i != found)
+            ms_version_release(versions[i]);
+    *ret_version = versions[found];
     return 0;
 }
 
 int ms_projections_retry(struct ms_projections *projections, struct ms_bytes name,
-                         struct ms_bytes stream, size_t *ret_count, struct ms_error *err) {
-    struct ms_runner *runner;
-    pthread_mutex_lock(&projections->admin);
-    int code = runner_in_need(projections, name, &runner, err);
-    if (code == 0)
-        code = ms_runner_retry(runner, stream, ret_count, err);
-    pthread_mutex_unlock(&projections->admin);
+                         struct ms_bytes stream, struct ms_projection_tried *ret_tried,
+                         struct ms_error *err) {
+    struct ms_version *version;
+    *ret_tried = (struct ms_projection_tried){0};
+    int code = find_concerned(projections, name, stream.data != NULL ? has_parked : is_stopped, 0,
+                              &version, err);
+    if (code != 0)
+        return code;
+    ret_tried->version = ms_version_number(version);
+    code = ms_runner_retry(ms_version_runner(version), stream, &ret_tried->outcome, err);
+    ms_version_release(version);
     return code;
 }
 
 int ms_projections_skip(struct ms_projections *projections, struct ms_bytes name, uint64_t position,
-                        struct ms_error *err) {
-    struct ms_runner *runner;
-    pthread_mutex_lock(&projections->admin);
-    int code = runner_in_need(projections, name, &runner, err);
-    if (code == 0)
-        code = ms_runner_skip(runner, position, err);
-    pthread_mutex_unlock(&projections->admin);
+                        struct ms_projection_tried *ret_tried, struct ms_error *err) {
+    struct ms_version *version;
+    *ret_tried = (struct ms_projection_tried){0};
+    int code = find_concerned(projections, name, is_stopped_there, position, &version, err);
+    if (code != 0)
+        return code;
+    ret_tried->version = ms_version_number(version);
+    code = ms_runner_skip(ms_version_runner(version), position, &ret_tried->outcome, err);
+    ms_version_release(version);
     return code;
 }

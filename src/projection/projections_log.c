@@ -144,9 +144,10 @@ static int visit(void *context, const struct ms_read_event *event) {
 
 int ms_projections_load(struct ms_projections *projections, struct ms_error *err) {
     struct loading loading = {.projections = projections, .err = err};
+    struct ms_bytes topic = ms_bytes_cstr(APPS_TOPIC);
     struct ms_all_read read = {
         .limit = SIZE_MAX,
-        .filter = {.topic = ms_bytes_cstr(APPS_TOPIC), .include_system = true},
+        .filter = {.topics = &topic, .topic_count = 1, .include_system = true},
     };
     struct ms_all_read_result result = {0};
     int code = 0;

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "metrics/metrics.h"
+#include "projection/list.h"
 #include "projection/projections.h"
 
 #define LABELS_MAX 256
@@ -16,14 +17,11 @@ struct list {
 
 static int take(void *context, const struct ms_projection_info *info) {
     struct list *list = context;
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity > 0 ? list->capacity * 2 : 16;
-        struct ms_projection_info *items = ms_realloc(list->items, capacity * sizeof *items);
-        if (items == NULL)
-            return MS_ENOMEM;
-        list->items = items;
-        list->capacity = capacity;
-    }
+    struct ms_projection_info *items =
+        ms_list_grow_heap(list->items, list->count, &list->capacity, sizeof *items);
+    if (items == NULL)
+        return MS_ENOMEM;
+    list->items = items;
     list->items[list->count++] = *info;
     return 0;
 }
@@ -49,7 +47,7 @@ int64_t ms_projection_lag_ms(struct ms_store *store, const struct ms_env *env,
 
 /* ---- metrics ---- */
 
-enum family { POSITION, LAG, LAG_SECONDS, APPLIED, PARKED, UP, CAUGHT_UP, FAMILIES };
+enum family { POSITION, LAG, LAG_SECONDS, APPLIED, PARKED, UP, CAUGHT_UP, SYNC_PENDING, FAMILIES };
 
 static const struct {
     const char *name, *help;
@@ -67,6 +65,10 @@ static const struct {
             false},
     [CAUGHT_UP] = {"mainstem_projection_caught_up", "0: it has never caught up since it runs.",
                    false},
+    [SYNC_PENDING] = {"mainstem_projection_sync_pending_total",
+                      "Appends that were acknowledged before it had applied them, though its mode "
+                      "is sync.",
+                      true},
 };
 
 static bool is_up(const struct ms_version_info *info) {
@@ -93,6 +95,8 @@ static double value_of(const struct ms_projections_options *options, enum family
         return is_up(info);
     case CAUGHT_UP:
         return status->caught_up;
+    case SYNC_PENDING:
+        return (double)info->sync_pending;
     case FAMILIES:
         break;
     }

@@ -12,6 +12,7 @@
 #define RATE_US 2000000
 #define POISON_TEXT_MAX ((size_t)64 << 10)
 #define FOR_EVER INT64_MAX
+#define NAP_MS 5
 
 const char *ms_runner_state_name(enum ms_runner_state state) {
     static const char *const names[] = {"filling", "live",     "paused",
@@ -27,6 +28,14 @@ void ms_runner_wake(void *context) {
     struct ms_runner *runner = context;
     pthread_mutex_lock(&runner->lock);
     runner->woken = true;
+    pthread_cond_signal(&runner->work);
+    pthread_mutex_unlock(&runner->lock);
+}
+
+static void hurry(void *context) {
+    struct ms_runner *runner = context;
+    pthread_mutex_lock(&runner->lock);
+    runner->hurried = true;
     pthread_cond_signal(&runner->work);
     pthread_mutex_unlock(&runner->lock);
 }
@@ -90,35 +99,52 @@ struct ms_position_waiters *ms_runner_waiters(struct ms_runner *runner) {
 
 /* ---- what it is told to do ---- */
 
+static int retry_stream(struct ms_runner *runner, struct ms_runner_command *command) {
+    struct ms_runner_outcome *outcome = &command->trial->outcome;
+    int code = ms_runner_retry_stream(runner, command->stream, outcome, &command->error);
+    if (code != 0 || outcome->applied > 0)
+        return code;
+    return ms_error_set(&command->error, MS_ENOTFOUND, "nothing is parked of stream '%.*s'",
+                        MS_PLACE_SHOWN(command->stream));
+}
+
 static int run_retry(struct ms_runner *runner, struct ms_runner_command *command) {
+    enum ms_runner_state state = runner->status.state;
     if (command->stream.data != NULL)
-        return ms_runner_retry_stream(runner, command->stream, &command->count, &command->error);
-    if (runner->status.state != MS_RUNNER_STOPPED && runner->status.state != MS_RUNNER_RETRYING)
+        return retry_stream(runner, command);
+    if (state != MS_RUNNER_STOPPED && state != MS_RUNNER_RETRYING)
         return ms_error_set(&command->error, MS_ENOTFOUND,
                             "the projection has not been stopped by an event");
+    ms_runner_trial_begin(runner, command->trial,
+                          state == MS_RUNNER_STOPPED ? runner->status.error_position : 0, 0);
     set_running(runner);
     return 0;
 }
 
+/* What is skipped counts among the events gone through. */
 static int run_skip(struct ms_runner *runner, struct ms_runner_command *command) {
     bool stopped = runner->status.state == MS_RUNNER_STOPPED;
     if (!stopped || command->position != runner->status.error_position)
-        return ms_runner_skip_parked(runner, command->position, &command->error);
+        return ms_runner_skip_parked(runner, command->position, &command->trial->outcome,
+                                     &command->error);
     ms_runner_reset(runner);
     runner->skips = runner->careful = true;
     runner->skip_position = command->position;
     runner->careful_begin = 0;
     runner->careful_end = command->position + 1;
+    ms_runner_trial_begin(runner, command->trial, command->position, 1);
     set_running(runner);
     return 0;
 }
 
 static int run_pause(struct ms_runner *runner, bool paused) {
     runner->paused = paused;
-    if (paused)
+    if (paused) {
         ms_runner_set_state(runner, MS_RUNNER_PAUSED, NULL);
-    else
+        ms_runner_trials_end(runner, "the projection was paused meanwhile");
+    } else {
         set_running(runner);
+    }
     return 0;
 }
 
@@ -167,17 +193,31 @@ int ms_runner_pause(struct ms_runner *runner, bool paused, struct ms_error *err)
     return command(runner, &pause, err);
 }
 
-int ms_runner_retry(struct ms_runner *runner, struct ms_bytes stream, size_t *ret_count,
-                    struct ms_error *err) {
-    struct ms_runner_command retry = {.kind = MS_RUNNER_RETRY, .stream = stream};
-    int code = command(runner, &retry, err);
-    *ret_count = retry.count;
+/* The command, and then what comes of it. */
+static int try_again(struct ms_runner *runner, struct ms_runner_command *todo,
+                     struct ms_runner_outcome *ret_outcome, struct ms_error *err) {
+    struct ms_runner_trial trial = {0};
+    todo->trial = &trial;
+    int code = command(runner, todo, err);
+    if (code == 0 && trial.begun) {
+        code = ms_runner_trial_wait(runner, &trial);
+        if (code != 0 && err != NULL)
+            *err = trial.error;
+    }
+    *ret_outcome = trial.outcome;
     return code;
 }
 
-int ms_runner_skip(struct ms_runner *runner, uint64_t position, struct ms_error *err) {
+int ms_runner_retry(struct ms_runner *runner, struct ms_bytes stream,
+                    struct ms_runner_outcome *ret_outcome, struct ms_error *err) {
+    struct ms_runner_command retry = {.kind = MS_RUNNER_RETRY, .stream = stream};
+    return try_again(runner, &retry, ret_outcome, err);
+}
+
+int ms_runner_skip(struct ms_runner *runner, uint64_t position,
+                   struct ms_runner_outcome *ret_outcome, struct ms_error *err) {
     struct ms_runner_command skip = {.kind = MS_RUNNER_SKIP, .position = position};
-    return command(runner, &skip, err);
+    return try_again(runner, &skip, ret_outcome, err);
 }
 
 int ms_runner_publish(struct ms_runner *runner, struct ms_error *err) {
@@ -221,6 +261,18 @@ static bool wait_for_work(struct ms_runner *runner, bool minds_log, int64_t ms) 
     return !stopping;
 }
 
+/* The log grows by what is not needed here. It is looked at now and then, not at each append, as
+ * long as nobody waits for this projection to be past it. */
+static void nap(struct ms_runner *runner) {
+    struct timespec until = in_ms(runner, NAP_MS);
+    int over = 0;
+    pthread_mutex_lock(&runner->lock);
+    while (over == 0 && !runner->hurried && !runner->stopping && runner->command == NULL)
+        over = pthread_cond_timedwait(&runner->work, &runner->lock, &until);
+    runner->hurried = false;
+    pthread_mutex_unlock(&runner->lock);
+}
+
 static void stop_at_poison(struct ms_runner *runner) {
     pthread_mutex_lock(&runner->lock);
     runner->status.error_position = runner->poison.position;
@@ -238,15 +290,17 @@ static void take_break(struct ms_runner *runner) {
 }
 
 /* How long to wait for work before the next batch; 0: not at all. */
-static int64_t run_batch(struct ms_runner *runner, bool *ret_minds_log) {
+static int64_t act_on(struct ms_runner *runner, enum ms_runner_step step, bool *ret_minds_log) {
     *ret_minds_log = false;
-    switch (ms_runner_batch(runner)) {
+    switch (step) {
     case MS_RUNNER_MORE:
         if (runner->status.state == MS_RUNNER_RETRYING)
             set_running(runner);
         return 0;
     case MS_RUNNER_CAUGHT_UP:
         note_caught_up(runner);
+        if (runner->unneeded)
+            nap(runner);
         *ret_minds_log = true;
         return FOR_EVER;
     case MS_RUNNER_POISONED:
@@ -257,6 +311,13 @@ static int64_t run_batch(struct ms_runner *runner, bool *ret_minds_log) {
         break;
     }
     return runner->pause_ms;
+}
+
+static int64_t run_batch(struct ms_runner *runner, bool *ret_minds_log) {
+    enum ms_runner_step step = ms_runner_batch(runner);
+    int64_t wait_ms = act_on(runner, step, ret_minds_log);
+    ms_runner_trials_step(runner, step);
+    return wait_ms;
 }
 
 static bool is_at_rest(const struct ms_runner *runner) {
@@ -291,7 +352,7 @@ static void init_locks(struct ms_runner *runner) {
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&runner->lock, NULL);
     pthread_cond_init(&runner->work, &monotonic);
-    pthread_cond_init(&runner->done, NULL);
+    pthread_cond_init(&runner->done, &monotonic);
     pthread_condattr_destroy(&monotonic);
 }
 
@@ -320,7 +381,7 @@ int ms_runner_start(const struct ms_runner_options *options, struct ms_runner **
     runner->status.position = runner->target->checkpoint.position;
     runner->rate_us = runner->status.progress_us = ms_runner_now_us(runner);
     ms_buf_init(&runner->poison_text, POISON_TEXT_MAX);
-    ms_position_waiters_init(&runner->waiters, runner->status.position);
+    ms_position_waiters_init(&runner->waiters, runner->status.position, hurry, runner);
     init_locks(runner);
     int code = ms_parked_streams_load(&runner->parked, runner->target, err);
     runner->status.parked = runner->parked.events;
@@ -336,6 +397,7 @@ int ms_runner_start(const struct ms_runner_options *options, struct ms_runner **
 }
 
 static void end_thread(struct ms_runner *runner) {
+    atomic_store(&runner->target->stopping, true);
     pthread_mutex_lock(&runner->lock);
     runner->stopping = true;
     pthread_cond_signal(&runner->work);

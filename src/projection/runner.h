@@ -72,14 +72,24 @@ struct ms_position_waiters *ms_runner_waiters(struct ms_runner *runner);
 
 /* These wait until the runner's thread has done it. */
 int ms_runner_pause(struct ms_runner *runner, bool paused, struct ms_error *err) MS_MUST_CHECK;
+
+/* What came of trying again. It is waited for, some seconds at most: MS_ENOTAPPLIED, an event can't
+ * be applied (what the database says); MS_EAGAIN, the database can't be used now, or the projection
+ * was paused or replaced; MS_ETIMEOUT, it is not known yet, or there is more to be done. */
+struct ms_runner_outcome {
+    uint64_t applied;  /* events, also when it ended with an error */
+    uint64_t position; /* MS_ENOTAPPLIED: of the event */
+};
 /* The event that stopped it is tried again; MS_ENOTFOUND when none has. With a stream: what is
- * parked of it is applied in order, as far as that works (MS_EINVAL: what the database says of the
- * first that doesn't). *ret_count: events applied. */
-int ms_runner_retry(struct ms_runner *runner, struct ms_bytes stream, size_t *ret_count,
-                    struct ms_error *err) MS_MUST_CHECK;
+ * parked of it is applied in order, as far as that works; MS_ENOTFOUND when nothing is. */
+int ms_runner_retry(struct ms_runner *runner, struct ms_bytes stream,
+                    struct ms_runner_outcome *ret_outcome, struct ms_error *err) MS_MUST_CHECK;
 /* Goes on without the event at this position: the one that stopped it, or the first parked one of
- * its stream, whose others are then tried. MS_ENOTFOUND. */
-int ms_runner_skip(struct ms_runner *runner, uint64_t position, struct ms_error *err) MS_MUST_CHECK;
+ * its stream, whose others are then tried. MS_ENOTFOUND. Any other error is of what came behind. */
+int ms_runner_skip(struct ms_runner *runner, uint64_t position,
+                   struct ms_runner_outcome *ret_outcome, struct ms_error *err) MS_MUST_CHECK;
+/* It is to be stopped: nobody waits for an outcome any longer. */
+void ms_runner_retire(struct ms_runner *runner);
 /* The stable names show this version. */
 int ms_runner_publish(struct ms_runner *runner, struct ms_error *err) MS_MUST_CHECK;
 /* A reader of its target; freed before the runner. */

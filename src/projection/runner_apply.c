@@ -141,6 +141,7 @@ static void publish_progress(struct ms_runner *runner, uint64_t position, uint64
 static int commit(struct ms_runner *runner) {
     struct ms_checkpoint to = runner->last;
     uint64_t events = runner->in_batch;
+    runner->unneeded = false;
     runner->open = false;
     runner->in_batch = 0;
     int code = ms_runner_commit(runner, &to, &runner->failure);
@@ -154,6 +155,7 @@ static int pass_by(struct ms_runner *runner) {
     uint64_t next = ms_feed_next(runner->feed);
     struct ms_checkpoint to;
     int code = 0;
+    runner->unneeded = next > runner->status.position;
     if (next > runner->target->checkpoint.position + UNNEEDED_MAX || runner->target->fresh) {
         code = ms_checkpoint_before(runner->options.store, next, &to, &runner->failure);
         if (code == 0)

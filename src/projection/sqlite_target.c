@@ -9,6 +9,7 @@
 #include "os/vfs_posix.h"
 #include "projection/checkpoint.h"
 #include "projection/sqlite_db.h"
+#include "projection/sqlite_guard.h"
 #include "projection/sqlite_wal.h"
 
 #define EVENT_TIMEOUT_MS 30000
@@ -424,7 +425,9 @@ static int open_path(const struct ms_projection_definition *definition, const ch
 
 int ms_sqlite_check(const struct ms_projection_definition *definition, struct ms_error *err) {
     struct sqlite_target *target;
-    int code = open_path(definition, ":memory:", MS_SQLITE_SCRATCH, &target, err);
+    int code = ms_sqlite_guard(definition, err);
+    if (code == 0)
+        code = open_path(definition, ":memory:", MS_SQLITE_SCRATCH, &target, err);
     if (code == 0)
         sqlite_free(&target->base);
     return code;

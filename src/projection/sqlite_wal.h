@@ -3,8 +3,8 @@
  * its commits, where SQLite does it: that commit would wait for tens of megabytes to be synced, and
  * with it everybody who waits for his event.
  *
- *     the writer commits ──each PART pages──> a thread of our own, on a connection of its own, moves
- *                                             them; the writer goes on at the log's end meanwhile
+ *     the writer commits ──each PART pages──> a thread of our own moves them on a connection of its
+ *                                             own; the writer goes on at the log's end meanwhile
  *     … and once the log has FULL pages, and the thread has just moved most of them: the writer
  *     moves the few that have come since, so that its next commit begins the log anew
  *

@@ -92,7 +92,7 @@ static int open_schema(struct ms_travels *travels, struct past *past, uint64_t n
         (int)(definition->name.len < SCHEMA_NAME_MAX ? definition->name.len : SCHEMA_NAME_MAX);
     snprintf(schema, sizeof schema, "%.*s_past%llu", len, (const char *)definition->name.data,
              (unsigned long long)number);
-    int code = ms_postgres_remove(travels->postgres, schema, err);
+    int code = ms_postgres_remove(travels->postgres, schema, (struct ms_bytes){0}, err);
     return code == 0 ? ms_postgres_target_open(definition, &place, &past->target, err) : code;
 }
 

@@ -49,6 +49,10 @@ const struct ms_projection_definition *ms_version_definition(const struct ms_ver
 unsigned ms_version_number(const struct ms_version *version);
 struct ms_runner *ms_version_runner(struct ms_version *version);
 
+/* An append was acknowledged that it has not applied, though it is of mode sync. */
+void ms_version_note_pending(struct ms_version *version);
+uint64_t ms_version_pending(struct ms_version *version);
+
 /* As ms_target_run. */
 int ms_version_run(struct ms_version *version, const struct ms_query_run *run,
                    const struct ms_row_sink *sink, uint64_t *ret_position, struct ms_error *err)

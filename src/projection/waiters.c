@@ -1,8 +1,9 @@
 /* Waiting for positions; see waiters.h. */
 #include "projection/waiters.h"
 
-void ms_position_waiters_init(struct ms_position_waiters *waiters, uint64_t applied) {
-    *waiters = (struct ms_position_waiters){.applied = applied};
+void ms_position_waiters_init(struct ms_position_waiters *waiters, uint64_t applied,
+                              void (*hurry)(void *context), void *context) {
+    *waiters = (struct ms_position_waiters){.applied = applied, .hurry = hurry, .context = context};
     pthread_mutex_init(&waiters->lock, NULL);
 }
 
@@ -36,7 +37,10 @@ bool ms_position_waiters_add(struct ms_position_waiters *waiters,
             waiters->first->place = &waiter->next;
         waiters->first = waiter;
     }
+    bool hurries = waits && !waiter->patient; /* it may be gone behind the lock */
     pthread_mutex_unlock(&waiters->lock);
+    if (hurries)
+        waiters->hurry(waiters->context);
     return waits;
 }
 

@@ -11,6 +11,7 @@
 struct ms_position_waiter {
     struct ms_position_waiter *next, **place; /* NULL: not in a list */
     uint64_t position;                        /* until this is applied; the event's own */
+    bool patient;                             /* some milliseconds more don't matter */
     void (*wake)(void *context);              /* any thread; must not block */
     void *context;
 };
@@ -20,9 +21,12 @@ struct ms_position_waiters {
     uint64_t applied; /* positions below it are */
     bool closed;
     struct ms_position_waiter *first;
+    void (*hurry)(void *context); /* somebody waits who is not patient; any thread */
+    void *context;
 };
 
-void ms_position_waiters_init(struct ms_position_waiters *waiters, uint64_t applied);
+void ms_position_waiters_init(struct ms_position_waiters *waiters, uint64_t applied,
+                              void (*hurry)(void *context), void *context);
 void ms_position_waiters_deinit(struct ms_position_waiters *waiters);
 uint64_t ms_position_waiters_applied(struct ms_position_waiters *waiters);
 /* False: the position is applied already, or nothing will be any more; nobody is woken then. */

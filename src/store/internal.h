@@ -24,7 +24,8 @@
  *   query.c        query conditions
  *   publish.c      what became durable goes to the index and to the waiters
  *   decode.c       entries -> events
- *   read_stream.c read_all.c subscription.c waiters.c metadata.c snapshots.c
+ *   read_stream.c read_all.c read_indexed.c filter.c list_streams.c
+ *   subscription.c waiters.c metadata.c snapshots.c
  *   scavenge.c scavenge_judge.c scavenge_txn.c scavenge_schedule.c
  *   compaction.c   the newest record of each key, for the scavenger
  *   fates.c        what became of transactions, for the scavenger
@@ -393,7 +394,7 @@ struct ms_subscription_lag {
 };
 void ms_subscriptions_lag(struct ms_store *store, struct ms_subscription_lag *ret_lag);
 
-/* read_all.c */
+/* filter.c */
 bool ms_filter_matches(const struct ms_filter *filter, const struct ms_read_event *event,
                        bool system);
 

@@ -79,6 +79,10 @@ int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_b
 int ms_store_canonical_name(struct ms_bytes stream, struct ms_arena *arena,
                             struct ms_bytes *ret_name, struct ms_error *err) MS_MUST_CHECK;
 
+/* The topic that a stream of this name lives in, in `room` or static; "$metadata" for "$$…". */
+#define MS_STREAM_TOPIC_MAX 250u
+struct ms_bytes ms_store_stream_topic(struct ms_bytes stream, uint8_t room[MS_STREAM_TOPIC_MAX]);
+
 /* ---- appending ---- */
 
 enum ms_condition_kind {
@@ -245,9 +249,10 @@ int ms_store_read_stream(struct ms_store *store, const struct ms_stream_read *re
                          struct ms_error *err) MS_MUST_CHECK;
 
 struct ms_filter {
-    struct ms_bytes topic; /* absent = any */
-    struct ms_bytes stream_prefix;
-    const struct ms_bytes *types; /* any of */
+    const struct ms_bytes *topics; /* any of */
+    size_t topic_count;
+    struct ms_bytes stream_prefix; /* absent = any */
+    const struct ms_bytes *types;  /* any of */
     size_t type_count;
     const struct ms_bytes *tags; /* all of */
     size_t tag_count;

@@ -54,11 +54,11 @@ static int copy_text(struct ms_arena *arena, struct ms_bytes *text) {
 
 static int copy_filter(struct ms_subscription *subscription) {
     struct ms_filter *filter = &subscription->filter;
-    int rc = copy_text(&subscription->arena, &filter->topic);
-    if (rc == 0)
-        rc = copy_text(&subscription->arena, &filter->stream_prefix);
+    int rc = copy_text(&subscription->arena, &filter->stream_prefix);
     if (rc == 0)
         rc = copy_text(&subscription->arena, &filter->correlation_id);
+    if (rc == 0)
+        rc = copy_list(&subscription->arena, &filter->topics, filter->topic_count);
     if (rc == 0)
         rc = copy_list(&subscription->arena, &filter->types, filter->type_count);
     if (rc == 0)

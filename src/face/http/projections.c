@@ -6,10 +6,14 @@
  *   PUT    /v1/projections/{projection}          the file as the body: {"projection":…,"version":2,
  *                                                "unchanged":false}; 201 for a new version
  *   DELETE /v1/projections/{projection}          204
- *   GET    /v1/projections/{projection}/errors   {"parked":[{"position":…,"stream":…,…}]}
+ *   GET    /v1/projections/{projection}/errors   {"stopped":[{"version":2,"position":…,"error":…}],
+ *                                                "parked":[{"version":1,"position":…,…}]}
  *   POST   /v1/projections/{projection}/{verb}   pause, resume, rebuild,
  *                                                switch {"version":2,"force":false},
  *                                                retry {"stream":"order-1"}, skip {"position":17}
+ *
+ * What comes of a retry or skip is waited for: the projection with "tried":{"version":1,
+ * "applied":2}; or 409 "event-not-applied", with the members version, applied and position.
  *
  * A projection: {"projection":"orders","paused":false,"versions":[{"version":2,"role":"current",
  * "hash":…,"target":"sqlite","mode":"async","on_error":"stop","state":"live","position":17,
@@ -26,10 +30,10 @@
 #include "face/http/answer.h"
 #include "face/http/handlers.h"
 #include "face/http/loop.h"
+#include "face/http/projections.h"
 #include "face/http/server.h"
 #include "wire/json.h"
 
-#define PARKED_MAX 1000u
 #define JSON_TYPE "application/json"
 
 static void finish(struct ms_http_request *request, int code, int status,
@@ -93,10 +97,17 @@ static int write_version(struct ms_http_request *request, struct ms_buf *out,
     return code == 0 ? ms_buf_append_cstr(out, ",\"error_position\":null}") : code;
 }
 
+/* `tried`: what came of a retry or skip, or NULL. */
 static int write_projection(struct ms_http_request *request, struct ms_buf *out,
-                            const struct ms_projection_info *info) {
-    int code = ms_buf_printf(out, "{\"projection\":\"%s\",\"paused\":%s,\"versions\":[", info->name,
+                            const struct ms_projection_info *info,
+                            const struct ms_projection_tried *tried) {
+    int code = ms_buf_printf(out, "{\"projection\":\"%s\",\"paused\":%s", info->name,
                              info->paused ? "true" : "false");
+    if (code == 0 && tried)
+        code = ms_buf_printf(out, ",\"tried\":{\"version\":%u,\"applied\":%llu}", tried->version,
+                             (unsigned long long)tried->outcome.applied);
+    if (code == 0)
+        code = ms_buf_append_cstr(out, ",\"versions\":[");
     for (size_t i = 0; code == 0 && i < info->count; i++) {
         code = i > 0 ? ms_buf_append_cstr(out, ",\n") : 0;
         if (code == 0)
@@ -136,7 +147,7 @@ static void run_list(struct ms_http_request *request) {
     for (const struct listed *listed = listing.first; code == 0 && listed; listed = listed->next) {
         code = ms_buf_append_cstr(out, listed == listing.first ? "\n" : ",\n");
         if (code == 0)
-            code = write_projection(request, out, &listed->info);
+            code = write_projection(request, out, &listed->info, NULL);
     }
     if (code == 0)
         code = ms_buf_append_cstr(out, "]}\n");
@@ -145,20 +156,21 @@ static void run_list(struct ms_http_request *request) {
 
 /* ---- show ---- */
 
-static void answer_projection(struct ms_http_request *request, int status) {
+static void answer_projection(struct ms_http_request *request,
+                              const struct ms_projection_tried *tried) {
     struct listing listing = {.arena = &request->arena, .last = &listing.first};
     struct ms_error err = {0};
     struct ms_buf *out = &request->answer.body;
     int code =
         ms_projections_get(service(request), request->captures[0], take_info, &listing, &err);
     if (code == 0)
-        code = write_projection(request, out, &listing.first->info);
+        code = write_projection(request, out, &listing.first->info, tried);
     if (code == 0)
         code = ms_buf_append_u8(out, '\n');
-    finish(request, code, status, &err);
+    finish(request, code, 200, &err);
 }
 
-static void run_get(struct ms_http_request *request) { answer_projection(request, 200); }
+static void run_get(struct ms_http_request *request) { answer_projection(request, NULL); }
 
 /* ---- deploy ---- */
 
@@ -249,22 +261,6 @@ static int run_rebuild(struct ms_http_request *request, struct ms_error *err) {
     return ms_projections_rebuild(service(request), request->captures[0], &deployed, err);
 }
 
-static int run_retry(struct ms_http_request *request, const struct order *order,
-                     struct ms_error *err) {
-    struct ms_bytes stream = {0};
-    size_t count;
-    if (order->stream)
-        stream = ms_bytes_cstr(order->stream);
-    return ms_projections_retry(service(request), request->captures[0], stream, &count, err);
-}
-
-static int run_skip(struct ms_http_request *request, const struct order *order,
-                    struct ms_error *err) {
-    if (!order->has_position)
-        return ms_error_set(err, MS_EINVAL, "field \"position\" is missing: which event?");
-    return ms_projections_skip(service(request), request->captures[0], order->position, err);
-}
-
 static int run_order(struct ms_http_request *request, const struct order *order,
                      struct ms_error *err) {
     struct ms_projections *projections = service(request);
@@ -277,77 +273,66 @@ static int run_order(struct ms_http_request *request, const struct order *order,
         return run_rebuild(request, err);
     if (ms_bytes_equal_cstr(verb, "switch"))
         return ms_projections_switch(projections, name, order->version, order->force, err);
-    if (ms_bytes_equal_cstr(verb, "retry"))
-        return run_retry(request, order, err);
-    if (ms_bytes_equal_cstr(verb, "skip"))
-        return run_skip(request, order, err);
     return ms_error_set(err, MS_ENOTFOUND,
                         "'%.*s' can't be done with a projection: pause, resume, rebuild, switch, "
                         "retry or skip",
                         MS_PLACE_SHOWN(verb));
 }
 
+/* ---- retry, skip ---- */
+
+static int try_again(struct ms_http_request *request, const struct order *order,
+                     struct ms_projection_tried *tried, struct ms_error *err) {
+    struct ms_bytes name = request->captures[0], stream = {0};
+    if (ms_bytes_equal_cstr(request->captures[1], "skip"))
+        return order->has_position
+                   ? ms_projections_skip(service(request), name, order->position, tried, err)
+                   : ms_error_set(err, MS_EINVAL, "field \"position\" is missing: which event?");
+    if (order->stream)
+        stream = ms_bytes_cstr(order->stream);
+    return ms_projections_retry(service(request), name, stream, tried, err);
+}
+
+static void answer_not_applied(struct ms_http_request *request,
+                               const struct ms_projection_tried *tried,
+                               const struct ms_error *err) {
+    const struct ms_runner_outcome *outcome = &tried->outcome;
+    struct ms_http_problem problem = ms_http_problem_of_code(MS_ENOTAPPLIED);
+    char members[128];
+    struct ms_error whole = *err;
+    ms_error_prefix(&whole, "version %u can't apply the event at position %llu (%llu applied)",
+                    tried->version, (unsigned long long)outcome->position,
+                    (unsigned long long)outcome->applied);
+    int len = snprintf(members, sizeof members,
+                       ",\"version\":%u,\"applied\":%llu,\"position\":%llu", tried->version,
+                       (unsigned long long)outcome->applied, (unsigned long long)outcome->position);
+    problem.detail = ms_bytes_cstr(whole.message);
+    problem.members = ms_bytes_of(members, (size_t)len);
+    ms_http_answer_problem(request, problem);
+}
+
+/* ---- any of them ---- */
+
+static bool tries_again(struct ms_bytes verb) {
+    return ms_bytes_equal_cstr(verb, "retry") || ms_bytes_equal_cstr(verb, "skip");
+}
+
 static void run_verb(struct ms_http_request *request) {
     struct ms_error err = {0};
+    struct ms_projection_tried tried;
     struct order order;
     json_t *root = NULL;
+    bool tries = tries_again(request->captures[1]);
     int code = read_order(ms_buf_bytes(&request->body), &root, &order, &err);
     if (code == 0)
-        code = run_order(request, &order, &err);
+        code = tries ? try_again(request, &order, &tried, &err) : run_order(request, &order, &err);
     json_decref(root);
-    if (code != 0)
+    if (code == MS_ENOTAPPLIED)
+        answer_not_applied(request, &tried, &err);
+    else if (code != 0)
         finish(request, code, 0, &err);
     else
-        answer_projection(request, 200);
-}
-
-/* ---- errors ---- */
-
-struct errors {
-    struct ms_buf *out;
-    size_t count;
-};
-
-static int write_parked(void *context, const struct ms_parked *parked) {
-    struct errors *errors = context;
-    struct ms_buf *out = errors->out;
-    char at[MS_TIME_TEXT_MAX];
-    ms_time_format_ms(parked->parked_at_ms, at);
-    int code =
-        ms_buf_printf(out, "%s{\"position\":%llu,\"parked_at\":\"%s\",\"stream\":",
-                      errors->count++ > 0 ? ",\n" : "\n", (unsigned long long)parked->position, at);
-    if (code == 0)
-        code = ms_json_write_string(out, parked->stream);
-    if (code == 0)
-        code = ms_buf_append_cstr(out, ",\"event_id\":");
-    if (code == 0)
-        code = ms_json_write_string(out, parked->event_id);
-    if (code == 0)
-        code = ms_buf_append_cstr(out, ",\"event_type\":");
-    if (code == 0)
-        code = ms_json_write_string(out, parked->event_type);
-    if (code == 0)
-        code = ms_buf_append_cstr(out, ",\"error\":");
-    if (code == 0)
-        code = parked->error.len > 0 ? ms_json_write_string(out, parked->error)
-                                     : ms_buf_append_cstr(out, "null");
-    return code == 0 ? ms_buf_append_u8(out, '}') : code;
-}
-
-static void run_errors(struct ms_http_request *request) {
-    struct errors errors = {.out = &request->answer.body};
-    struct ms_version *version;
-    struct ms_error err = {0};
-    int code = ms_projections_hold(service(request), request->captures[0], &version, &err);
-    if (code == 0) {
-        code = ms_buf_append_cstr(errors.out, "{\"parked\":[");
-        if (code == 0)
-            code = ms_version_parked(version, PARKED_MAX, write_parked, &errors, &err);
-        ms_version_release(version);
-    }
-    if (code == 0)
-        code = ms_buf_append_cstr(errors.out, "]}\n");
-    finish(request, code, 200, &err);
+        answer_projection(request, tries ? &tried : NULL);
 }
 
 /* ---- the routes ---- */
@@ -368,6 +353,6 @@ void ms_http_delete_projection_start(struct ms_http_request *request) {
     submit(request, run_delete);
 }
 void ms_http_projection_errors_start(struct ms_http_request *request) {
-    submit(request, run_errors);
+    submit(request, ms_http_run_projection_errors);
 }
 void ms_http_projection_verb_start(struct ms_http_request *request) { submit(request, run_verb); }

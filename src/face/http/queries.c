@@ -232,6 +232,7 @@ static enum ms_http_sse_found poll_live(struct ms_http_request *request) {
     if (code != 0)
         return ms_http_sse_end_with(request, code, &err);
     query->waiter.position = applied;
+    query->waiter.patient = true;
     query->waited = ms_position_waiters_add(waiters_of(query), &query->waiter);
     return query->waited ? MS_HTTP_SSE_ALL : MS_HTTP_SSE_MORE;
 }

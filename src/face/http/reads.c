@@ -36,7 +36,8 @@ struct page {
 struct ms_filter ms_http_read_filter(const struct ms_http_request *request) {
     const struct ms_http_params *params = &request->params;
     return (struct ms_filter){
-        .topic = params->topic,
+        .topics = &params->topic,
+        .topic_count = params->topic.data != NULL,
         .stream_prefix = params->stream_prefix,
         .types = params->types,
         .type_count = params->type_count,

@@ -56,6 +56,7 @@ enum ms_kafka_error ms_kafka_error_of(int code) {
     case MS_EFORMAT:
     case MS_ELOCKED:
     case MS_ECANCELED:
+    case MS_ENOTAPPLIED:
         return MS_KAFKA_UNKNOWN_SERVER_ERROR;
     }
     return MS_KAFKA_UNKNOWN_SERVER_ERROR;

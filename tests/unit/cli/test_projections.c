@@ -179,15 +179,21 @@ static void an_event_that_stops_it_ends_the_command_with_1(void **state) {
              strict);
     expect_err(&fixture, message);
     assert_int_equal(ON_SERVER("projection", "errors", "strict"), 0);
-    snprintf(message, sizeof message, "\"error_position\":%s}],\"parked\":[]}\n", stop);
+    snprintf(message, sizeof message,
+             "\"version\":1,\"role\":\"candidate\",\"state\":\"stopped\",\"position\":%s,", stop);
     expect_out(&fixture, message);
     assert_int_equal(ON_SERVER("query", "strict", "all"), MS_EXIT_UNAVAILABLE);
     expect_err(&fixture, "is being built: stopped");
     assert_int_equal(ON_SERVER("projection", "skip", "strict", "--position", "999"),
                      MS_EXIT_NOT_FOUND);
-    assert_int_equal(ON_SERVER("projection", "retry", "strict"), 0);
+    assert_int_equal(ON_SERVER("projection", "retry", "strict"), MS_EXIT_FAILURE);
+    snprintf(message, sizeof message,
+             "version 1 can't apply the event at position %s (0 applied): %s:5:1: UNIQUE", stop,
+             "strict.sql");
+    expect_err(&fixture, message);
     assert_int_equal(ON_SERVER("projection", "deploy", strict), MS_EXIT_FAILURE);
     assert_int_equal(ON_SERVER("projection", "skip", "strict", "--position", stop), 0);
+    expect_out(&fixture, "\"tried\":{\"version\":1,\"applied\":0}");
     assert_int_equal(ON_SERVER("projection", "deploy", strict), 0); /* waits */
     expect_out(&fixture, "\"version\":1,\"unchanged\":true}");
     assert_int_equal(ON_SERVER("query", "strict", "all"), 0);
@@ -334,7 +340,7 @@ static void parked_events_are_shown_and_tried_again(void **state) {
     expect_err(&fixture, "UNIQUE constraint failed: strict.n");
     fixture.cli.out_is_terminal = true;
     assert_int_equal(ON_SERVER("projection", "errors", "strict"), 0);
-    expect_out(&fixture, "POSITION  STREAM   TYPE           EVENT ");
+    expect_out(&fixture, "VERSION  POSITION  STREAM   TYPE           EVENT ");
 }
 
 static void projections_need_a_server(void **state) {

@@ -199,7 +199,8 @@ static void filters_are_copied(void **state) {
     ASSERT_OK(ms_lib_filter(&filter, &arena, &copy, NULL));
     type[0] = topic[0] = '?';
     types[0].size = 0;
-    assert_true(ms_bytes_equal_cstr(copy.topic, "order"));
+    assert_int_equal(copy.topic_count, 1);
+    assert_true(ms_bytes_equal_cstr(copy.topics[0], "order"));
     assert_true(ms_bytes_equal_cstr(copy.types[0], "x"));
     assert_true(copy.include_system);
     assert_null(copy.stream_prefix.data);

@@ -54,11 +54,29 @@ static uint64_t *expected_entries(struct log_world *w, uint64_t end) {
     return first;
 }
 
+/* With one cursor, always forward: over less than what lies between two anchors, and over more. */
+static void check_every_stride(struct log_world *w, const uint64_t *first, uint64_t end) {
+    struct ms_log_cursor cursor;
+    struct ms_log_entry entry;
+    for (uint64_t stride = 1; stride < 40; stride++) {
+        ms_log_cursor_init(&cursor, w->log, 0);
+        for (uint64_t position = 0; position < end; position += stride) {
+            ms_log_cursor_seek(&cursor, position);
+            if (position % 7 == 0) /* sought, not read */
+                continue;
+            assert_int_equal(ms_log_cursor_next(&cursor, &entry, NULL), 1);
+            assert_int_equal(entry.header.first_position, first[position]);
+        }
+        ms_log_cursor_deinit(&cursor);
+    }
+}
+
 static void check_every_start(struct log_world *w) {
     uint64_t end = ms_log_end(w->log), *first = expected_entries(w, end);
     struct ms_log_cursor cursor, seeking;
     struct ms_log_entry entry;
     assert_null(log_world_check(w));
+    check_every_stride(w, first, end);
     ms_log_cursor_init(&seeking, w->log, 0);
     for (uint64_t from = 0; from < end; from++) {
         ms_log_cursor_init(&cursor, w->log, from);

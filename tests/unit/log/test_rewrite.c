@@ -226,6 +226,27 @@ static void a_reader_in_the_middle_goes_on_with_the_old_file(void **state) {
     ms_log_cursor_deinit(&cursor);
 }
 
+static void a_reader_that_leaves_some_out_finds_the_others(void **state) {
+    struct log_world *w = *state;
+    struct ms_rewrite_result result;
+    struct ms_log_cursor cursor;
+    struct ms_log_entry entry;
+    begin(w, 2);
+    uint64_t end = ms_log_end(w->log), whole = w->log->segments[1]->first_position;
+    struct plan plan = {.drop_every = 2};
+    assert_int_equal(rewrite(w, 0, &plan, &result), 0);
+    for (uint64_t stride = 1; stride < 20; stride++) {
+        ms_log_cursor_init(&cursor, w->log, 0);
+        for (uint64_t position = 0; position + 1 < end; position += stride) {
+            ms_log_cursor_seek(&cursor, position);
+            assert_int_equal(ms_log_cursor_next(&cursor, &entry, &w->error), 1);
+            uint64_t dropped = position < whole && position % 2 == 0;
+            assert_int_equal(entry.header.first_position, position + dropped);
+        }
+        ms_log_cursor_deinit(&cursor);
+    }
+}
+
 static void what_decided_is_durable_before_anything_is_dropped(void **state) {
     struct log_world *w = *state;
     struct ms_rewrite_result result;
@@ -336,6 +357,7 @@ int main(void) {
         test(a_visitor_that_fails_and_a_stop_change_nothing),
         test(the_throttle_sets_the_pace),
         test(a_reader_in_the_middle_goes_on_with_the_old_file),
+        test(a_reader_that_leaves_some_out_finds_the_others),
         test(what_decided_is_durable_before_anything_is_dropped),
         test(a_log_that_stopped_drops_nothing),
         test(a_power_cut_at_any_moment_leaves_the_old_file_or_the_new_one),

@@ -254,10 +254,11 @@ static inline void adopt_check_all(struct adopt_world *a, bool backward) {
     check.position = backward ? UINT64_MAX : 0;
     for (int key = 0; backward && key < ADOPT_KEYS; key++)
         check.next_version[key] = adopt_version(a, key) + 1;
+    struct ms_bytes topic_name = MS_BYTES_LITERAL(ADOPT_TOPIC);
     struct ms_all_read read = {.backward = backward,
                                .from_end = backward,
                                .limit = SIZE_MAX,
-                               .filter.topic = MS_BYTES_LITERAL(ADOPT_TOPIC)};
+                               .filter = {.topics = &topic_name, .topic_count = 1}};
     if (ms_store_read_all(a->w.store, &read, adopt_compare, &check, &result, &a->w.error) != 0)
         fail_msg("%s", a->w.error.message);
     assert_int_equal(check.at, backward ? 0 : a->count);

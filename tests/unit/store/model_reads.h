@@ -159,8 +159,10 @@ static inline bool filter_matches(const struct ms_filter *filter, unsigned tags,
     const char *dash = strchr(name, '-');
     struct ms_bytes topic =
         dash == NULL ? MS_BYTES_LITERAL("$streams") : ms_bytes_of(name, (size_t)(dash - name));
-    return any && (filter->topic.data == NULL || ms_bytes_equal(filter->topic, topic)) &&
-           ms_bytes_starts_with(ms_bytes_cstr(name), filter->stream_prefix) &&
+    bool of_topic = filter->topic_count == 0;
+    for (size_t i = 0; i < filter->topic_count; i++)
+        of_topic = of_topic || ms_bytes_equal(filter->topics[i], topic);
+    return any && of_topic && ms_bytes_starts_with(ms_bytes_cstr(name), filter->stream_prefix) &&
            model_has_tags(event, tags);
 }
 
@@ -193,7 +195,9 @@ static inline void check_all(struct run *run, const struct ms_all_read *asked, u
 
 static inline void do_read_all(struct run *run) {
     static const char *const prefixes[] = {"a-", "a-3", "p"};
-    struct ms_bytes types[3], tags[2];
+    static const char *const topic_names[] = {"a", "b", "none"};
+    struct ms_bytes types[3], tags[2], topics[3];
+    unsigned topic_mask = one_in(run, 3) ? below(run, 8) : 0;
     unsigned type_mask = one_in(run, 2) ? below(run, 8) : 0;
     unsigned tag_mask = one_in(run, 2) ? below(run, 4) : 0;
     struct ms_all_read read = {
@@ -203,7 +207,7 @@ static inline void do_read_all(struct run *run) {
         .limit = 1 + below(run, 20),
         .scan_max = one_in(run, 3) ? 1 + below(run, 10) : 0,
         .travel = some_travel(run),
-        .filter = {.types = types, .tags = tags},
+        .filter = {.types = types, .tags = tags, .topics = topics},
     };
     for (unsigned i = 0; i < 3; i++)
         if (type_mask >> i & 1)
@@ -211,8 +215,9 @@ static inline void do_read_all(struct run *run) {
     for (unsigned i = 0; i < 2; i++)
         if (tag_mask >> i & 1)
             tags[read.filter.tag_count++] = ms_bytes_cstr(i == 0 ? "t1" : "t2");
-    if (one_in(run, 4))
-        read.filter.topic = one_in(run, 2) ? MS_BYTES_LITERAL("a") : MS_BYTES_LITERAL("b");
+    for (unsigned i = 0; i < 3 && topic_mask != 0; i++)
+        if (topic_mask >> i & 1)
+            topics[read.filter.topic_count++] = ms_bytes_cstr(topic_names[i]);
     if (one_in(run, 5))
         read.filter.stream_prefix = ms_bytes_cstr(prefixes[below(run, 3)]);
     check_all(run, &read, tag_mask);

@@ -108,8 +108,10 @@ static bool has_tag(const char *list, struct ms_bytes tag) {
 static bool naive_match(const struct ms_filter *f, const struct seen_event *e) {
     bool system = e->topic[0] == '$' && strcmp(e->topic, "$streams") != 0;
     bool match = f->include_system || !system;
-    if (f->topic.data != NULL)
-        match = match && ms_bytes_equal_cstr(f->topic, e->topic);
+    bool of_topic = f->topic_count == 0;
+    for (size_t i = 0; i < f->topic_count; i++)
+        of_topic = of_topic || ms_bytes_equal_cstr(f->topics[i], e->topic);
+    match = match && of_topic;
     if (f->stream_prefix.data != NULL)
         match = match && ms_bytes_starts_with(ms_bytes_cstr(e->stream), f->stream_prefix);
     if (f->type_count > 0) {
@@ -196,18 +198,25 @@ static const struct ms_bytes tag_list[] = {
 #define TEXT(t)                                                                                    \
     { (const uint8_t *)(t), sizeof(t) - 1 }
 
+static const struct ms_bytes topic_list[] = {TEXT("order"), TEXT("other"), TEXT("$streams"),
+                                             TEXT("$metadata"), TEXT("nothing")};
+
 static const struct {
     const char *name;
     struct ms_filter filter;
 } filters[] = {
     {"none", {.include_system = false}},
     {"system", {.include_system = true}},
-    {"topic", {.topic = TEXT("order")}},
-    {"topic $streams", {.topic = TEXT("$streams")}},
-    {"topic $metadata", {.topic = TEXT("$metadata"), .include_system = true}},
-    {"topic $metadata hidden", {.topic = TEXT("$metadata")}},
-    {"topic none", {.topic = TEXT("nothing")}},
-    {"compressed topic", {.topic = TEXT("other")}},
+    {"topic", {.topics = topic_list + 0, .topic_count = 1}},
+    {"topic $streams", {.topics = topic_list + 2, .topic_count = 1}},
+    {"topic $metadata", {.topics = topic_list + 3, .topic_count = 1, .include_system = true}},
+    {"topic $metadata hidden", {.topics = topic_list + 3, .topic_count = 1}},
+    {"topic none", {.topics = topic_list + 4, .topic_count = 1}},
+    {"compressed topic", {.topics = topic_list + 1, .topic_count = 1}},
+    {"two topics", {.topics = topic_list, .topic_count = 2}},
+    {"three topics, one of them none", {.topics = topic_list + 2, .topic_count = 3}},
+    {"two topics and a type",
+     {.topics = topic_list + 1, .topic_count = 2, .types = type_list, .type_count = 2}},
     {"prefix", {.stream_prefix = TEXT("order-1")}},
     {"prefix without topic", {.stream_prefix = TEXT("ord")}},
     {"prefix of all", {.stream_prefix = TEXT("")}},
@@ -219,11 +228,15 @@ static const struct {
     {"two tags", {.tags = tag_list, .tag_count = 2}},
     {"no such tag", {.tags = tag_list + 1, .tag_count = 2}},
     {"type and tag", {.types = type_list, .type_count = 2, .tags = tag_list, .tag_count = 1}},
-    {"topic and type", {.topic = TEXT("order"), .types = type_list, .type_count = 1}},
-    {"topic and prefix", {.topic = TEXT("order"), .stream_prefix = TEXT("order-2")}},
-    {"topic against prefix", {.topic = TEXT("other"), .stream_prefix = TEXT("order-2")}},
+    {"topic and type",
+     {.topics = topic_list + 0, .topic_count = 1, .types = type_list, .type_count = 1}},
+    {"topic and prefix",
+     {.topics = topic_list + 0, .topic_count = 1, .stream_prefix = TEXT("order-2")}},
+    {"topic against prefix",
+     {.topics = topic_list + 1, .topic_count = 1, .stream_prefix = TEXT("order-2")}},
     {"all of it",
-     {.topic = TEXT("order"),
+     {.topics = topic_list + 0,
+      .topic_count = 1,
       .stream_prefix = TEXT("order-1"),
       .types = type_list,
       .type_count = 2,
@@ -231,7 +244,8 @@ static const struct {
       .tag_count = 1}},
     {"correlation", {.correlation_id = TEXT("c1")}},
     {"correlation to an event's id", {.correlation_id = TEXT("e50")}},
-    {"correlation and topic", {.correlation_id = TEXT("c1"), .topic = TEXT("order")}},
+    {"correlation and topic",
+     {.correlation_id = TEXT("c1"), .topics = topic_list + 0, .topic_count = 1}},
     {"no such correlation", {.correlation_id = TEXT("never")}},
 };
 

@@ -23,7 +23,8 @@ static int add_event(void *context, const struct ms_read_event *event) {
 /* The values of a topic's events, in the order of their positions. */
 static const char *events_of(struct store_world *w, const char *topic) {
     static char text[1000];
-    struct ms_all_read read = {.limit = 1000, .filter.topic = ms_bytes_cstr(topic)};
+    struct ms_bytes topic_name = ms_bytes_cstr(topic);
+    struct ms_all_read read = {.limit = 1000, .filter = {.topics = &topic_name, .topic_count = 1}};
     struct ms_all_read_result result;
     text[0] = 0;
     assert_int_equal(ms_store_read_all(w->store, &read, add_event, text, &result, &w->error), 0);
@@ -342,8 +343,9 @@ static int count_events(void *context, const struct ms_read_event *event) {
 
 static int starts_in(struct store_world *w) {
     int count = 0;
+    struct ms_bytes starts = MS_BYTES_LITERAL("$starts");
     struct ms_all_read read = {
-        .limit = 1000, .filter = {.topic = MS_BYTES_LITERAL("$starts"), .include_system = true}};
+        .limit = 1000, .filter = {.topics = &starts, .topic_count = 1, .include_system = true}};
     struct ms_all_read_result result;
     assert_int_equal(ms_store_read_all(w->store, &read, count_events, &count, &result, &w->error),
                      0);

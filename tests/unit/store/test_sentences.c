@@ -151,10 +151,12 @@ static int read_backward(struct store_world *w) {
 
 static int read_all(struct store_world *w) {
     struct ms_bytes types[] = {BYTES("happened"), BYTES("b")}, tag = BYTES("vip");
+    struct ms_bytes topic = BYTES("order");
     struct ms_all_read reads[] = {
         {.limit = 10},
         {.limit = 10, .backward = true, .from_end = true},
-        {.limit = 10, .filter = {.types = types, .type_count = 2, .topic = BYTES("order")}},
+        {.limit = 10,
+         .filter = {.types = types, .type_count = 2, .topics = &topic, .topic_count = 1}},
         {.limit = 10, .filter = {.tags = &tag, .tag_count = 1}, .backward = true, .from_end = true},
         {.limit = 10, .filter = {.correlation_id = BYTES("a")}},
     };
@@ -167,14 +169,15 @@ static int read_all(struct store_world *w) {
 }
 
 static int subscribe(struct store_world *w) {
-    struct ms_bytes type = BYTES("happened"), tag = BYTES("vip");
+    struct ms_bytes type = BYTES("happened"), tag = BYTES("vip"), topic = BYTES("order");
     struct ms_subscription_options options[] = {
         {.stream = BYTES("my%2Dorder-%31")},
         {.filter = {.types = &type,
                     .type_count = 1,
                     .tags = &tag,
                     .tag_count = 1,
-                    .topic = BYTES("order"),
+                    .topics = &topic,
+                    .topic_count = 1,
                     .stream_prefix = BYTES("order-"),
                     .correlation_id = BYTES("a")}},
     };

@@ -147,7 +147,9 @@ static void filters_hold_and_are_copied(void **state) {
     struct listener l;
     char topic[] = "o", tag[] = "red", type[] = "t1";
     struct ms_bytes tags[] = {{(uint8_t *)tag, 3}}, types[] = {{(uint8_t *)type, 2}};
-    struct ms_subscription_options options = {.filter = {.topic = {(uint8_t *)topic, 1},
+    struct ms_bytes topics[] = {{(uint8_t *)topic, 1}};
+    struct ms_subscription_options options = {.filter = {.topics = topics,
+                                                         .topic_count = 1,
                                                          .tags = tags,
                                                          .tag_count = 1,
                                                          .types = types,
@@ -156,7 +158,7 @@ static void filters_hold_and_are_copied(void **state) {
     memset(topic, 'z', 1);
     memset(tag, 'z', 3);
     memset(type, 'z', 2);
-    tags[0].len = types[0].len = 0;
+    tags[0].len = types[0].len = topics[0].len = 0;
     for (int i = 0; i < 30; i++) {
         char id[32];
         snprintf(id, sizeof id, "%d", i);
@@ -176,8 +178,10 @@ static void filters_hold_and_are_copied(void **state) {
 static void nothing_is_lost_between_small_polls(void **state) {
     struct store_world *w = *state;
     static const struct ms_bytes happened = {(const uint8_t *)"happened", 8};
+    static const struct ms_bytes topics[] = {{(const uint8_t *)"none", 4},
+                                             {(const uint8_t *)"o", 1}};
     const struct ms_filter filters[] = {{.include_system = false},
-                                        {.topic = {(const uint8_t *)"o", 1}},
+                                        {.topics = topics, .topic_count = 2},
                                         {.stream_prefix = {(const uint8_t *)"o-1", 3}},
                                         {.types = &happened, .type_count = 1}};
     assert_int_equal(store_append(w, "o-1", ANY, "a b c d e f g").code, 0);
@@ -320,13 +324,14 @@ static int follow_event(void *context, const struct ms_read_event *event) {
 }
 
 static void subscribe(struct follower *f) {
+    struct ms_bytes topic = MS_BYTES_LITERAL("o");
     struct ms_subscription_options options = {
         .stream = ms_bytes_cstr(f->stream),
         .from_version = f->next_version,
         .from_position = f->next_position,
         .wake = wake_follower,
         .context = f,
-        .filter = {.topic = f->stream == NULL ? MS_BYTES_LITERAL("o") : (struct ms_bytes){0}}};
+        .filter = {.topics = &topic, .topic_count = f->stream == NULL}};
     MS_ASSERT(ms_subscription_new(f->w->store, &options, &f->subscription, NULL) == 0);
 }
 

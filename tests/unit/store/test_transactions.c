@@ -98,7 +98,8 @@ static const char *everything(struct store_world *w, bool backward) {
 
 static const char *of_topic(struct store_world *w, const char *topic) {
     static char text[1000];
-    struct ms_all_read read = {.limit = 1000, .filter.topic = ms_bytes_cstr(topic)};
+    struct ms_bytes topic_name = ms_bytes_cstr(topic);
+    struct ms_all_read read = {.limit = 1000, .filter = {.topics = &topic_name, .topic_count = 1}};
     struct ms_all_read_result result;
     text[0] = 0;
     assert_int_equal(ms_store_read_all(w->store, &read, add_value, text, &result, &w->error), 0);

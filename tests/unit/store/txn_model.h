@@ -288,7 +288,9 @@ static inline void model_check_events(struct model *m, const struct model_seen *
     for (int i = 0; i < MODEL_PARTITIONS; i++)
         events[i] = (struct model_seen){.m = m, .partition = i};
     for (size_t i = 0; i < 3; i++) {
-        struct ms_all_read read = {.limit = SIZE_MAX, .filter.topic = ms_bytes_cstr(topics[i])};
+        struct ms_bytes topic_name = ms_bytes_cstr(topics[i]);
+        struct ms_all_read read = {.limit = SIZE_MAX,
+                                   .filter = {.topics = &topic_name, .topic_count = 1}};
         struct ms_all_read_result result;
         assert_int_equal(
             ms_store_read_all(m->w.store, &read, model_see_event, events, &result, &m->w.error), 0);

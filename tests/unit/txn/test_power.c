@@ -451,7 +451,9 @@ static void see_partition(struct power *p, uint32_t partition) {
 }
 
 static void look(struct power *p) {
-    struct ms_all_read read = {.limit = SIZE_MAX, .filter.topic = MS_BYTES_LITERAL("t")};
+    struct ms_bytes topic_name = MS_BYTES_LITERAL("t");
+    struct ms_all_read read = {.limit = SIZE_MAX,
+                               .filter = {.topics = &topic_name, .topic_count = 1}};
     struct ms_all_read_result result;
     for (size_t i = 0; i < p->sent_count; i++)
         p->sent[i].raw = p->sent[i].visible = 0;
