@@ -380,3 +380,8 @@ int ms_postgres_db_prepare(struct ms_postgres_db *db, const char *name,
     ms_buf_deinit(&sql);
     return code;
 }
+
+int ms_postgres_db_prepare_own(struct ms_postgres_db *db, const char *name, const char *sql,
+                               struct ms_error *err) {
+    return settle(db, PQprepare(db->handle, name, sql, 0, NULL), NULL, NULL, err);
+}

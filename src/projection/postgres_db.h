@@ -77,3 +77,6 @@ int ms_postgres_db_run(struct ms_postgres_db *db, const struct ms_sql_statement 
 int ms_postgres_db_prepare(struct ms_postgres_db *db, const char *name,
                            const struct ms_sql_statement *statement, const enum ms_sql_type *types,
                            struct ms_error *err) MS_MUST_CHECK;
+/* One of ours. */
+int ms_postgres_db_prepare_own(struct ms_postgres_db *db, const char *name, const char *sql,
+                               struct ms_error *err) MS_MUST_CHECK;

@@ -23,7 +23,6 @@
 #define PARKED_PER_LOOK "1000"
 #define GRACE_MS 5000       /* for the server to keep the time itself */
 #define LEFT_ROWS_MAX 1000u /* of an answer that is enough: more than so many are called off */
-#define BEGIN "begin isolation level repeatable read read only"
 
 struct postgres_reader {
     struct ms_target_reader base;
@@ -53,11 +52,31 @@ static struct postgres_reader *of(struct ms_target_reader *reader) {
 
 /* ---- connecting ---- */
 
+static int prepare_own(struct ms_postgres_db *db, struct ms_error *err) {
+    static const struct {
+        const char *name, *sql;
+    } own[] = {
+        {"begin", "begin isolation level repeatable read read only"},
+        {"position", "select position, pg_catalog.set_config('statement_timeout', $1, true)"
+                     " from mainstem_checkpoint"},
+        {"rollback", "rollback"},
+    };
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < sizeof own / sizeof *own; i++)
+        code = ms_postgres_db_prepare_own(db, own[i].name, own[i].sql, err);
+    return code;
+}
+
 static int connect_anew(struct postgres_reader *reader, struct ms_error *err) {
     ms_postgres_db_close(&reader->db);
     memset(reader->prepared, 0, reader->base.target->definition->query_count);
     const struct ms_postgres_door door = {reader->place->conninfo, reader->place->schema, NULL};
-    return ms_postgres_db_open(&reader->db, &door, MS_POSTGRES_READER, err);
+    int code = ms_postgres_db_open(&reader->db, &door, MS_POSTGRES_READER, err);
+    if (code == 0)
+        code = prepare_own(&reader->db, err);
+    if (code != 0)
+        ms_postgres_db_close(&reader->db);
+    return code;
 }
 
 int ms_postgres_reader_new(struct ms_target *target, const struct ms_postgres_place *place,
@@ -221,19 +240,16 @@ static void take_own(struct postgres_reader *reader, struct answering *answering
 
 static bool send_all(struct postgres_reader *reader, const char *name,
                      const struct ms_postgres_parameters *parameters, int64_t timeout_ms) {
-    static const char position[] =
-        "select position, pg_catalog.set_config('statement_timeout', $1, true)"
-        " from mainstem_checkpoint";
     PGconn *handle = reader->db.handle;
     char timeout[24];
     const char *const values[] = {timeout};
     snprintf(timeout, sizeof timeout, "%lld", (long long)timeout_ms);
     return PQenterPipelineMode(handle) == 1 &&
-           PQsendQueryParams(handle, BEGIN, 0, NULL, NULL, NULL, NULL, 0) == 1 &&
-           PQsendQueryParams(handle, position, 1, NULL, values, NULL, NULL, 0) == 1 &&
+           PQsendQueryPrepared(handle, "begin", 0, NULL, NULL, NULL, 0) == 1 &&
+           PQsendQueryPrepared(handle, "position", 1, values, NULL, NULL, 0) == 1 &&
            PQsendQueryPrepared(handle, name, (int)parameters->count, parameters->values,
                                parameters->lengths, ms_postgres_binary, 0) == 1 &&
-           PQsendQueryParams(handle, "rollback", 0, NULL, NULL, NULL, NULL, 0) == 1 &&
+           PQsendQueryPrepared(handle, "rollback", 0, NULL, NULL, NULL, 0) == 1 &&
            PQpipelineSync(handle) == 1;
 }
 

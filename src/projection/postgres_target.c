@@ -122,15 +122,10 @@ static int prepare_own(struct ms_postgres_db *db, struct ms_error *err) {
                  " parked_at = excluded.parked_at"},
         {"unpark", "delete from mainstem_parked where position = $1"},
     };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        PGresult *result = PQprepare(db->handle, own[i].name, own[i].sql, 0, NULL);
-        bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
-        int code = good ? 0 : ms_postgres_db_error(db, result, NULL, err);
-        PQclear(result);
-        if (code != 0)
-            return code;
-    }
-    return 0;
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < sizeof own / sizeof *own; i++)
+        code = ms_postgres_db_prepare_own(db, own[i].name, own[i].sql, err);
+    return code;
 }
 
 /* What a connection needs before events go through it. */

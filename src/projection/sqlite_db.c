@@ -155,7 +155,7 @@ static const char *pragmas_of(enum ms_sqlite_open how) {
     switch (how) {
     case MS_SQLITE_WRITER:
         return "pragma journal_mode = wal; pragma synchronous = normal;"
-               "pragma wal_autocheckpoint = 8000; pragma cache_size = -32768;"
+               "pragma cache_size = -32768;"
                "pragma temp_store = memory; pragma foreign_keys = on; pragma trusted_schema = off;";
     case MS_SQLITE_READER:
         return "pragma query_only = on; pragma cache_size = -4096; pragma temp_store = memory;"
