@@ -8,6 +8,7 @@
  *               last one is applied
  *     client    PostgreSQL only: what a plain program does that sends the same statement for each
  *               of EVENTS events, and waits for it, each its own transaction
+ *     events    prints EVENTS events, {"key":"7919","data":{…}} in each line, for others to measure
  *
  *     --dir D        where the data goes; a directory of its own is made in it and removed
  *     --conninfo C   PostgreSQL's; schemas "bench_…" are made in it and removed
@@ -302,12 +303,19 @@ static void client(struct bench *bench) {
     free(data);
 }
 
+static void events(struct bench *bench) {
+    for (uint64_t i = 0; i < bench->events; i++)
+        printf("{\"key\":\"%llu\",\"data\":%.*s}\n",
+               (unsigned long long)(i * 7919 % bench->streams), (int)bench->event_bytes,
+               bench_payload(&bench->payloads));
+}
+
 /* ---- options ---- */
 
 static const struct {
     const char *name;
     void (*run)(struct bench *bench);
-} workloads[] = {{"rebuild", rebuild}, {"live", live}, {"client", client}};
+} workloads[] = {{"rebuild", rebuild}, {"live", live}, {"client", client}, {"events", events}};
 
 static void run_workload(struct bench *bench, const char *name) {
     for (size_t i = 0; i < sizeof workloads / sizeof *workloads; i++)

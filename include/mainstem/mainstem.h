@@ -28,8 +28,7 @@
  *   errors     0 (MAINSTEM_OK) or a negative enum mainstem_code. `err` may be NULL; it is written
  *              only on failure. Outputs come last, are named ret_… and are untouched on failure.
  *              Any call may fail with MAINSTEM_EINVAL (an argument is wrong, the message says
- *              which), MAINSTEM_ENOMEM and MAINSTEM_ECLOSED (the store has stopped, see above). The
- *              further codes are listed with each function.
+ *              which), MAINSTEM_ENOMEM and MAINSTEM_ECLOSED (see above); others are listed with it.
  *   threads    any thread, many at a time, unless a function says otherwise.
  *   blocking   functions marked "blocks" wait for the disk; MAINSTEM_EINVAL inside a callback.
  *   memory     what is passed in is borrowed for the call, and free again when it returns. What is
@@ -86,7 +85,7 @@ enum mainstem_code {
     MAINSTEM_ECLOSED = -19,      /* closed, read-only, or the store has stopped */
     MAINSTEM_ETIMEOUT = -20,     /* timed out */
     MAINSTEM_ELOCKED = -21,      /* another process has the directory open */
-    MAINSTEM_ENEEDMORE = -22,    /* not returned, nor are EMEDIATYPE, ECRC and the last five */
+    MAINSTEM_ENEEDMORE = -22,    /* not returned, nor are EMEDIATYPE, ECRC and the last seven */
     MAINSTEM_EMEDIATYPE = -23,
     MAINSTEM_ECRC = -24,
     MAINSTEM_ESCAVENGED = -25,      /* removed by the scavenger */
@@ -97,7 +96,9 @@ enum mainstem_code {
     MAINSTEM_EFENCED = -30,
     MAINSTEM_ENOTXN = -31,
     MAINSTEM_ENOTEMPTY = -32,
-    MAINSTEM_ETIMESTAMP = -33
+    MAINSTEM_ETIMESTAMP = -33,
+    MAINSTEM_ENOTAPPLIED = -34,
+    MAINSTEM_EINCOMPLETE = -35
 };
 
 /* What a stream is found to be. */

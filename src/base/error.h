@@ -66,7 +66,10 @@
     X(MS_EFENCED, -30, 409, "fenced", "a newer owner has taken over")                              \
     X(MS_ENOTXN, -31, 409, "no-transaction", "there is no transaction for it")                     \
     X(MS_ENOTEMPTY, -32, 409, "group-not-empty", "the group has members")                          \
-    X(MS_ETIMESTAMP, -33, 400, "bad-timestamp", "a record's timestamp is not what its topic takes")
+    X(MS_ETIMESTAMP, -33, 400, "bad-timestamp",                                                    \
+      "a record's timestamp is not what its topic takes")                                          \
+    X(MS_ENOTAPPLIED, -34, 409, "event-not-applied", "a projection can't apply the event")         \
+    X(MS_EINCOMPLETE, -35, 409, "incomplete-past", "events that are needed were removed")
 
 enum ms_error_code {
     MS_OK = 0,

@@ -125,7 +125,8 @@ static bool is(struct ms_bytes text, const char *word) { return ms_bytes_equal_c
 static int why_not(struct deploying *deploying, const struct deployment *deployment,
                    const struct ms_projection_state *state) {
     struct ms_bytes why = ms_bytes_cstr("");
-    bool ended = is(state->state, "stopped") || is(state->state, "failed");
+    bool ended =
+        is(state->state, "stopped") || is(state->state, "failed") || is(state->state, "incomplete");
     if (is(state->state, "paused"))
         return ms_error_set(deploying->err, MS_EAGAIN,
                             "version %llu of %.*s waits: the projection is paused",
@@ -203,11 +204,17 @@ static int finish(struct deploying *deploying, const struct deployment *deployme
     return rc == 0 ? print_done(deploying, deployment, waits) : rc;
 }
 
+static bool allows_incomplete(const struct deploying *deploying) {
+    return ms_option_given(deploying->invocation, "allow-incomplete");
+}
+
 /* ---- deploy ---- */
 
 static int send(struct deploying *deploying, struct deployment *deployment) {
-    struct ms_target_projection request = {
-        .method = "PUT", .name = deployment->name, .body = deployment->content};
+    struct ms_target_projection request = {.method = "PUT",
+                                           .name = deployment->name,
+                                           .body = deployment->content,
+                                           .allow_incomplete = allows_incomplete(deploying)};
     struct ms_json_value answer, version, unchanged;
     int64_t number;
     int rc =
@@ -255,8 +262,11 @@ static int newest(struct ms_json_value projection, uint64_t *ret_version, struct
 
 static int rebuild(struct deploying *deploying) {
     struct deployment deployment = {.name = ms_bytes_cstr(deploying->invocation->args[0])};
-    struct ms_target_projection request = {
-        .method = "POST", .name = deployment.name, .verb = "rebuild", .body = ms_bytes_cstr("{}")};
+    struct ms_target_projection request = {.method = "POST",
+                                           .name = deployment.name,
+                                           .verb = "rebuild",
+                                           .body = ms_bytes_cstr("{}"),
+                                           .allow_incomplete = allows_incomplete(deploying)};
     struct ms_json_value projection;
     int rc = ms_projection_ask(deploying->target, &request, &deploying->text, &projection,
                                deploying->err);

@@ -37,9 +37,13 @@ struct bit_name {
     unsigned bit;
     const char *name;
 };
-static const struct bit_name block_flags[] = {
-    {MS_BLOCK_OS, "os"},         {MS_BLOCK_MARK, "mark"},           {MS_BLOCK_CLEAN, "clean"},
-    {MS_BLOCK_FOOTER, "footer"}, {MS_BLOCK_REWRITTEN, "rewritten"}, {0, NULL}};
+static const struct bit_name block_flags[] = {{MS_BLOCK_OS, "os"},
+                                              {MS_BLOCK_MARK, "mark"},
+                                              {MS_BLOCK_CLEAN, "clean"},
+                                              {MS_BLOCK_FOOTER, "footer"},
+                                              {MS_BLOCK_REWRITTEN, "rewritten"},
+                                              {MS_BLOCK_LOSSES, "losses"},
+                                              {0, NULL}};
 static const struct bit_name entry_flags[] = {
     {MS_ENTRY_HAS_STREAM, "stream"},   {MS_ENTRY_LAST_IN_BLOCK, "last"},
     {MS_ENTRY_TOMBSTONE, "tombstone"}, {MS_ENTRY_CONTROL, "control"},

@@ -12,6 +12,7 @@ struct work {
     struct ms_output output;
     struct ms_buf text; /* the server's answer */
     struct ms_buf rows;
+    bool allow_incomplete;
     struct ms_error *err;
 };
 
@@ -23,8 +24,11 @@ static struct ms_bytes name_of(const struct work *work) {
 
 static int ask(struct work *work, const char *method, const char *verb, struct ms_bytes body,
                struct ms_json_value *ret_object) {
-    struct ms_target_projection request = {
-        .method = method, .name = name_of(work), .verb = verb, .body = body};
+    struct ms_target_projection request = {.method = method,
+                                           .name = name_of(work),
+                                           .verb = verb,
+                                           .body = body,
+                                           .allow_incomplete = work->allow_incomplete};
     return ms_projection_ask(work->target, &request, &work->text, ret_object, work->err);
 }
 
@@ -56,6 +60,7 @@ static const struct ms_output_column list_columns[] = {
     {"lag_seconds", "SECONDS", true, NULL},
     {"rate", "RATE", true, NULL},
     {"parked", "PARKED", true, NULL},
+    {"incomplete", "INCOMPLETE", false, NULL},
     {"error", "ERROR", false, NULL},
 };
 static const struct ms_output_column lag_columns[] = {
@@ -118,6 +123,9 @@ static const struct ms_output_column version_columns[] = {
     {"mode", "MODE", false, NULL},
     {"on_error", "ON ERROR", false, NULL},
     {"deployed_at", "DEPLOYED", false, NULL},
+    {"first_needed", "NEEDS", true, NULL},
+    {"incomplete", "INCOMPLETE", false, NULL},
+    {"scavenged_ahead", "SCAVENGED AHEAD", false, NULL},
     {"error_position", "AT", true, NULL},
     {"error", "ERROR", false, NULL},
 };
@@ -162,14 +170,32 @@ int ms_cmd_projection_show(struct ms_invocation *invocation) { return run(invoca
 
 /* ---- what changes it ---- */
 
+/* What came of a retry or skip, above the projection. */
+static int print_tried(struct work *work, struct ms_json_value projection) {
+    struct ms_json_value tried, version, applied;
+    if (work->output.json || !ms_json_get(projection, "tried", &tried) ||
+        !ms_json_get(tried, "version", &version) || !ms_json_get(tried, "applied", &applied))
+        return 0;
+    bool one = ms_bytes_equal_cstr(applied.text, "1");
+    int written = fprintf(work->output.file, "version %.*s has applied %.*s event%s\n\n",
+                          (int)version.text.len, (const char *)version.text.data,
+                          (int)applied.text.len, (const char *)applied.text.data, one ? "" : "s");
+    return written < 0 ? MS_EIO : 0;
+}
+
 static int change(struct work *work, const char *verb, struct ms_bytes body) {
     struct ms_json_value projection;
     int rc = ask(work, "POST", verb, body, &projection);
+    if (rc == 0)
+        rc = print_tried(work, projection);
     return rc == 0 ? print_projection(work, projection) : rc;
 }
 
 static int pause_it(struct work *work) { return change(work, "pause", ms_bytes_cstr("{}")); }
-static int resume(struct work *work) { return change(work, "resume", ms_bytes_cstr("{}")); }
+static int resume(struct work *work) {
+    work->allow_incomplete = ms_option_given(work->invocation, "allow-incomplete");
+    return change(work, "resume", ms_bytes_cstr("{}"));
+}
 
 int ms_cmd_projection_pause(struct ms_invocation *invocation) { return run(invocation, pause_it); }
 int ms_cmd_projection_resume(struct ms_invocation *invocation) { return run(invocation, resume); }
@@ -252,33 +278,16 @@ int ms_cmd_projection_drop(struct ms_invocation *invocation) {
 /* ---- errors ---- */
 
 static const struct ms_output_column stopped_columns[] = {
-    {"version", "VERSION", true, NULL},
-    {"state", "STATE", false, NULL},
-    {"error_position", "POSITION", true, NULL},
+    {"version", "VERSION", true, NULL}, {"role", "ROLE", false, NULL},
+    {"state", "STATE", false, NULL},    {"position", "POSITION", true, NULL},
     {"error", "ERROR", false, NULL},
 };
 static const struct ms_output_column parked_columns[] = {
-    {"position", "POSITION", true, NULL}, {"stream", "STREAM", false, NULL},
-    {"event_type", "TYPE", false, NULL},  {"event_id", "EVENT", false, NULL},
-    {"parked_at", "PARKED", false, NULL}, {"error", "ERROR", false, NULL},
+    {"version", "VERSION", true, NULL}, {"position", "POSITION", true, NULL},
+    {"stream", "STREAM", false, NULL},  {"event_type", "TYPE", false, NULL},
+    {"event_id", "EVENT", false, NULL}, {"parked_at", "PARKED", false, NULL},
+    {"error", "ERROR", false, NULL},
 };
-
-/* The versions that have something to say, into work->rows. */
-static int gather_failed(struct work *work, struct ms_json_value projection) {
-    struct ms_json_value versions, version, error;
-    int rc = ms_projection_array(projection, "versions", &versions, work->err);
-    if (rc == 0)
-        rc = ms_buf_append_u8(&work->rows, '[');
-    for (size_t at = 0; rc == 0 && ms_json_next_element(versions, &at, &version);) {
-        if (version.type != MS_JSON_OBJECT || !ms_json_get(version, "error", &error) ||
-            error.type != MS_JSON_STRING)
-            continue;
-        rc = work->rows.len > 1 ? ms_buf_append_u8(&work->rows, ',') : 0;
-        if (rc == 0)
-            rc = ms_buf_append_bytes(&work->rows, version.text);
-    }
-    return rc == 0 ? ms_buf_append_u8(&work->rows, ']') : rc;
-}
 
 static int print_table(struct work *work, struct ms_json_value rows,
                        const struct ms_output_column *columns, size_t column_count, bool *any) {
@@ -292,51 +301,19 @@ static int print_table(struct work *work, struct ms_json_value rows,
     return ms_output_table(&work->output, rows, columns, column_count);
 }
 
-static int print_errors_json(struct work *work, struct ms_json_value failed,
-                             struct ms_json_value parked) {
-    struct ms_buf object;
-    ms_buf_init(&object, TEXT_BYTES_MAX);
-    int rc = ms_buf_append_cstr(&object, "{\"failed\":");
-    if (rc == 0)
-        rc = ms_buf_append_bytes(&object, failed.text);
-    if (rc == 0)
-        rc = ms_buf_append_cstr(&object, ",\"parked\":");
-    if (rc == 0)
-        rc = ms_buf_append_bytes(&object, parked.text);
-    if (rc == 0)
-        rc = ms_buf_append_u8(&object, '}');
-    if (rc == 0)
-        rc = ms_output_object(&work->output, ms_buf_bytes(&object), NULL);
-    ms_buf_deinit(&object);
-    return rc;
-}
-
-/* A projection whose first version has not taken over yet has nothing parked: it would stop. */
-static int ask_parked(struct work *work, struct ms_json_value *ret_parked) {
-    struct ms_json_value answer;
-    int rc = ask(work, "GET", "errors", (struct ms_bytes){0}, &answer);
-    if (rc == MS_EAGAIN) {
-        *ret_parked = (struct ms_json_value){MS_JSON_ARRAY, ms_bytes_cstr("[]")};
-        return 0;
-    }
-    return rc == 0 ? ms_projection_array(answer, "parked", ret_parked, work->err) : rc;
-}
-
 static int errors(struct work *work) {
-    struct ms_json_value projection, failed, parked;
+    struct ms_json_value answer, stopped, parked;
     bool any = false;
-    int rc = ask(work, "GET", NULL, (struct ms_bytes){0}, &projection);
+    int rc = ask(work, "GET", "errors", (struct ms_bytes){0}, &answer);
     if (rc == 0)
-        rc = gather_failed(work, projection);
+        rc = ms_projection_array(answer, "stopped", &stopped, work->err);
     if (rc == 0)
-        rc = ms_json_parse(ms_buf_bytes(&work->rows), MS_JSON_DEPTH_LIMIT, &failed, work->err);
-    if (rc == 0)
-        rc = ask_parked(work, &parked);
+        rc = ms_projection_array(answer, "parked", &parked, work->err);
     if (rc != 0)
         return rc;
     if (work->output.json)
-        return print_errors_json(work, failed, parked);
-    rc = print_table(work, failed, stopped_columns, COUNT(stopped_columns), &any);
+        return ms_output_object(&work->output, answer.text, NULL);
+    rc = print_table(work, stopped, stopped_columns, COUNT(stopped_columns), &any);
     if (rc == 0)
         rc = print_table(work, parked, parked_columns, COUNT(parked_columns), &any);
     if (rc == 0 && !any)

@@ -62,6 +62,8 @@ static int read_question(struct asking *asking, struct ms_error *err) {
         if (ms_option_given(invocation, options[i][0]))
             add(asking, ms_bytes_cstr(options[i][1]),
                 ms_bytes_cstr(ms_option_text(invocation, options[i][0])));
+    if (ms_option_given(invocation, "allow-incomplete"))
+        add(asking, ms_bytes_cstr("allow_incomplete"), ms_bytes_cstr("true"));
     if (rc == 0 && ms_option_given(invocation, "as-of") && ms_option_given(invocation, "known-at"))
         rc = ms_error_set(err, MS_EINVAL, "give --as-of or --known-at, not both");
     return rc;

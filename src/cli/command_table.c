@@ -103,8 +103,15 @@ static const struct ms_option group_reset_options[] = {
 #define NO_WAIT                                                                                    \
     { "no-wait", NULL, "leave the server to it" }
 
+#define ALLOW_INCOMPLETE                                                                           \
+    { "allow-incomplete", NULL, "also when events that are needed were scavenged" }
 static const struct ms_option projection_deploy_options[] = {
     NO_WAIT,
+    ALLOW_INCOMPLETE,
+    END,
+};
+static const struct ms_option projection_resume_options[] = {
+    ALLOW_INCOMPLETE,
     END,
 };
 static const struct ms_option projection_switch_options[] = {
@@ -133,6 +140,7 @@ static const struct ms_option query_options[] = {
      "POSITION"},
     {"known-at", "TIME", "the answer from what had been recorded by TIME"},
     {"timeout", "DURATION", "how long to wait, up to 5m; default 5s"},
+    ALLOW_INCOMPLETE,
     {"format", "table|json|ndjson", "default a table on a terminal, else JSON lines"},
     END,
 };
@@ -264,8 +272,11 @@ const struct ms_command ms_commands[] = {
      TARGET, ms_cmd_projection_rebuild},
     {"projection pause", "NAME", "apply no more events to a read model", "Queries are answered.",
      NULL, NULL, 1, 1, TARGET, ms_cmd_projection_pause},
-    {"projection resume", "NAME", "go on after a pause", NULL, NULL, NULL, 1, 1, TARGET,
-     ms_cmd_projection_resume},
+    {"projection resume", "NAME", "go on after a pause",
+     "With --allow-incomplete also a read model that stopped because events that it had not "
+     "applied "
+     "were scavenged.",
+     projection_resume_options, NULL, 1, 1, TARGET, ms_cmd_projection_resume},
     {"projection switch", "NAME", "let another version of a read model answer",
      "The version that was replaced is kept up to date for a while (setting projections.keep), and "
      "can answer again.",

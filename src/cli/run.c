@@ -16,6 +16,7 @@ int ms_cli_exit_status(int code) {
     case MS_EFENCED:
     case MS_ENOTXN:
     case MS_ENOTEMPTY:
+    case MS_EINCOMPLETE:
         return MS_EXIT_CONFLICT;
     case MS_ENOTFOUND:
     case MS_EDELETED:
@@ -32,6 +33,7 @@ int ms_cli_exit_status(int code) {
         return MS_EXIT_UNKNOWN;
     case MS_EINVAL:
     case MS_ETIMESTAMP:
+    case MS_ENOTAPPLIED:
     case MS_ENOMEM:
     case MS_EIO:
     case MS_ETOOBIG:

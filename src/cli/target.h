@@ -87,6 +87,7 @@ struct ms_target_projection {
     struct ms_bytes name; /* absent: all of them */
     const char *verb;     /* "errors", "pause" …; NULL: the projection itself */
     struct ms_bytes body; /* JSON; of PUT the projection's file */
+    bool allow_incomplete;
 };
 
 struct ms_target_parameter {

@@ -3,14 +3,15 @@
 #include "wire/json.h"
 
 #define PATH_BYTES_MAX ((size_t)1 << 16)
-#define SUFFIX_MAX 32
+#define SUFFIX_MAX 64
 
 int ms_target_http_projection(struct ms_target *target, const struct ms_target_projection *request,
                               struct ms_buf *out, struct ms_error *err) {
     char suffix[SUFFIX_MAX];
     bool is_file = strcmp(request->method, "PUT") == 0;
-    snprintf(suffix, sizeof suffix, "%s%s", request->verb ? "/" : "",
-             request->verb ? request->verb : "");
+    snprintf(suffix, sizeof suffix, "%s%s%s", request->verb ? "/" : "",
+             request->verb ? request->verb : "",
+             request->allow_incomplete ? "?allow_incomplete=true" : "");
     struct ms_http_named named = {.method = request->method,
                                   .prefix =
                                       request->name.data ? "/v1/projections/" : "/v1/projections",

@@ -48,10 +48,12 @@ SAME_CODE(EFENCED);
 SAME_CODE(ENOTXN);
 SAME_CODE(ENOTEMPTY);
 SAME_CODE(ETIMESTAMP);
+SAME_CODE(ENOTAPPLIED);
+SAME_CODE(EINCOMPLETE);
 
 /* A code added to the core's list must be added to the public one. */
 #define COUNT_CODE(name, value, http, type, text) +1
-_Static_assert(0 MS_ERROR_LIST(COUNT_CODE) == 33, "every code of the core is public");
+_Static_assert(0 MS_ERROR_LIST(COUNT_CODE) == 35, "every code of the core is public");
 
 #define SAME_STATE(name)                                                                           \
     _Static_assert((int)MAINSTEM_STREAM_##name == (int)MS_STREAM_##name, "states are equal")

@@ -50,7 +50,8 @@ static uint32_t block_header_crc(const uint8_t *bytes) {
 void ms_block_header_write(const struct ms_block_header *header, uint8_t out[MS_BLOCK_HEADER_LEN]) {
     memset(out, 0, MS_BLOCK_HEADER_LEN);
     memcpy(out, block_magic, sizeof block_magic);
-    ms_put_le16(out + BLOCK_AT_FORMAT, MS_BLOCK_FORMAT);
+    ms_put_le16(out + BLOCK_AT_FORMAT,
+                header->flags & MS_BLOCK_LOSSES ? MS_BLOCK_FORMAT_MAX : MS_BLOCK_FORMAT);
     ms_put_le16(out + BLOCK_AT_FLAGS, header->flags);
     memcpy(out + BLOCK_AT_STORE, header->store_uuid.bytes, sizeof header->store_uuid.bytes);
     ms_put_le32(out + BLOCK_AT_SHARD, header->shard);
@@ -74,7 +75,7 @@ int ms_block_header_read(const uint8_t bytes[MS_BLOCK_HEADER_LEN],
         return MS_ENOTFOUND;
     if (ms_get_le32(bytes + BLOCK_AT_CRC) != block_header_crc(bytes))
         return MS_ECORRUPT;
-    if (ms_get_le16(bytes + BLOCK_AT_FORMAT) > MS_BLOCK_FORMAT)
+    if (ms_get_le16(bytes + BLOCK_AT_FORMAT) > MS_BLOCK_FORMAT_MAX)
         return MS_EFORMAT;
     struct ms_block_header header = {
         .flags = ms_get_le16(bytes + BLOCK_AT_FLAGS),

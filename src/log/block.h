@@ -9,10 +9,11 @@
  *
  *   off size field
  *     0    8 magic            "MSTMBLK1"
- *     8    2 format           MS_BLOCK_FORMAT; a newer one is refused with a sentence
+ *     8    2 format           1, and 2 with flag losses; a newer one is refused with a sentence
  *    10 2 flags 1 os: not synced when it was acknowledged · 2 mark: no entries, written
  *                             after recovery · 4 clean: a mark of a clean stop · 8 footer ·
- *                             16 rewritten by the scavenger. A footer's os is the last block's
+ *                             16 rewritten by the scavenger · 32 losses: a footer that lists
+ *                             some (segment.h). A footer's os is the last block's
  *    12    4 header crc       CRC-32C of the 128 bytes with this field zero
  *    16   16 store uuid
  *    32    4 shard
@@ -61,6 +62,7 @@
 #define MS_BLOCK_ALIGN 4096u
 #define MS_BLOCK_HEADER_LEN 128u
 #define MS_BLOCK_FORMAT 1u
+#define MS_BLOCK_FORMAT_MAX 2u /* with MS_BLOCK_LOSSES: what must not be overlooked */
 #define MS_ENTRY_HEADER_LEN 48u
 /* Bytes of the payload that the entry's crc covers directly. A payload is at least that long. */
 #define MS_ENTRY_PAYLOAD_COVERED 21u
@@ -71,6 +73,7 @@ enum {
     MS_BLOCK_CLEAN = 4,
     MS_BLOCK_FOOTER = 8,
     MS_BLOCK_REWRITTEN = 16,
+    MS_BLOCK_LOSSES = 32,
 };
 
 enum ms_entry_kind {

@@ -142,6 +142,7 @@ struct ms_log {
     pthread_rwlock_t segments_lock;
     struct ms_segment **segments;
     size_t segment_count, segment_capacity;
+    _Atomic(uint64_t) losses_count; /* moves under the lock, with what it counts */
 
     struct ms_tail tail;
     struct ms_engine *engine;

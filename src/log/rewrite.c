@@ -82,6 +82,36 @@ static int open_writer(struct rewriter *r, struct ms_error *err) {
                                   err);
 }
 
+/* Of a cut the segment keeps what it has lost before its new end. */
+static int cut_losses(struct ms_losses *losses, uint64_t end) {
+    struct ms_losses kept = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < losses->count; i++) {
+        const struct ms_loss *loss = &losses->items[i];
+        if (loss->first < end)
+            rc = ms_losses_note(&kept, loss->topic, loss->first,
+                                loss->last < end ? loss->last : end - 1);
+    }
+    ms_losses_deinit(losses);
+    *losses = kept;
+    return rc;
+}
+
+/* Together with what was lost before. */
+static int note_losses(struct rewriter *r, struct ms_error *err) {
+    const struct ms_rewrite_options *options = r->options;
+    struct ms_losses losses = {0};
+    int rc = ms_log_losses_of(r->log, r->old, &losses, err);
+    if (rc == 0 && options->lost != NULL)
+        rc = options->lost(options->context, &losses, err);
+    if (rc == 0 && options->cut_end != 0 && (rc = cut_losses(&losses, options->cut_end)) != 0)
+        rc = ms_error_set(err, rc, "no memory for what was removed from the log");
+    if (rc == 0)
+        ms_segment_writer_set_losses(&r->writer, &losses);
+    ms_losses_deinit(&losses);
+    return rc;
+}
+
 /* The chain goes on behind the new file where it did behind the old one. */
 static int finish_writer(struct rewriter *r, struct ms_error *err) {
     uint64_t cut = r->options->cut_end;
@@ -131,6 +161,8 @@ static int replace_old(struct rewriter *r, struct ms_error *err) {
     memcpy(new->path, final, strlen(final) + 1);
     pthread_rwlock_wrlock(&log->segments_lock);
     ms_tail_forget(&log->tail, r->old->first_position);
+    if (new->losses.count > 0)
+        atomic_fetch_add(&log->losses_count, 1);
     for (size_t i = 0; i < log->segment_count; i++)
         if (log->segments[i] == r->old) {
             log->segments[i] = ms_segment_ref(new);
@@ -148,6 +180,8 @@ static int rewrite(struct rewriter *r, struct ms_error *err) {
     int rc = open_writer(r, err);
     if (rc == 0)
         rc = rewrite_entries(r, err);
+    if (rc == 0)
+        rc = note_losses(r, err);
     if (rc == 0)
         rc = finish_writer(r, err);
     if (rc != 0)

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "log/log.h"
+#include "log/losses.h"
 
 /* What stands in an entry's place: the same batch, another one (fewer records, the same base offset
  * and last offset delta), or nothing (an empty ms_bytes). Negative: stop and leave everything as it
@@ -23,6 +24,8 @@ struct ms_rewrite_options {
     uint64_t segment; /* first position of a sealed segment */
     ms_rewrite_fn *visit;
     void *context;
+    /* What readers lose by it is added to *losses when all was visited; NULL: nothing is. */
+    int (*lost)(void *context, struct ms_losses *losses, struct ms_error *err);
     uint64_t bytes_per_second; /* throttle; 0 none */
     uint64_t cut_end; /* with a log that is open read-only: the segment ends here now; 0 no */
     /* leave the old file when the new one is larger than this share of it */

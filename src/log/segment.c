@@ -20,6 +20,7 @@ enum {
     FOOTER_AT_EPOCHS = 72,
     FOOTER_AT_ANCHORS = 76,
     FOOTER_AT_LAST_EPOCH = 80,
+    FOOTER_AT_LOSSES = 84,
 
     TRAILER_AT_OFFSET = 8,
     TRAILER_AT_LENGTH = 16,
@@ -30,13 +31,17 @@ static uint32_t anchors_max(uint64_t file_bytes) {
     return (uint32_t)(file_bytes / MS_ANCHOR_EVERY + 1);
 }
 
-static uint64_t footer_length(uint32_t epochs, uint32_t anchors) {
-    return MS_BLOCK_HEADER_LEN + MS_ENTRY_HEADER_LEN + MS_SEGMENT_FOOTER_FIXED +
-           (uint64_t)epochs * 4 + (uint64_t)anchors * sizeof(struct ms_anchor);
+static uint64_t payload_length(uint32_t epochs, uint32_t anchors, size_t losses) {
+    return MS_SEGMENT_FOOTER_FIXED + (uint64_t)epochs * 4 +
+           (uint64_t)anchors * sizeof(struct ms_anchor) + (uint64_t)losses * sizeof(struct ms_loss);
+}
+
+static uint64_t footer_length(uint32_t epochs, uint32_t anchors, size_t losses) {
+    return MS_BLOCK_HEADER_LEN + MS_ENTRY_HEADER_LEN + payload_length(epochs, anchors, losses);
 }
 
 uint64_t ms_segment_footer_bytes(uint64_t segment_bytes) {
-    uint64_t length = footer_length(MS_SEGMENT_EPOCHS_MAX, anchors_max(segment_bytes));
+    uint64_t length = footer_length(MS_SEGMENT_EPOCHS_MAX, anchors_max(segment_bytes), 0);
     return ms_block_padded(length + MS_SEGMENT_TRAILER_LEN);
 }
 
@@ -92,6 +97,7 @@ void ms_segment_unref(struct ms_segment *segment) {
         return;
     ms_file_close(segment->reader);
     ms_file_close(segment->writer);
+    ms_losses_deinit(&segment->losses);
     ms_free(segment->epochs);
     ms_free(segment->anchors);
     ms_free(segment);
@@ -175,9 +181,15 @@ static void footer_payload_write(const struct ms_segment *segment, uint32_t epoc
     ms_put_le32(out + FOOTER_AT_EPOCHS, epochs);
     ms_put_le32(out + FOOTER_AT_ANCHORS, anchors);
     ms_put_le32(out + FOOTER_AT_LAST_EPOCH, segment->last_epoch);
-    memcpy(out + MS_SEGMENT_FOOTER_FIXED, segment->epochs, (size_t)epochs * 4);
-    memcpy(out + MS_SEGMENT_FOOTER_FIXED + (size_t)epochs * 4, segment->anchors,
-           (size_t)anchors * sizeof(struct ms_anchor));
+    if (segment->losses_known)
+        ms_put_le32(out + FOOTER_AT_LOSSES, (uint32_t)segment->losses.count + 1);
+    uint8_t *at = out + MS_SEGMENT_FOOTER_FIXED;
+    memcpy(at, segment->epochs, (size_t)epochs * 4);
+    at += (size_t)epochs * 4;
+    memcpy(at, segment->anchors, (size_t)anchors * sizeof(struct ms_anchor));
+    at += (size_t)anchors * sizeof(struct ms_anchor);
+    if (segment->losses.count > 0)
+        memcpy(at, segment->losses.items, segment->losses.count * sizeof(struct ms_loss));
     ms_put_be32(out + MS_BATCH_OFFSET_CRC,
                 ms_crc32c(0, out + MS_BATCH_CRC_START, length - MS_BATCH_CRC_START));
 }
@@ -187,7 +199,7 @@ static void footer_write(const struct ms_segment *segment, const struct ms_segme
                          uint8_t *out, uint64_t total) {
     uint32_t anchors = atomic_load(&segment->anchor_count);
     uint32_t epochs = atomic_load(&segment->epoch_count);
-    uint64_t length = footer_length(epochs, anchors);
+    uint64_t length = footer_length(epochs, anchors, segment->losses.count);
     uint8_t *entry = out + MS_BLOCK_HEADER_LEN;
     uint32_t payload = (uint32_t)(length - MS_BLOCK_HEADER_LEN - MS_ENTRY_HEADER_LEN);
     footer_payload_write(segment, epochs, anchors, entry + MS_ENTRY_HEADER_LEN, payload);
@@ -200,7 +212,8 @@ static void footer_write(const struct ms_segment *segment, const struct ms_segme
     };
     ms_entry_header_write(&entry_header, segment->first_position, owner->epoch, entry);
     struct ms_block_header header = {
-        .flags = (uint16_t)(MS_BLOCK_FOOTER | (segment->last_os ? MS_BLOCK_OS : 0)),
+        .flags = (uint16_t)(MS_BLOCK_FOOTER | (segment->last_os ? MS_BLOCK_OS : 0) |
+                            (segment->losses.count > 0 ? MS_BLOCK_LOSSES : 0)),
         .store_uuid = owner->log_uuid,
         .shard = owner->shard,
         .epoch = owner->epoch,
@@ -225,7 +238,8 @@ int ms_segment_seal(struct ms_segment *segment, const struct ms_segment_owner *o
                     struct ms_error *err) {
     uint32_t anchors = atomic_load(&segment->anchor_count);
     uint32_t epochs = atomic_load(&segment->epoch_count);
-    uint64_t total = ms_block_padded(footer_length(epochs, anchors) + MS_SEGMENT_TRAILER_LEN);
+    uint64_t length = footer_length(epochs, anchors, segment->losses.count);
+    uint64_t total = ms_block_padded(length + MS_SEGMENT_TRAILER_LEN);
     struct ms_blob *blob;
     int rc = ms_blob_new(total, &blob);
     if (rc != 0)
@@ -265,6 +279,24 @@ static bool anchors_make_sense(const struct ms_anchor *anchors, uint32_t count, 
     return true;
 }
 
+/* The list at the payload's end. */
+static int load_losses(struct ms_segment *segment, const uint8_t *at, uint32_t count) {
+    struct ms_losses losses = {.count = count, .capacity = count};
+    losses.items = ms_calloc((size_t)count + 1, sizeof *losses.items);
+    if (losses.items == NULL)
+        return MS_ENOMEM;
+    if (count > 0)
+        memcpy(losses.items, at, count * sizeof *losses.items);
+    if (!ms_losses_make_sense(&losses, segment->first_position)) {
+        ms_losses_deinit(&losses);
+        return MS_ENOTFOUND;
+    }
+    ms_losses_deinit(&segment->losses);
+    segment->losses = losses;
+    segment->losses_known = true;
+    return 0;
+}
+
 /* `offset`: where the footer begins, and the blocks end. */
 static int footer_load_payload(struct ms_segment *segment, const uint8_t *payload, uint32_t length,
                                uint64_t offset) {
@@ -272,8 +304,8 @@ static int footer_load_payload(struct ms_segment *segment, const uint8_t *payloa
         return MS_ENOTFOUND;
     uint32_t epochs = ms_get_le32(payload + FOOTER_AT_EPOCHS);
     uint32_t anchors = ms_get_le32(payload + FOOTER_AT_ANCHORS);
-    if (epochs > MS_SEGMENT_EPOCHS_MAX ||
-        length != MS_SEGMENT_FOOTER_FIXED + (uint64_t)epochs * 4 + (uint64_t)anchors * 16)
+    uint32_t known = ms_get_le32(payload + FOOTER_AT_LOSSES), losses = known > 0 ? known - 1 : 0;
+    if (epochs > MS_SEGMENT_EPOCHS_MAX || length != payload_length(epochs, anchors, losses))
         return MS_ENOTFOUND;
     struct ms_anchor *table = ms_calloc(anchors + 1, sizeof *table);
     if (table == NULL)
@@ -287,6 +319,12 @@ static int footer_load_payload(struct ms_segment *segment, const uint8_t *payloa
                             offset)) {
         ms_free(table);
         return MS_ENOTFOUND;
+    }
+    const uint8_t *list = payload + payload_length(epochs, anchors, 0);
+    int rc = known > 0 ? load_losses(segment, list, losses) : 0;
+    if (rc != 0) {
+        ms_free(table);
+        return rc;
     }
     ms_free(segment->anchors);
     segment->anchors = table;

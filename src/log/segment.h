@@ -19,8 +19,8 @@
  *    21    3 zero                      24    8 end position        32    8 end offset of the blocks
  *    40    8 last block's sequence     48   16 last block's hash   64    8 last commit time, ms
  *    72    4 epoch count               76    4 anchor count        80    4 last block's epoch
- *    84    4 zero                      88    4 n epochs
- *     …   16 n anchors
+ *    84    4 losses: 0 not known (of a rewritten segment), else 1 + their count
+ *    88    4 n epochs                   …   16 n anchors                 …   24 n losses
  *
  * and the last 64 bytes of the file are the trailer: magic "MSTMEND1", footer offset (8), footer
  * length (8), zero (36), crc of these 60 bytes (4).
@@ -34,12 +34,17 @@
  *     8 8 commit time in ms << 16 | 0x8000 when it is a block's first entry (the offset is then the
  *            block header's) | index into the epochs
  *
+ * A loss (losses.h) is a topic (4), zero (4), and the first and last position that were removed (8
+ * each). A footer that has any says so (flag MS_BLOCK_LOSSES): versions that would drop them refuse
+ * to open it.
+ *
  * Threads: anchors of the active segment are appended by the sequencer (under its lock) and read by
  * anyone: the count is published with release order, the array never moves.
  */
 #pragma once
 
 #include "log/log.h"
+#include "log/losses.h"
 
 #define MS_SEGMENT_NAME_LEN 24 /* 20 digits and ".log" */
 #define MS_SEGMENT_EPOCHS_MAX 4096u
@@ -98,6 +103,8 @@ struct ms_segment {
     uint32_t last_epoch;
     bool last_os;   /* flag MS_BLOCK_OS */
     bool rewritten; /* by the scavenger: its blocks are no chain, positions have gaps */
+    bool losses_known;
+    struct ms_losses losses; /* of a rewritten one; once it is the log's, under its segments_lock */
     char path[];
 };
 

@@ -147,6 +147,12 @@ int ms_segment_writer_add(struct ms_segment_writer *w, const struct ms_entry_hea
 
 /* ---- life ---- */
 
+void ms_segment_writer_set_losses(struct ms_segment_writer *w, struct ms_losses *losses) {
+    w->segment->losses = *losses;
+    w->segment->losses_known = true;
+    *losses = (struct ms_losses){0};
+}
+
 int ms_segment_writer_open(struct ms_segment_writer *w, const struct ms_segment_owner *owner,
                            const char *path, uint64_t segment_bytes,
                            const struct ms_block_header *first, struct ms_error *err) {

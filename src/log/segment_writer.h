@@ -49,6 +49,8 @@ struct ms_segment_end {
 int ms_segment_writer_open(struct ms_segment_writer *writer, const struct ms_segment_owner *owner,
                            const char *path, uint64_t segment_bytes,
                            const struct ms_block_header *first, struct ms_error *err) MS_MUST_CHECK;
+/* What the segment has lost; without it that is not known of it. The list is the writer's then. */
+void ms_segment_writer_set_losses(struct ms_segment_writer *writer, struct ms_losses *losses);
 /* Entries in the order of their positions. `header` as it was read; its length is the batch's. */
 int ms_segment_writer_add(struct ms_segment_writer *writer, const struct ms_entry_header *header,
                           int64_t commit_time_ms, struct ms_bytes batch, struct ms_error *err)

@@ -80,8 +80,7 @@ static void trim(struct ms_buf *text, bool lines) {
 int ms_content_hasher_add(struct ms_content_hasher *hasher, const struct ms_sql_token *token) {
     if (token->kind == MS_SQL_END)
         return 0;
-    bool blank = token->kind == MS_SQL_SPACE || token->kind == MS_SQL_LINE_COMMENT ||
-                 token->kind == MS_SQL_BLOCK_COMMENT;
+    bool blank = ms_sql_token_is_blank(token);
     struct ms_bytes text = token->text;
     for (size_t i = 0; blank && i < text.len; i++) {
         if (text.data[i] == '\n')

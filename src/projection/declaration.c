@@ -23,7 +23,7 @@ const char *ms_sql_type_name(enum ms_sql_type type) { return type_names[type]; }
 /* What every query can be asked with, beside its own parameters. */
 static const char *const reserved_names[] = {"min_position", "min_version", "as_of",
                                              "known_at",     "timeout",     "max_staleness",
-                                             "page_rows",    "page_skip"};
+                                             "page_rows",    "page_skip",   "allow_incomplete"};
 
 struct reader {
     struct ms_sql_lexer lexer;

@@ -79,6 +79,15 @@ static bool as_spelled_here(struct ms_bytes name, uint8_t out[DIRECTIVE_NAME_MAX
     return true;
 }
 
+/* Known from other tools; docs/projections.md says why there is none. */
+static int refuse_migration(const struct ms_sql_token *comment, struct ms_bytes name,
+                            struct ms_error *err) {
+    return ms_place_error(comment->place, MS_EINVAL, err,
+                          "'-- %.*s:': tables are not migrated; change the file, and the new "
+                          "version is filled from the log beside the old one",
+                          MS_PLACE_SHOWN(name));
+}
+
 int ms_directive_check_comment(const struct ms_sql_token *comment, struct ms_error *err) {
     struct ms_bytes name;
     struct ms_directive unused;
@@ -86,6 +95,8 @@ int ms_directive_check_comment(const struct ms_sql_token *comment, struct ms_err
     uint8_t spelled[DIRECTIVE_NAME_MAX];
     if (!cut(comment, &name, &unused) || !as_spelled_here(name, spelled))
         return 0;
+    if (ms_bytes_starts_with(ms_bytes_of(spelled, name.len), MS_BYTES_LITERAL("migrat")))
+        return refuse_migration(comment, name, err);
     ms_suggest_begin(&suggestion, ms_bytes_of(spelled, name.len));
     for (int i = 0; i < MS_DIRECTIVE_COUNT; i++)
         ms_suggest_offer(&suggestion, directives[i].name);

@@ -151,16 +151,11 @@ struct ms_matcher_handlers ms_matcher_handlers(struct ms_matcher *matcher, struc
     return (struct ms_matcher_handlers){entry->handlers, entry->handler_count};
 }
 
-/* As the store has it (ms_topic_is_hidden). */
-static bool is_the_systems(struct ms_bytes topic) {
-    return topic.len > 0 && topic.data[0] == '$' && !ms_bytes_equal_cstr(topic, "$streams");
-}
-
 struct ms_matcher_handlers ms_matcher_needs(struct ms_matcher *matcher, struct ms_bytes topic,
                                             struct ms_bytes stream, struct ms_bytes type) {
     const struct ms_projection_definition *definition = matcher->definition;
     const struct entry *entry = find(matcher, type);
-    bool needed = entry->handler_count > 0 && !is_the_systems(topic) &&
+    bool needed = entry->handler_count > 0 && !ms_topic_is_the_systems(topic) &&
                   (entry->from_type || source_has(definition, MS_SOURCE_TOPIC, topic) ||
                    (stream.data != NULL && source_has(definition, MS_SOURCE_STREAM, stream)));
     return (struct ms_matcher_handlers){entry->handlers, needed ? entry->handler_count : 0u};

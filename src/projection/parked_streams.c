@@ -2,6 +2,7 @@
 #include "projection/parked_streams.h"
 
 #include "base/alloc.h"
+#include "projection/list.h"
 
 static struct ms_hash128 hash_of(struct ms_bytes stream) {
     return ms_hash128(stream.data, stream.len, 0);
@@ -42,14 +43,11 @@ int ms_parked_streams_add(struct ms_parked_streams *streams, struct ms_bytes str
     struct ms_hash128 hash = hash_of(stream);
     size_t at = place_of(streams, &hash);
     if (!stands_at(streams, at, &hash)) {
-        if (streams->count == streams->capacity) {
-            size_t capacity = streams->capacity > 0 ? streams->capacity * 2 : 16;
-            struct ms_hash128 *items = ms_realloc(streams->items, capacity * sizeof *items);
-            if (items == NULL)
-                return MS_ENOMEM;
-            streams->items = items;
-            streams->capacity = capacity;
-        }
+        struct ms_hash128 *items =
+            ms_list_grow_heap(streams->items, streams->count, &streams->capacity, sizeof *items);
+        if (items == NULL)
+            return MS_ENOMEM;
+        streams->items = items;
         memmove(streams->items + at + 1, streams->items + at,
                 (streams->count - at) * sizeof *streams->items);
         streams->items[at] = hash;

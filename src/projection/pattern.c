@@ -106,6 +106,34 @@ static int parse_stream(struct ms_bytes text, struct ms_place place, struct ms_a
     return rc == 0 ? 0 : ms_place_error(place, rc, err, "%s", why.message);
 }
 
+/* As the store has it (ms_topic_is_hidden). */
+bool ms_topic_is_the_systems(struct ms_bytes topic) {
+    return topic.len > 0 && topic.data[0] == '$' && !ms_bytes_equal_cstr(topic, "$streams");
+}
+
+/* "order-eu-*" are streams of "order"; "or*" may be of any topic. */
+static bool may_be_of_topic(const struct ms_name_pattern *stream, struct ms_bytes topic) {
+    uint8_t room[MS_STREAM_TOPIC_MAX];
+    struct ms_bytes name = stream->text;
+    bool is_open = stream->is_prefix && (name.len == 0 || memchr(name.data, '-', name.len) == NULL);
+    return is_open || ms_bytes_equal(ms_store_stream_topic(name, room), topic);
+}
+
+bool ms_source_may_read(const struct ms_source *source, struct ms_bytes topic) {
+    if (ms_topic_is_the_systems(topic))
+        return false;
+    switch (source->kind) {
+    case MS_SOURCE_ALL:
+    case MS_SOURCE_TYPE:
+        return true;
+    case MS_SOURCE_TOPIC:
+        return ms_name_pattern_matches(&source->name, topic);
+    case MS_SOURCE_STREAM:
+        return may_be_of_topic(&source->name, topic);
+    }
+    return true;
+}
+
 /* True when text is "kind: name"; then only the name is left of it. */
 static bool cut_kind(const char *kind, struct ms_bytes *text, struct ms_place *place) {
     if (!ms_bytes_starts_with(*text, ms_bytes_cstr(kind)))

@@ -39,6 +39,12 @@ static inline bool ms_name_pattern_matches(const struct ms_name_pattern *pattern
                               : ms_bytes_equal(name, pattern->text);
 }
 
+/* The system's topics are read by nobody. */
+bool ms_topic_is_the_systems(struct ms_bytes topic);
+/* False: no event of this topic is one of the source's. Of a source with streams or types it can't
+ * be told by the topic alone, but that no stream of it begins so. */
+bool ms_source_may_read(const struct ms_source *source, struct ms_bytes topic);
+
 /* Another spelling of a stream's name goes to the arena. MS_EINVAL: also what is no topic's or
  * stream's name, an unknown kind; MS_ERESERVED: the system's; MS_ETOOBIG, MS_ENOMEM. */
 int ms_source_parse(struct ms_bytes text, struct ms_place place, struct ms_arena *arena,

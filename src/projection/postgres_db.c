@@ -1,14 +1,17 @@
 /* Connections to PostgreSQL; see postgres_db.h. */
 #include "projection/postgres_db.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "os/clock.h"
 #include "projection/limits.h"
 
 #define SERVER_VERSION_MIN 120000
 #define STATEMENT_BYTES_MAX ((size_t)4 << 20)
 #define SQL_MAX 512
+#define LOOK_MS 50          /* while it connects: is it to be stopped? */
 #define SECRET_BYTES_MIN 3u /* shorter values are no secrets, and would hide half of a message */
 #define HIDDEN "***"
 
@@ -184,7 +187,52 @@ static PGconn *connect_to(const char *conninfo) {
                                         NULL};
     const char *const values[] = {"mainstem", "10",     "30000", "30", "10",
                                   "3",        conninfo, "UTF8",  NULL};
-    return PQconnectdbParams(names, values, 1);
+    return PQconnectStartParams(names, values, 1);
+}
+
+/* libpq's own, which only its blocking calls mind: for each host, and 1 is 2. */
+static int64_t patience_ms(PGconn *handle) {
+    PQconninfoOption *options = PQconninfo(handle);
+    int64_t seconds = 0, hosts = 1;
+    for (PQconninfoOption *option = options; option != NULL && option->keyword != NULL; option++) {
+        if (option->val == NULL)
+            continue;
+        if (strcmp(option->keyword, "connect_timeout") == 0)
+            seconds = strtol(option->val, NULL, 10);
+        int64_t named = 1;
+        for (const char *at = option->val; (at = strchr(at, ',')) != NULL; at++)
+            named++;
+        if (strncmp(option->keyword, "host", 4) == 0 && named > hosts)
+            hosts = named;
+    }
+    PQconninfoFree(options);
+    if (seconds <= 0)
+        return INT64_MAX;
+    return (seconds == 1 ? 2 : seconds) * 1000 * hosts;
+}
+
+/* True: libpq wants to go on. */
+static bool wait_for_server(PGconn *handle, PostgresPollingStatusType wanted) {
+    struct pollfd wait = {.fd = PQsocket(handle),
+                          .events = wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+    return poll(&wait, 1, LOOK_MS) > 0;
+}
+
+static int connect_until(PGconn *handle, const atomic_bool *stopping, struct ms_error *err) {
+    struct ms_clock *clock = ms_clock_system();
+    int64_t patience = patience_ms(handle), began = ms_clock_monotonic_us(clock) / 1000;
+    PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
+    while (PQstatus(handle) != CONNECTION_BAD && wanted != PGRES_POLLING_OK &&
+           wanted != PGRES_POLLING_FAILED) {
+        if (stopping != NULL && atomic_load(stopping))
+            return ms_error_set(err, MS_EAGAIN, "PostgreSQL: the projection is being stopped");
+        if (ms_clock_monotonic_us(clock) / 1000 - began >= patience)
+            return ms_error_set(err, MS_EAGAIN, "PostgreSQL: no connection in %lld s",
+                                (long long)patience / 1000);
+        if (wait_for_server(handle, wanted))
+            wanted = PQconnectPoll(handle);
+    }
+    return PQstatus(handle) == CONNECTION_OK ? 0 : connection_error(handle, MS_EAGAIN, err);
 }
 
 /* libpq would cite it. */
@@ -199,23 +247,21 @@ static int check_conninfo(const char *conninfo, struct ms_error *err) {
     return ms_error_set(err, MS_EINVAL, "PostgreSQL: the connection string can't be read");
 }
 
-int ms_postgres_db_open(struct ms_postgres_db *db, const char *conninfo, const char *schema,
+int ms_postgres_db_open(struct ms_postgres_db *db, const struct ms_postgres_door *door,
                         enum ms_postgres_role role, struct ms_error *err) {
     *db = (struct ms_postgres_db){.role = role};
-    int code = check_conninfo(conninfo, err);
+    int code = check_conninfo(door->conninfo, err);
     if (code != 0)
         return code;
-    db->handle = connect_to(conninfo);
+    db->handle = connect_to(door->conninfo);
     if (db->handle == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory for a connection to PostgreSQL");
-    if (PQstatus(db->handle) != CONNECTION_OK) {
-        code = connection_error(db->handle, MS_EAGAIN, err);
-    } else if (PQserverVersion(db->handle) < SERVER_VERSION_MIN) {
+    PQsetNoticeReceiver(db->handle, ignore_notice, NULL);
+    code = connect_until(db->handle, door->stopping, err);
+    if (code == 0 && PQserverVersion(db->handle) < SERVER_VERSION_MIN)
         code = ms_error_set(err, MS_EUNSUPPORTED, "PostgreSQL: the server is older than 12");
-    } else {
-        PQsetNoticeReceiver(db->handle, ignore_notice, NULL);
-        code = set_up(db, schema, err);
-    }
+    if (code == 0)
+        code = set_up(db, door->schema, err);
     if (code != 0)
         ms_postgres_db_close(db);
     return code;
@@ -333,4 +379,9 @@ int ms_postgres_db_prepare(struct ms_postgres_db *db, const char *name,
                       statement, NULL, err);
     ms_buf_deinit(&sql);
     return code;
+}
+
+int ms_postgres_db_prepare_own(struct ms_postgres_db *db, const char *name, const char *sql,
+                               struct ms_error *err) {
+    return settle(db, PQprepare(db->handle, name, sql, 0, NULL), NULL, NULL, err);
 }

@@ -18,6 +18,7 @@
 #pragma once
 
 #include <libpq-fe.h>
+#include <stdatomic.h>
 
 #include "projection/definition.h"
 
@@ -32,16 +33,23 @@ enum ms_postgres_role {
     MS_POSTGRES_READER, /* nothing is changed: every transaction is read only */
 };
 
+/* Where, and until when: while *stopping (NULL: never) is false. */
+struct ms_postgres_door {
+    const char *conninfo;
+    const char *schema; /* need not exist yet; NULL: names are looked up in none */
+    const atomic_bool *stopping;
+};
+
 struct ms_postgres_db {
     PGconn *handle; /* NULL: not connected */
     enum ms_postgres_role role;
 };
 
-/* Connects; names are looked up in `schema`, which need not exist yet (NULL: in no schema). Blocks,
- * for at most some 10 s unless the connection string says otherwise. MS_EAGAIN: the server can't be
- * reached, or does not let us in; MS_EINVAL: the string can't be read; MS_EUNSUPPORTED: an old
- * server; MS_ENOMEM. */
-int ms_postgres_db_open(struct ms_postgres_db *db, const char *conninfo, const char *schema,
+/* Connects. Blocks, for at most some 10 s for each host unless the connection string says otherwise
+ * (connect_timeout), or until it is stopped; looking up a host's name can't be. MS_EAGAIN: the
+ * server can't be reached, or does not let us in; MS_EINVAL: the string can't be read;
+ * MS_EUNSUPPORTED: an old server; MS_ENOMEM. */
+int ms_postgres_db_open(struct ms_postgres_db *db, const struct ms_postgres_door *door,
                         enum ms_postgres_role role, struct ms_error *err) MS_MUST_CHECK;
 void ms_postgres_db_close(struct ms_postgres_db *db); /* takes one that is not connected */
 /* It was never there, or it is known to be gone. */
@@ -69,3 +77,6 @@ int ms_postgres_db_run(struct ms_postgres_db *db, const struct ms_sql_statement 
 int ms_postgres_db_prepare(struct ms_postgres_db *db, const char *name,
                            const struct ms_sql_statement *statement, const enum ms_sql_type *types,
                            struct ms_error *err) MS_MUST_CHECK;
+/* One of ours. */
+int ms_postgres_db_prepare_own(struct ms_postgres_db *db, const char *name, const char *sql,
+                               struct ms_error *err) MS_MUST_CHECK;

@@ -1,21 +1,9 @@
 /* What statements may be on PostgreSQL; see postgres_guard.h. */
 #include "projection/postgres_guard.h"
 
-#include <strings.h>
+#include "projection/sql_calls.h"
 
 #define OWN_PREFIX "mainstem_"
-
-/* An entry that ends with '_' is a prefix. */
-static bool is_among(struct ms_bytes name, const char *const *list) {
-    for (; *list != NULL; list++) {
-        size_t len = strlen(*list);
-        bool is_prefix = (*list)[len - 1] == '_';
-        if ((is_prefix ? name.len >= len : name.len == len) &&
-            strncasecmp((const char *)name.data, *list, len) == 0)
-            return true;
-    }
-    return false;
-}
 
 static bool begins_well(const struct ms_sql_statement *statement, enum ms_postgres_part part) {
     static const char *const schema[] = {
@@ -25,7 +13,7 @@ static bool begins_well(const struct ms_sql_statement *statement, enum ms_postgr
                                           "with",   "values", "truncate", NULL};
     static const char *const query[] = {"select", "with", "values", NULL};
     static const char *const *const parts[] = {schema, handler, query};
-    return is_among(statement->first.text, parts[part]);
+    return ms_sql_name_is_among(statement->first.text, parts[part]);
 }
 
 static bool is_forbidden_function(struct ms_bytes name) {
@@ -40,32 +28,17 @@ static bool is_forbidden_function(struct ms_bytes name) {
         "pg_start_", "pg_stop_", "pg_notify", "pg_log_",
         /* what outlives the transaction */
         "set_config", "pg_advisory_", "pg_try_advisory_", NULL};
-    return is_among(name, names);
-}
-
-static struct ms_bytes name_of(const struct ms_sql_token *token) {
-    if (token->kind == MS_SQL_QUOTED_NAME)
-        return ms_bytes_of(token->text.data + 1, token->text.len - 2);
-    return token->kind == MS_SQL_WORD ? token->text : (struct ms_bytes){0};
-}
-
-static bool is_operator(const struct ms_sql_token *token, char byte) {
-    return token->kind == MS_SQL_OPERATOR && token->text.len == 1 &&
-           token->text.data[0] == (uint8_t)byte;
-}
-
-static bool is_blank(const struct ms_sql_token *token) {
-    return token->kind == MS_SQL_SPACE || token->kind == MS_SQL_LINE_COMMENT ||
-           token->kind == MS_SQL_BLOCK_COMMENT;
+    return ms_sql_name_is_among(name, names);
 }
 
 /* `next` stands behind it, blanks aside. */
 static int check_name(const struct ms_sql_token *token, const struct ms_sql_token *next,
                       enum ms_postgres_part part, struct ms_error *err) {
-    struct ms_bytes name = name_of(token);
+    struct ms_bytes name = ms_sql_name_of(token);
     if (name.data == NULL)
         return 0;
-    if (part != MS_POSTGRES_SCHEMA && is_operator(next, '(') && is_forbidden_function(name))
+    if (part != MS_POSTGRES_SCHEMA && ms_sql_token_is_operator(next, '(') &&
+        is_forbidden_function(name))
         return ms_place_error(token->place, MS_EINVAL, err, "'%.*s': this function is not allowed",
                               MS_PLACE_SHOWN(name));
     if (part != MS_POSTGRES_QUERY && ms_bytes_starts_with(name, MS_BYTES_LITERAL(OWN_PREFIX)))
@@ -78,7 +51,7 @@ static int check_name(const struct ms_sql_token *token, const struct ms_sql_toke
 /* U&"…" writes names that can't be read here. */
 static int check_escaped(const struct ms_sql_token *before, const struct ms_sql_token *token,
                          const struct ms_sql_token *next, struct ms_error *err) {
-    if (!ms_sql_token_is(before, "u") || !is_operator(token, '&') ||
+    if (!ms_sql_token_is(before, "u") || !ms_sql_token_is_operator(token, '&') ||
         next->kind != MS_SQL_QUOTED_NAME)
         return 0;
     return ms_place_error(before->place, MS_EINVAL, err, "write this name without U&");
@@ -98,7 +71,7 @@ int ms_postgres_guard(const struct ms_sql_statement *statement, enum ms_postgres
     int code = 0;
     while (code == 0 && next.kind != MS_SQL_END) {
         code = ms_sql_next(&lexer, &next, err);
-        if (code != 0 || is_blank(&next))
+        if (code != 0 || ms_sql_token_is_blank(&next))
             continue;
         code = check_name(&token, &next, part, err);
         if (code == 0)

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #include "projection/limits.h"
-#include "projection/postgres_db.h"
+#include "projection/postgres_schema.h"
 #include "projection/postgres_target.h"
 
 static const char make_views[] =
@@ -27,6 +27,7 @@ static const char make_views[] =
     "  perform pg_advisory_xact_lock(hashtextextended('mainstem publish ' || views, 0));\n"
     "  if not exists (select from pg_namespace where nspname = views) then\n"
     "    execute format('create schema %I', views);\n"
+    "    execute format('comment on schema %I is %L', views, mark);\n"
     "  end if;\n"
     "  for item in\n"
     "    select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace\n"
@@ -74,7 +75,24 @@ static const char make_views[] =
     "  end loop;\n"
     "end $swap$";
 
-static int swap(struct ms_postgres_db *db, const char *const names[2], struct ms_error *err) {
+/* A schema of ours in which nothing is left. */
+static const char drop_views[] =
+    "do $swap$\n"
+    "declare\n"
+    "  views constant text := current_setting('mainstem.views');\n"
+    "  mark constant text := 'a projection of Mainstem: the published version';\n"
+    "begin\n"
+    "  perform pg_advisory_xact_lock(hashtextextended('mainstem publish ' || views, 0));\n"
+    "  if exists (select from pg_namespace where nspname = views\n"
+    "      and obj_description(oid, 'pg_namespace') = mark) then\n"
+    "    execute format('drop schema %I', views);\n"
+    "  end if;\n"
+    "exception when dependent_objects_still_exist or insufficient_privilege then\n"
+    "  null; /* it is others' too */\n"
+    "end $swap$";
+
+static int swap(struct ms_postgres_db *db, const char *const names[2], const char *block,
+                struct ms_error *err) {
     int code = ms_postgres_db_exec(db, "begin", err);
     if (code == 0)
         code = ms_postgres_db_query(db,
@@ -82,7 +100,7 @@ static int swap(struct ms_postgres_db *db, const char *const names[2], struct ms
                                     " pg_catalog.set_config('mainstem.version', $2, true)",
                                     2, names, NULL, err);
     if (code == 0)
-        code = ms_postgres_db_exec(db, make_views, err);
+        code = ms_postgres_db_exec(db, block, err);
     return code == 0 ? ms_postgres_db_exec(db, "commit", err) : code;
 }
 
@@ -96,10 +114,18 @@ int ms_postgres_publish(const struct ms_postgres_place *place, struct ms_bytes n
         return ms_error_set(
             err, MS_EINVAL,
             "PostgreSQL: a version can't be in the schema of the projection's name");
-    int code = ms_postgres_db_open(&db, place->conninfo, NULL, MS_POSTGRES_WRITER, err);
+    const struct ms_postgres_door door = {.conninfo = place->conninfo};
+    int code = ms_postgres_db_open(&db, &door, MS_POSTGRES_WRITER, err);
     if (code != 0)
         return code;
-    code = swap(&db, names, err);
+    code = swap(&db, names, make_views, err);
     ms_postgres_db_close(&db);
     return code;
+}
+
+int ms_postgres_unpublish(struct ms_postgres_db *db, struct ms_bytes name, struct ms_error *err) {
+    char views[MS_PROJECTION_NAME_MAX + 1];
+    const char *const names[] = {views, ""};
+    snprintf(views, sizeof views, "%.*s", (int)name.len, (const char *)name.data);
+    return swap(db, names, drop_views, err);
 }

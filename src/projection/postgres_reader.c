@@ -18,20 +18,18 @@
 #include "projection/postgres_schema.h"
 #include "projection/postgres_target.h"
 #include "projection/postgres_values.h"
+#include "projection/row_room.h"
 
 #define PARKED_PER_LOOK "1000"
 #define GRACE_MS 5000       /* for the server to keep the time itself */
 #define LEFT_ROWS_MAX 1000u /* of an answer that is enough: more than so many are called off */
-#define BEGIN "begin isolation level repeatable read read only"
 
 struct postgres_reader {
     struct ms_target_reader base;
     const struct ms_postgres_place *place;
     struct ms_postgres_db db;
-    bool *prepared;       /* which queries are, on this connection */
-    struct ms_value *row; /* of the widest answer so far */
-    struct ms_bytes *names;
-    size_t columns_max;
+    bool *prepared; /* which queries are, on this connection */
+    struct ms_row_room row;
 };
 
 /* While one query is answered. */
@@ -54,11 +52,31 @@ static struct postgres_reader *of(struct ms_target_reader *reader) {
 
 /* ---- connecting ---- */
 
+static int prepare_own(struct ms_postgres_db *db, struct ms_error *err) {
+    static const struct {
+        const char *name, *sql;
+    } own[] = {
+        {"begin", "begin isolation level repeatable read read only"},
+        {"position", "select position, pg_catalog.set_config('statement_timeout', $1, true)"
+                     " from mainstem_checkpoint"},
+        {"rollback", "rollback"},
+    };
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < sizeof own / sizeof *own; i++)
+        code = ms_postgres_db_prepare_own(db, own[i].name, own[i].sql, err);
+    return code;
+}
+
 static int connect_anew(struct postgres_reader *reader, struct ms_error *err) {
     ms_postgres_db_close(&reader->db);
     memset(reader->prepared, 0, reader->base.target->definition->query_count);
-    return ms_postgres_db_open(&reader->db, reader->place->conninfo, reader->place->schema,
-                               MS_POSTGRES_READER, err);
+    const struct ms_postgres_door door = {reader->place->conninfo, reader->place->schema, NULL};
+    int code = ms_postgres_db_open(&reader->db, &door, MS_POSTGRES_READER, err);
+    if (code == 0)
+        code = prepare_own(&reader->db, err);
+    if (code != 0)
+        ms_postgres_db_close(&reader->db);
+    return code;
 }
 
 int ms_postgres_reader_new(struct ms_target *target, const struct ms_postgres_place *place,
@@ -84,8 +102,7 @@ void ms_postgres_reader_free(struct ms_target_reader *base) {
     struct postgres_reader *reader = of(base);
     ms_postgres_db_close(&reader->db);
     ms_free(reader->prepared);
-    ms_free(reader->row);
-    ms_free(reader->names);
+    ms_row_room_deinit(&reader->row);
     ms_free(reader);
 }
 
@@ -122,31 +139,16 @@ static PGresult *next_result(struct postgres_reader *reader, struct answering *a
 
 /* ---- rows ---- */
 
-static int reserve_columns(struct postgres_reader *reader, size_t count) {
-    if (count <= reader->columns_max)
-        return 0;
-    struct ms_value *row = ms_realloc(reader->row, count * sizeof *row);
-    if (row == NULL)
-        return MS_ENOMEM;
-    reader->row = row;
-    struct ms_bytes *names = ms_realloc(reader->names, count * sizeof *names);
-    if (names == NULL)
-        return MS_ENOMEM;
-    reader->names = names;
-    reader->columns_max = count;
-    return 0;
-}
-
 static int tell_columns(struct postgres_reader *reader, struct answering *answering,
                         const PGresult *result) {
     size_t count = (size_t)PQnfields(result);
-    int code = reserve_columns(reader, count);
+    int code = ms_row_room_reserve(&reader->row, count);
     if (code != 0)
         return code;
     answering->told = true;
     for (size_t i = 0; i < count; i++)
-        reader->names[i] = ms_bytes_cstr(PQfname(result, (int)i));
-    return answering->sink->columns(answering->sink->context, reader->names, count);
+        reader->row.names[i] = ms_bytes_cstr(PQfname(result, (int)i));
+    return answering->sink->columns(answering->sink->context, reader->row.names, count);
 }
 
 static int tell_row(struct postgres_reader *reader, struct answering *answering, PGresult *result) {
@@ -156,9 +158,9 @@ static int tell_row(struct postgres_reader *reader, struct answering *answering,
         if ((size_t)PQgetlength(result, 0, (int)i) > run->bytes_max)
             return ms_place_error(run->query->statement.place, MS_ETOOBIG, answering->err,
                                   "a value is larger than %zu bytes", run->bytes_max);
-        reader->row[i] = ms_postgres_value(result, 0, (int)i);
+        reader->row.values[i] = ms_postgres_value(result, 0, (int)i);
     }
-    return answering->sink->row(answering->sink->context, reader->row, count);
+    return answering->sink->row(answering->sink->context, reader->row.values, count);
 }
 
 /* Asks the server to stop; what is on its way is passed over. */
@@ -238,19 +240,16 @@ static void take_own(struct postgres_reader *reader, struct answering *answering
 
 static bool send_all(struct postgres_reader *reader, const char *name,
                      const struct ms_postgres_parameters *parameters, int64_t timeout_ms) {
-    static const char position[] =
-        "select position, pg_catalog.set_config('statement_timeout', $1, true)"
-        " from mainstem_checkpoint";
     PGconn *handle = reader->db.handle;
     char timeout[24];
     const char *const values[] = {timeout};
     snprintf(timeout, sizeof timeout, "%lld", (long long)timeout_ms);
     return PQenterPipelineMode(handle) == 1 &&
-           PQsendQueryParams(handle, BEGIN, 0, NULL, NULL, NULL, NULL, 0) == 1 &&
-           PQsendQueryParams(handle, position, 1, NULL, values, NULL, NULL, 0) == 1 &&
+           PQsendQueryPrepared(handle, "begin", 0, NULL, NULL, NULL, 0) == 1 &&
+           PQsendQueryPrepared(handle, "position", 1, values, NULL, NULL, 0) == 1 &&
            PQsendQueryPrepared(handle, name, (int)parameters->count, parameters->values,
                                parameters->lengths, ms_postgres_binary, 0) == 1 &&
-           PQsendQueryParams(handle, "rollback", 0, NULL, NULL, NULL, NULL, 0) == 1 &&
+           PQsendQueryPrepared(handle, "rollback", 0, NULL, NULL, NULL, 0) == 1 &&
            PQpipelineSync(handle) == 1;
 }
 

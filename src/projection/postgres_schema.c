@@ -8,6 +8,7 @@
 #include "projection/postgres_guard.h"
 #include "projection/postgres_target.h"
 #include "projection/postgres_values.h"
+#include "projection/postgres_volatile.h"
 
 static const char own_schema[] =
     "create table mainstem_checkpoint ("
@@ -221,7 +222,8 @@ int ms_postgres_check(const struct ms_projection_definition *definition, const c
     struct ms_postgres_db db;
     struct ms_target target = {.definition = definition};
     char schema[MS_POSTGRES_NAME_MAX + 1];
-    int code = ms_postgres_db_open(&db, conninfo, NULL, MS_POSTGRES_WRITER, err);
+    const struct ms_postgres_door door = {.conninfo = conninfo};
+    int code = ms_postgres_db_open(&db, &door, MS_POSTGRES_WRITER, err);
     if (code != 0)
         return code;
     /* A name that no other session has now. */
@@ -234,15 +236,19 @@ int ms_postgres_check(const struct ms_projection_definition *definition, const c
     if (code == 0)
         code = ms_postgres_prepare_handlers(&db, definition, err);
     if (code == 0)
+        code = ms_postgres_check_volatile(&db, definition, err);
+    if (code == 0)
         code = ms_postgres_try_queries(&db, definition, err);
     ms_postgres_db_close(&db); /* and nothing of it has happened */
     return code;
 }
 
-int ms_postgres_remove(const char *conninfo, const char *schema, struct ms_error *err) {
+int ms_postgres_remove(const char *conninfo, const char *schema, struct ms_bytes name,
+                       struct ms_error *err) {
     struct ms_postgres_db db;
     struct contents contents = {0};
-    int code = ms_postgres_db_open(&db, conninfo, NULL, MS_POSTGRES_WRITER, err);
+    const struct ms_postgres_door door = {.conninfo = conninfo};
+    int code = ms_postgres_db_open(&db, &door, MS_POSTGRES_WRITER, err);
     if (code != 0)
         return code;
     code = look(&db, schema, &contents, err);
@@ -250,6 +256,8 @@ int ms_postgres_remove(const char *conninfo, const char *schema, struct ms_error
         code = not_ours(err);
     if (code == 0 && contents.is_schema)
         code = ms_postgres_db_exec_for(&db, "drop schema if exists %s cascade", schema, err);
+    if (code == 0 && name.len > 0)
+        code = ms_postgres_unpublish(&db, name, err);
     ms_postgres_db_close(&db);
     return code;
 }

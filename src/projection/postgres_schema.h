@@ -36,3 +36,6 @@ int ms_postgres_prepare_query(struct ms_postgres_db *db, const char *name,
 int ms_postgres_try_queries(struct ms_postgres_db *db,
                             const struct ms_projection_definition *definition, struct ms_error *err)
     MS_MUST_CHECK;
+/* Removes the schema of the published views when we have made it and nothing is left in it. */
+int ms_postgres_unpublish(struct ms_postgres_db *db, struct ms_bytes name, struct ms_error *err)
+    MS_MUST_CHECK;

@@ -122,15 +122,10 @@ static int prepare_own(struct ms_postgres_db *db, struct ms_error *err) {
                  " parked_at = excluded.parked_at"},
         {"unpark", "delete from mainstem_parked where position = $1"},
     };
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
-        PGresult *result = PQprepare(db->handle, own[i].name, own[i].sql, 0, NULL);
-        bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
-        int code = good ? 0 : ms_postgres_db_error(db, result, NULL, err);
-        PQclear(result);
-        if (code != 0)
-            return code;
-    }
-    return 0;
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < sizeof own / sizeof *own; i++)
+        code = ms_postgres_db_prepare_own(db, own[i].name, own[i].sql, err);
+    return code;
 }
 
 /* What a connection needs before events go through it. */
@@ -141,10 +136,14 @@ static int get_ready(struct postgres_target *target, struct ms_error *err) {
     return code == 0 ? ms_postgres_pipe_start(&target->pipe, &target->db, err) : code;
 }
 
+static int connect_writer(struct postgres_target *target, struct ms_error *err) {
+    const struct ms_postgres_door door = {target->conninfo, target->schema, &target->base.stopping};
+    return ms_postgres_db_open(&target->db, &door, MS_POSTGRES_WRITER, err);
+}
+
 static int connect_anew(struct postgres_target *target, struct ms_error *err) {
     disconnect(target);
-    int code =
-        ms_postgres_db_open(&target->db, target->conninfo, target->schema, MS_POSTGRES_WRITER, err);
+    int code = connect_writer(target, err);
     if (code == 0)
         code = end_last_session(target, err);
     if (code == 0)
@@ -326,7 +325,7 @@ static int postgres_publish(struct ms_target *base, struct ms_error *err) {
 static int postgres_drop(struct ms_target *base, struct ms_error *err) {
     struct postgres_target *target = of(base);
     disconnect(target);
-    int code = ms_postgres_remove(target->conninfo, target->schema, err);
+    int code = ms_postgres_remove(target->conninfo, target->schema, base->definition->name, err);
     postgres_free(base);
     return code;
 }
@@ -386,8 +385,7 @@ static int fill_in(struct postgres_target *target, const struct ms_postgres_plac
 }
 
 static int open_first(struct postgres_target *target, struct ms_error *err) {
-    int code =
-        ms_postgres_db_open(&target->db, target->conninfo, target->schema, MS_POSTGRES_WRITER, err);
+    int code = connect_writer(target, err);
     if (code == 0)
         code = ms_postgres_schema_open(&target->db, target->schema, &target->base, err);
     if (code == 0)

@@ -40,9 +40,10 @@ int ms_postgres_target_open(const struct ms_projection_definition *definition,
                             const struct ms_postgres_place *place, struct ms_target **ret_target,
                             struct ms_error *err) MS_MUST_CHECK;
 /* Removes the schema of a version that is not open, with its tables and the published views of
- * them. A missing one is fine; MS_EINVAL: it is no projection's. */
-int ms_postgres_remove(const char *conninfo, const char *schema, struct ms_error *err)
-    MS_MUST_CHECK;
+ * them; with the projection's name also the schema of those, when we have made it and nothing is
+ * left in it. A missing one is fine; MS_EINVAL: it is no projection's. */
+int ms_postgres_remove(const char *conninfo, const char *schema, struct ms_bytes name,
+                       struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- between the files of it ---- */
 

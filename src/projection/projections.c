@@ -82,10 +82,18 @@ static void describe_version(struct projection_version *version, enum ms_version
         .role = role,
         .deployed_at_ms = version->deployed_at_ms,
         .running = version->running != NULL,
+        .allow_incomplete = version->allow_incomplete,
+        .first_needed = version->first_needed,
+        .missing = version->missing,
+        .ahead = version->ahead,
     };
     if (version->running != NULL) {
         describe_definition(ms_version_definition(version->running), ret_info);
         ms_runner_status(ms_version_runner(version->running), &ret_info->status);
+        ret_info->sync_pending = ms_version_pending(version->running);
+        ms_missing_join(&ret_info->missing, &ret_info->status.missing);
+        if (ret_info->status.ahead.any)
+            ret_info->ahead = ret_info->status.ahead;
         return;
     }
     if (version->definition != NULL)
@@ -164,15 +172,54 @@ int ms_projections_hold(struct ms_projections *projections, struct ms_bytes name
     return code;
 }
 
-size_t ms_projections_sync(struct ms_projections *projections, struct ms_version **versions,
-                           size_t max) {
+int ms_projections_hold_all(struct ms_projections *projections, struct ms_bytes name,
+                            struct ms_version *versions[MS_PROJECTION_VERSIONS_MAX],
+                            size_t *ret_count, struct ms_error *err) {
     size_t count = 0;
-    if (atomic_load(&projections->sync_count) == 0)
+    pthread_mutex_lock(&projections->lock);
+    struct projection *projection = ms_projections_find(projections, name);
+    int code = projection == NULL ? ms_projections_no_such(name, err) : 0;
+    for (size_t i = 0; code == 0 && i < MS_PROJECTION_VERSIONS_MAX; i++)
+        if (projection->versions[i].running != NULL)
+            versions[count++] = ms_version_hold(projection->versions[i].running);
+    pthread_mutex_unlock(&projections->lock);
+    *ret_count = count;
+    return code;
+}
+
+bool ms_projections_any_sync(const struct ms_projections *projections) {
+    return projections != NULL && atomic_load(&projections->sync_count) > 0;
+}
+
+static bool may_read(const struct ms_projection_definition *definition,
+                     const struct ms_bytes *topics, size_t count) {
+    for (size_t i = 0; i < definition->source_count; i++)
+        for (size_t t = 0; t < count; t++)
+            if (ms_source_may_read(&definition->sources[i], topics[t]))
+                return true;
+    return topics == NULL;
+}
+
+/* Its current version, when an append to the topics waits for it. */
+static struct ms_version *waited_for(const struct projection *projection,
+                                     const struct ms_bytes *topics, size_t topic_count) {
+    struct ms_version *current = projection->versions[MS_VERSION_CURRENT].running;
+    const struct ms_projection_definition *definition =
+        current != NULL ? ms_version_definition(current) : NULL;
+    bool waits = definition != NULL && definition->mode == MS_PROJECTION_SYNC &&
+                 may_read(definition, topics, topic_count);
+    return waits ? current : NULL;
+}
+
+size_t ms_projections_sync(struct ms_projections *projections, const struct ms_bytes *topics,
+                           size_t topic_count, struct ms_version **versions, size_t max) {
+    size_t count = 0;
+    if (!ms_projections_any_sync(projections))
         return 0;
     pthread_mutex_lock(&projections->lock);
     for (struct projection *p = projections->first; p != NULL && count < max; p = p->next) {
-        struct ms_version *current = p->versions[MS_VERSION_CURRENT].running;
-        if (current != NULL && ms_version_definition(current)->mode == MS_PROJECTION_SYNC)
+        struct ms_version *current = waited_for(p, topics, topic_count);
+        if (current != NULL)
             versions[count++] = ms_version_hold(current);
     }
     pthread_mutex_unlock(&projections->lock);
@@ -180,7 +227,7 @@ size_t ms_projections_sync(struct ms_projections *projections, struct ms_version
 }
 
 int ms_projections_run_past(struct ms_projections *projections, struct ms_version *version,
-                            const struct ms_time_travel *travel, const struct ms_query_run *run,
+                            const struct ms_travel *travel, const struct ms_query_run *run,
                             const struct ms_row_sink *sink, uint64_t *ret_position,
                             struct ms_error *err) {
     return ms_travels_run(projections->travels, version, travel, run, sink, ret_position, err);

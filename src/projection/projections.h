@@ -17,7 +17,7 @@
 #pragma once
 
 #include "projection/limits.h"
-#include "projection/version.h"
+#include "projection/travel.h"
 
 struct ms_projections;
 
@@ -53,19 +53,27 @@ struct ms_deployed {
     bool unchanged; /* it is the running version, or the one that fills: nothing was done */
     char name_text[MS_PROJECTION_NAME_MAX + 1];
 };
+enum {
+    MS_DEPLOY_AGAIN = 1,      /* also when the file has not changed */
+    MS_DEPLOY_INCOMPLETE = 2, /* also when events that it needs were scavenged */
+};
 /* `file` is what errors call it. `name`: what the file must define; absent: whatever it does.
- * `rebuild`: also when it has not changed. MS_EINVAL (file:line:column: what), MS_ERESERVED,
- * MS_ETOOBIG, MS_EAGAIN (the database is away), and what an append is refused with. */
+ * `how`: MS_DEPLOY_… MS_EINVAL (file:line:column: what), MS_ERESERVED, MS_ETOOBIG, MS_EINCOMPLETE
+ * (missing.h), MS_EAGAIN (the database is away), and what an append is refused with. */
 int ms_projections_deploy(struct ms_projections *projections, const char *file,
-                          struct ms_bytes content, struct ms_bytes name, bool rebuild,
+                          struct ms_bytes content, struct ms_bytes name, unsigned how,
                           struct ms_deployed *ret_deployed, struct ms_error *err) MS_MUST_CHECK;
 /* These: MS_ENOTFOUND when there is no such projection. */
 
-/* The current version's file once more, from the beginning of the log. */
+/* The current version's file once more, from the beginning of the log. As deploying. */
 int ms_projections_rebuild(struct ms_projections *projections, struct ms_bytes name,
-                           struct ms_deployed *ret_deployed, struct ms_error *err) MS_MUST_CHECK;
+                           bool allow_incomplete, struct ms_deployed *ret_deployed,
+                           struct ms_error *err) MS_MUST_CHECK;
 int ms_projections_pause(struct ms_projections *projections, struct ms_bytes name, bool paused,
                          struct ms_error *err) MS_MUST_CHECK;
+/* Its versions go on where events are missing, from now on and after a restart. */
+int ms_projections_allow_incomplete(struct ms_projections *projections, struct ms_bytes name,
+                                    struct ms_error *err) MS_MUST_CHECK;
 /* Version 0: the one before. MS_ENOTFOUND (no such version is kept); MS_EAGAIN: it has not caught
  * up, unless `force`. */
 int ms_projections_switch(struct ms_projections *projections, struct ms_bytes name,
@@ -73,12 +81,18 @@ int ms_projections_switch(struct ms_projections *projections, struct ms_bytes na
 /* All of its versions and their tables. */
 int ms_projections_drop(struct ms_projections *projections, struct ms_bytes name,
                         struct ms_error *err) MS_MUST_CHECK;
-/* As ms_runner_retry and ms_runner_skip, of the version that is stopped, or the current one. */
+/* As ms_runner_retry and ms_runner_skip, of the version that it concerns: the one that is stopped
+ * (there), or that has something parked, else the current one. *ret_tried is filled in also with
+ * errors of the runner's; version 0: none was found. */
+struct ms_projection_tried {
+    unsigned version;
+    struct ms_runner_outcome outcome;
+};
 int ms_projections_retry(struct ms_projections *projections, struct ms_bytes name,
-                         struct ms_bytes stream, size_t *ret_count, struct ms_error *err)
-    MS_MUST_CHECK;
+                         struct ms_bytes stream, struct ms_projection_tried *ret_tried,
+                         struct ms_error *err) MS_MUST_CHECK;
 int ms_projections_skip(struct ms_projections *projections, struct ms_bytes name, uint64_t position,
-                        struct ms_error *err) MS_MUST_CHECK;
+                        struct ms_projection_tried *ret_tried, struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- looking ---- */
 
@@ -91,8 +105,13 @@ struct ms_version_info {
     char hash[33];
     int64_t deployed_at_ms;
     bool running; /* false: its target can't be opened now, see status.error */
+    bool allow_incomplete;
+    uint64_t first_needed;     /* position; see missing.h */
+    struct ms_missing missing; /* what its tables lack */
+    struct ms_missing ahead;   /* what it has not applied yet, and can't any more */
     struct ms_runner_status status;
     enum ms_projection_mode mode;
+    uint64_t sync_pending; /* appends that were acknowledged before it had applied them */
     enum ms_projection_on_error on_error;
     enum ms_sql_dialect target;
 };
@@ -126,15 +145,23 @@ const struct ms_projections_options *ms_projections_settings(
 int ms_projections_hold(struct ms_projections *projections, struct ms_bytes name,
                         struct ms_version **ret_version, struct ms_error *err) MS_MUST_CHECK;
 
+/* All that are running, each held for the caller, the current one first; which may be none.
+ * MS_ENOTFOUND: there is no such projection. */
+int ms_projections_hold_all(struct ms_projections *projections, struct ms_bytes name,
+                            struct ms_version *versions[MS_PROJECTION_VERSIONS_MAX],
+                            size_t *ret_count, struct ms_error *err) MS_MUST_CHECK;
+
 /* As ms_version_run, as of the past; see travel.h. */
 int ms_projections_run_past(struct ms_projections *projections, struct ms_version *version,
-                            const struct ms_time_travel *travel, const struct ms_query_run *run,
+                            const struct ms_travel *travel, const struct ms_query_run *run,
                             const struct ms_row_sink *sink, uint64_t *ret_position,
                             struct ms_error *err) MS_MUST_CHECK;
 
 /* ---- projections of mode sync ---- */
 
-/* Holds the current versions of those that are declared sync, at most `max`; the caller waits for
- * them. Cheap when there are none. */
-size_t ms_projections_sync(struct ms_projections *projections, struct ms_version **versions,
-                           size_t max);
+/* A glance: there may be any. Takes NULL. */
+bool ms_projections_any_sync(const struct ms_projections *projections);
+/* Holds the current versions of those that are declared so and may read one of the topics (NULL:
+ * whatever they read), at most `max`. */
+size_t ms_projections_sync(struct ms_projections *projections, const struct ms_bytes *topics,
+                           size_t topic_count, struct ms_version **versions, size_t max);

@@ -50,6 +50,7 @@ static int try_to_start(struct ms_projections *projections, struct projection *p
     struct ms_version *running;
     options.paused = projection->paused;
     options.live = role != MS_VERSION_CANDIDATE;
+    options.allow_incomplete = version->allow_incomplete;
     int code = read_definition(version, err);
     if (code == 0)
         code = ms_version_open(version->definition, version->number, role == MS_VERSION_CURRENT,
@@ -61,16 +62,24 @@ static int try_to_start(struct ms_projections *projections, struct projection *p
 
 /* As a new version of the same text; the one that answered until now is no more. */
 static int deploy_again(struct ms_projections *projections, struct projection *projection,
-                        enum ms_version_role role) {
+                        enum ms_version_role role, struct ms_error *err) {
     struct projection_version again = {.number = projection->last_number + 1};
     const struct projection_version *old = &projection->versions[role];
+    again.allow_incomplete = old->allow_incomplete;
+    int code = ms_projections_look_back(projections, &again, old->definition, err);
+    if (code != 0) {
+        pthread_mutex_lock(&projections->lock);
+        projection->versions[role].ahead = again.missing;
+        pthread_mutex_unlock(&projections->lock);
+        return code;
+    }
     again.deployed_at_ms = ms_clock_now_us(projections->options.env->clock) / 1000;
     memcpy(again.file, old->file, sizeof again.file);
     if (!ms_slot_set_text(&again, old->text))
         return MS_ENOMEM;
-    int code = ms_projections_note(projections, projection, PROJECTION_DEPLOYED, &again, NULL);
+    code = ms_projections_note(projections, projection, PROJECTION_DEPLOYED, &again, err);
     if (code == 0)
-        code = ms_projections_note(projections, projection, PROJECTION_DROPPED, old, NULL);
+        code = ms_projections_note(projections, projection, PROJECTION_DROPPED, old, err);
     if (code != 0) {
         ms_slot_clear(&again);
         return code;
@@ -95,14 +104,16 @@ void ms_projections_start_version(struct ms_projections *projections, struct pro
         tell(projections, projections->options.on_warning,
              "projection '%s': version %u is built anew: %s", projection->name, version->number,
              err.message);
-        code = role == MS_VERSION_CURRENT ? deploy_again(projections, projection, role)
+        code = role == MS_VERSION_CURRENT ? deploy_again(projections, projection, role, &err)
                                           : try_to_start(projections, projection, role, &err);
     }
     if (code == 0)
         return;
     pthread_mutex_lock(&projections->lock);
     version->problem = err;
-    version->retry_us = ms_clock_monotonic_us(projections->options.env->clock) + RETRY_US;
+    version->retry_us = code == MS_EINCOMPLETE /* which does not get better by itself */
+                            ? INT64_MAX
+                            : ms_clock_monotonic_us(projections->options.env->clock) + RETRY_US;
     pthread_mutex_unlock(&projections->lock);
     tell(projections, projections->options.on_warning, "projection '%s': version %u: %s",
          projection->name, version->number, err.message);
@@ -176,15 +187,21 @@ static const struct projection_version *find_same(
     return is_same(current, definition) ? current : NULL;
 }
 
+/* Takes the definition over in any case. */
 static int start_candidate(struct ms_projections *projections, struct projection *projection,
                            struct projection_version *version,
                            struct ms_projection_definition *definition, struct ms_error *err) {
     struct ms_version_options options = projections->version_options;
     options.paused = projection->paused;
-    int code =
-        ms_version_open(definition, version->number, false, &options, &version->running, err);
-    if (code != 0)
+    options.allow_incomplete = version->allow_incomplete;
+    int code = ms_projections_look_back(projections, version, definition, err);
+    if (code == 0)
+        code =
+            ms_version_open(definition, version->number, false, &options, &version->running, err);
+    if (code != 0) {
+        ms_projection_definition_free(definition);
         return code;
+    }
     code = ms_projections_note(projections, projection, PROJECTION_DEPLOYED, version, err);
     if (code != 0) {
         (void)!ms_version_close(version->running, true, NULL); /* and the definition */
@@ -200,11 +217,11 @@ static int start_candidate(struct ms_projections *projections, struct projection
 
 /* Takes the definition over in any case. */
 static int deploy(struct ms_projections *projections, const char *file, struct ms_bytes content,
-                  struct ms_projection_definition *definition, bool rebuild,
+                  struct ms_projection_definition *definition, unsigned how,
                   struct ms_deployed *ret_deployed, struct ms_error *err) {
     struct projection *projection = ms_projections_find(projections, definition->name);
     const struct projection_version *same =
-        projection != NULL && !rebuild ? find_same(projection, definition) : NULL;
+        projection != NULL && !(how & MS_DEPLOY_AGAIN) ? find_same(projection, definition) : NULL;
     bool is_new = projection == NULL;
     if (same != NULL) {
         ret_deployed->version = same->number;
@@ -222,9 +239,12 @@ static int deploy(struct ms_projections *projections, const char *file, struct m
     if (code == 0) {
         snprintf(version.file, sizeof version.file, "%s", file);
         version.number = projection->last_number + 1;
+        version.allow_incomplete = (how & MS_DEPLOY_INCOMPLETE) != 0;
         version.deployed_at_ms = ms_clock_now_us(projections->options.env->clock) / 1000;
         ret_deployed->version = version.number;
         code = start_candidate(projections, projection, &version, definition, err);
+    } else {
+        ms_projection_definition_free(definition);
     }
     if (code != 0) {
         ms_slot_clear(&version);
@@ -237,7 +257,7 @@ static int deploy(struct ms_projections *projections, const char *file, struct m
 }
 
 int ms_projections_deploy(struct ms_projections *projections, const char *file,
-                          struct ms_bytes content, struct ms_bytes name, bool rebuild,
+                          struct ms_bytes content, struct ms_bytes name, unsigned how,
                           struct ms_deployed *ret_deployed, struct ms_error *err) {
     struct ms_projection_definition *definition;
     int code = ms_projection_parse(file, content, NULL, &definition, err);
@@ -255,7 +275,7 @@ int ms_projections_deploy(struct ms_projections *projections, const char *file,
     struct ms_deployed deployed = {0};
     memcpy(deployed.name_text, definition->name.data, definition->name.len);
     pthread_mutex_lock(&projections->admin);
-    code = deploy(projections, file, content, definition, rebuild, &deployed, err);
+    code = deploy(projections, file, content, definition, how, &deployed, err);
     pthread_mutex_unlock(&projections->admin);
     if (code != 0)
         return code;
@@ -272,9 +292,11 @@ static struct projection_version *newest(struct projection *projection) {
 }
 
 int ms_projections_rebuild(struct ms_projections *projections, struct ms_bytes name,
-                           struct ms_deployed *ret_deployed, struct ms_error *err) {
+                           bool allow_incomplete, struct ms_deployed *ret_deployed,
+                           struct ms_error *err) {
     struct ms_buf text;
     char file[256] = "";
+    unsigned how = MS_DEPLOY_AGAIN | (allow_incomplete ? MS_DEPLOY_INCOMPLETE : 0u);
     ms_buf_init(&text, MS_PROJECTION_FILE_BYTES_MAX);
     pthread_mutex_lock(&projections->admin);
     struct projection *projection = ms_projections_find(projections, name);
@@ -285,7 +307,7 @@ int ms_projections_rebuild(struct ms_projections *projections, struct ms_bytes n
     }
     pthread_mutex_unlock(&projections->admin);
     if (code == 0)
-        code = ms_projections_deploy(projections, file, ms_buf_bytes(&text), name, true,
+        code = ms_projections_deploy(projections, file, ms_buf_bytes(&text), name, how,
                                      ret_deployed, err);
     ms_buf_deinit(&text);
     return code;
@@ -362,48 +384,77 @@ int ms_projections_drop(struct ms_projections *projections, struct ms_bytes name
     return code;
 }
 
-/* The one that an event has stopped, or the one that answers. */
-static int runner_in_need(struct ms_projections *projections, struct ms_bytes name,
-                          struct ms_runner **ret_runner, struct ms_error *err) {
-    struct projection *projection = ms_projections_find(projections, name);
-    struct ms_runner *runner = NULL;
-    struct ms_runner_status status;
-    if (projection == NULL)
-        return ms_projections_no_such(name, err);
-    for (size_t i = 0; i < MS_PROJECTION_VERSIONS_MAX; i++) {
-        struct ms_version *version = projection->versions[i].running;
-        if (version == NULL)
-            continue;
-        ms_runner_status(ms_version_runner(version), &status);
-        if (runner == NULL || status.state == MS_RUNNER_STOPPED)
-            runner = ms_version_runner(version);
-        if (status.state == MS_RUNNER_STOPPED)
-            break;
+/* ---- trying again ---- */
+
+/* How much a version is the one that is meant; the first of several. */
+typedef int concern_fn(const struct ms_runner_status *status, uint64_t position);
+
+static int is_stopped(const struct ms_runner_status *status, uint64_t position) {
+    (void)position;
+    return status->state == MS_RUNNER_STOPPED ? 2 : status->state == MS_RUNNER_RETRYING;
+}
+
+static int has_parked(const struct ms_runner_status *status, uint64_t position) {
+    (void)position;
+    return status->parked > 0;
+}
+
+static int is_stopped_there(const struct ms_runner_status *status, uint64_t position) {
+    bool there = status->state == MS_RUNNER_STOPPED && status->error_position == position;
+    return there ? 2 : has_parked(status, position);
+}
+
+/* The version, held. */
+static int find_concerned(struct ms_projections *projections, struct ms_bytes name,
+                          concern_fn *concern, uint64_t position, struct ms_version **ret_version,
+                          struct ms_error *err) {
+    struct ms_version *versions[MS_PROJECTION_VERSIONS_MAX];
+    size_t count, found = 0;
+    int most = -1;
+    int code = ms_projections_hold_all(projections, name, versions, &count, err);
+    if (code == 0 && count == 0)
+        code = ms_error_set(err, MS_EAGAIN, "projection '%.*s' is not running now",
+                            MS_PLACE_SHOWN(name));
+    if (code != 0)
+        return code;
+    for (size_t i = 0; i < count; i++) {
+        struct ms_runner_status status;
+        ms_runner_status(ms_version_runner(versions[i]), &status);
+        int much = concern(&status, position);
+        found = much > most ? i : found;
+        most = much > most ? much : most;
     }
-    if (runner == NULL)
-        return ms_error_set(err, MS_EAGAIN, "projection '%s' is not running now", projection->name);
-    *ret_runner = runner;
+    for (size_t i = 0; i < count; i++)
+        if (i != found)
+            ms_version_release(versions[i]);
+    *ret_version = versions[found];
     return 0;
 }
 
 int ms_projections_retry(struct ms_projections *projections, struct ms_bytes name,
-                         struct ms_bytes stream, size_t *ret_count, struct ms_error *err) {
-    struct ms_runner *runner;
-    pthread_mutex_lock(&projections->admin);
-    int code = runner_in_need(projections, name, &runner, err);
-    if (code == 0)
-        code = ms_runner_retry(runner, stream, ret_count, err);
-    pthread_mutex_unlock(&projections->admin);
+                         struct ms_bytes stream, struct ms_projection_tried *ret_tried,
+                         struct ms_error *err) {
+    struct ms_version *version;
+    *ret_tried = (struct ms_projection_tried){0};
+    int code = find_concerned(projections, name, stream.data != NULL ? has_parked : is_stopped, 0,
+                              &version, err);
+    if (code != 0)
+        return code;
+    ret_tried->version = ms_version_number(version);
+    code = ms_runner_retry(ms_version_runner(version), stream, &ret_tried->outcome, err);
+    ms_version_release(version);
     return code;
 }
 
 int ms_projections_skip(struct ms_projections *projections, struct ms_bytes name, uint64_t position,
-                        struct ms_error *err) {
-    struct ms_runner *runner;
-    pthread_mutex_lock(&projections->admin);
-    int code = runner_in_need(projections, name, &runner, err);
-    if (code == 0)
-        code = ms_runner_skip(runner, position, err);
-    pthread_mutex_unlock(&projections->admin);
+                        struct ms_projection_tried *ret_tried, struct ms_error *err) {
+    struct ms_version *version;
+    *ret_tried = (struct ms_projection_tried){0};
+    int code = find_concerned(projections, name, is_stopped_there, position, &version, err);
+    if (code != 0)
+        return code;
+    ret_tried->version = ms_version_number(version);
+    code = ms_runner_skip(ms_version_runner(version), position, &ret_tried->outcome, err);
+    ms_version_release(version);
     return code;
 }

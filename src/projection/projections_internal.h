@@ -2,13 +2,17 @@
 #pragma once
 
 #include "projection/projections.h"
-#include "projection/travel.h"
 
 struct projection_version {
     unsigned number;      /* 0: none */
     struct ms_bytes text; /* the file, allocated */
     char file[256];
     int64_t deployed_at_ms;
+    bool allow_incomplete;
+    uint64_t first_needed;
+    struct ms_missing missing;                   /* as it was noted in the log */
+    struct ms_missing ahead;                     /* as the keeper has seen it */
+    uint64_t losses_seen;                        /* ms_store_losses then */
     struct ms_projection_definition *definition; /* while it isn't running */
     struct ms_version *running;                  /* NULL: not now */
     struct ms_error problem;                     /* why not */
@@ -64,6 +68,17 @@ void ms_projections_end_version(struct ms_projections *projections, struct proje
 int ms_projections_take_over(struct ms_projections *projections, struct projection *projection,
                              enum ms_version_role role, struct ms_error *err) MS_MUST_CHECK;
 
+/* ---- projections_past.c: under `admin` ---- */
+
+/* What the version, which is not deployed yet, would lack of the past. MS_EINCOMPLETE unless that
+ * is allowed. */
+int ms_projections_look_back(struct ms_projections *projections, struct projection_version *version,
+                             const struct ms_projection_definition *definition,
+                             struct ms_error *err) MS_MUST_CHECK;
+/* The keeper's: what has become missing since. */
+void ms_projections_watch_past(struct ms_projections *projections, struct projection *projection,
+                               struct projection_version *version);
+
 /* ---- projections_log.c ---- */
 
 enum projection_event {
@@ -71,6 +86,8 @@ enum projection_event {
     PROJECTION_SWITCHED,
     PROJECTION_PAUSED,
     PROJECTION_RESUMED,
+    PROJECTION_ALLOWED,
+    PROJECTION_INCOMPLETE,
     PROJECTION_DROPPED
 };
 /* Appends it to "$apps-<projection>" and waits until it is durable. */

@@ -29,6 +29,9 @@ static void look_after(struct ms_projections *projections, struct projection *pr
         if (versions[role].number != 0 && versions[role].running == NULL &&
             now >= versions[role].retry_us)
             ms_projections_start_version(projections, projection, (enum ms_version_role)role);
+    for (size_t role = 0; role < MS_PROJECTION_VERSIONS_MAX; role++)
+        if (versions[role].running != NULL)
+            ms_projections_watch_past(projections, projection, &versions[role]);
     if (has_caught_up(&versions[MS_VERSION_CANDIDATE]))
         (void)!ms_projections_take_over(projections, projection, MS_VERSION_CANDIDATE, NULL);
     if (versions[MS_VERSION_PREVIOUS].number != 0 &&

@@ -1,10 +1,16 @@
 /*
  * What is known of projections, as events in the log: the stream "$apps-<projection>" has
  *
- *   projection.deployed   {"version": n, "file": "…", "hash": "…", "text": "<the file>"}
+ *   projection.deployed   {"version": n, "file": "…", "text": "<the file>",
+ *                          "first_needed": position, "allow_incomplete": true, "incomplete": …}
  *   projection.switched   {"version": n}           it answers from now on
  *   projection.paused, projection.resumed   {}
+ *   projection.incomplete_allowed   {}             its versions go on where events are missing …
+ *   projection.incomplete {"version": n, "incomplete": …}   … and this one did
  *   projection.dropped    {} all of it, or {"version": n}
+ *
+ * "incomplete" is what was scavenged that the version needed: {"topic": "order" or null,
+ * "first_position": n, "last_position": n}.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -19,13 +25,28 @@
 #define HASH_TEXT 33
 
 static const char *const types[] = {
-    [PROJECTION_DEPLOYED] = "projection.deployed", [PROJECTION_SWITCHED] = "projection.switched",
-    [PROJECTION_PAUSED] = "projection.paused",     [PROJECTION_RESUMED] = "projection.resumed",
+    [PROJECTION_DEPLOYED] = "projection.deployed",
+    [PROJECTION_SWITCHED] = "projection.switched",
+    [PROJECTION_PAUSED] = "projection.paused",
+    [PROJECTION_RESUMED] = "projection.resumed",
+    [PROJECTION_ALLOWED] = "projection.incomplete_allowed",
+    [PROJECTION_INCOMPLETE] = "projection.incomplete",
     [PROJECTION_DROPPED] = "projection.dropped",
 };
 #define TYPE_COUNT (sizeof types / sizeof *types)
 
 /* ---- writing ---- */
+
+static void add_missing(json_t *root, const struct ms_missing *missing) {
+    if (!missing->any)
+        return;
+    json_t *object = json_object();
+    json_object_set_new(object, "topic",
+                        missing->topic[0] != '\0' ? json_string(missing->topic) : json_null());
+    json_object_set_new(object, "first_position", json_integer((json_int_t)missing->first));
+    json_object_set_new(object, "last_position", json_integer((json_int_t)missing->last));
+    json_object_set_new(root, "incomplete", object);
+}
 
 static json_t *document(enum projection_event event, const struct projection_version *version) {
     json_t *root = json_object();
@@ -35,7 +56,12 @@ static json_t *document(enum projection_event event, const struct projection_ver
         json_object_set_new(root, "file", json_string(version->file));
         json_object_set_new(root, "text",
                             json_stringn((const char *)version->text.data, version->text.len));
+        json_object_set_new(root, "first_needed", json_integer((json_int_t)version->first_needed));
+        if (version->allow_incomplete)
+            json_object_set_new(root, "allow_incomplete", json_true());
     }
+    if ((event == PROJECTION_DEPLOYED || event == PROJECTION_INCOMPLETE) && version != NULL)
+        add_missing(root, &version->missing);
     return root;
 }
 
@@ -78,6 +104,24 @@ struct loading {
     struct ms_error *err;
 };
 
+static void load_missing(json_t *root, struct ms_missing *ret_missing) {
+    json_t *object = json_object_get(root, "incomplete");
+    const char *topic = json_string_value(json_object_get(object, "topic"));
+    if (!json_is_object(object))
+        return;
+    *ret_missing = (struct ms_missing){
+        .any = true,
+        .first = (uint64_t)json_integer_value(json_object_get(object, "first_position")),
+        .last = (uint64_t)json_integer_value(json_object_get(object, "last_position")),
+    };
+    snprintf(ret_missing->topic, sizeof ret_missing->topic, "%s", topic != NULL ? topic : "");
+}
+
+static void load_allowed(struct projection *projection) {
+    for (size_t i = 0; i < MS_PROJECTION_VERSIONS_MAX; i++)
+        projection->versions[i].allow_incomplete = projection->versions[i].number != 0;
+}
+
 static int load_deployed(struct projection *projection, json_t *root, int64_t time_ms) {
     struct projection_version version = {0};
     const char *text = json_string_value(json_object_get(root, "text"));
@@ -86,6 +130,9 @@ static int load_deployed(struct projection *projection, json_t *root, int64_t ti
         return 0;
     version.number = (unsigned)json_integer_value(json_object_get(root, "version"));
     version.deployed_at_ms = time_ms;
+    version.allow_incomplete = json_is_true(json_object_get(root, "allow_incomplete"));
+    version.first_needed = (uint64_t)json_integer_value(json_object_get(root, "first_needed"));
+    load_missing(root, &version.missing);
     snprintf(version.file, sizeof version.file, "%s", file != NULL ? file : projection->name);
     if (!ms_slot_set_text(&version, ms_bytes_cstr(text)))
         return MS_ENOMEM;
@@ -105,6 +152,13 @@ static int load_event(struct loading *loading, struct projection *projection, si
     case PROJECTION_PAUSED:
     case PROJECTION_RESUMED:
         projection->paused = type == PROJECTION_PAUSED;
+        break;
+    case PROJECTION_ALLOWED:
+        load_allowed(projection);
+        break;
+    case PROJECTION_INCOMPLETE:
+        if (ms_slot_find(projection, number) != NULL)
+            load_missing(root, &ms_slot_find(projection, number)->missing);
         break;
     case PROJECTION_DROPPED:
         if (number != 0)

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "metrics/metrics.h"
+#include "projection/list.h"
 #include "projection/projections.h"
 
 #define LABELS_MAX 256
@@ -16,14 +17,11 @@ struct list {
 
 static int take(void *context, const struct ms_projection_info *info) {
     struct list *list = context;
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity > 0 ? list->capacity * 2 : 16;
-        struct ms_projection_info *items = ms_realloc(list->items, capacity * sizeof *items);
-        if (items == NULL)
-            return MS_ENOMEM;
-        list->items = items;
-        list->capacity = capacity;
-    }
+    struct ms_projection_info *items =
+        ms_list_grow_heap(list->items, list->count, &list->capacity, sizeof *items);
+    if (items == NULL)
+        return MS_ENOMEM;
+    list->items = items;
     list->items[list->count++] = *info;
     return 0;
 }
@@ -49,7 +47,19 @@ int64_t ms_projection_lag_ms(struct ms_store *store, const struct ms_env *env,
 
 /* ---- metrics ---- */
 
-enum family { POSITION, LAG, LAG_SECONDS, APPLIED, PARKED, UP, CAUGHT_UP, FAMILIES };
+enum family {
+    POSITION,
+    LAG,
+    LAG_SECONDS,
+    APPLIED,
+    PARKED,
+    UP,
+    CAUGHT_UP,
+    SYNC_PENDING,
+    INCOMPLETE,
+    SCAVENGED_AHEAD,
+    FAMILIES
+};
 
 static const struct {
     const char *name, *help;
@@ -63,10 +73,19 @@ static const struct {
     [APPLIED] = {"mainstem_projection_applied_events_total", "Events applied.", true},
     [PARKED] = {"mainstem_projection_parked_events", "Events that are set aside.", false},
     [UP] = {"mainstem_projection_up",
-            "0: stopped by an event, failed, or its database is away; 1: it applies, or is paused.",
+            "0: stopped by an event or by what is missing, failed, or its database is away; 1: it "
+            "applies, or is paused.",
             false},
     [CAUGHT_UP] = {"mainstem_projection_caught_up", "0: it has never caught up since it runs.",
                    false},
+    [SYNC_PENDING] = {"mainstem_projection_sync_pending_total",
+                      "Appends that were acknowledged before it had applied them, though its mode "
+                      "is sync.",
+                      true},
+    [INCOMPLETE] = {"mainstem_projection_incomplete",
+                    "1: its tables lack events that had been scavenged, as was allowed.", false},
+    [SCAVENGED_AHEAD] = {"mainstem_projection_scavenged_ahead",
+                         "1: events that it has not applied yet were scavenged.", false},
 };
 
 static bool is_up(const struct ms_version_info *info) {
@@ -93,6 +112,12 @@ static double value_of(const struct ms_projections_options *options, enum family
         return is_up(info);
     case CAUGHT_UP:
         return status->caught_up;
+    case SYNC_PENDING:
+        return (double)info->sync_pending;
+    case INCOMPLETE:
+        return info->missing.any;
+    case SCAVENGED_AHEAD:
+        return info->ahead.any;
     case FAMILIES:
         break;
     }
@@ -145,6 +170,8 @@ struct health {
 /* What an operator should look at; NULL: nothing. */
 static const char *complaint(const struct ms_env *env, const struct ms_version_info *info) {
     const struct ms_runner_status *status = &info->status;
+    if (info->ahead.any)
+        return "needs what is gone";
     if (!info->running)
         return "can't be opened";
     if (status->state == MS_RUNNER_STOPPED)
@@ -155,6 +182,12 @@ static const char *complaint(const struct ms_env *env, const struct ms_version_i
         ms_clock_monotonic_us(env->clock) - status->progress_us > STALLED_US)
         return "has not moved for 30 seconds though there are events";
     return NULL;
+}
+
+static int tell_ahead(struct ms_buf *out, const struct ms_missing *ahead) {
+    char text[MS_MISSING_TEXT_MAX];
+    ms_missing_describe(ahead, text);
+    return ms_buf_printf(out, ": %s before it has applied them", text);
 }
 
 static int complain(void *context, const struct ms_projection_info *info) {
@@ -169,6 +202,8 @@ static int complain(void *context, const struct ms_projection_info *info) {
         if (code == 0)
             code = ms_buf_printf(health->out, "projection '%s' version %u %s", info->name,
                                  info->versions[i].number, what);
+        if (code == 0 && info->versions[i].ahead.any)
+            code = tell_ahead(health->out, &info->versions[i].ahead);
     }
     return code;
 }

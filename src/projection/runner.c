@@ -15,8 +15,8 @@
 #define NAP_MS 5
 
 const char *ms_runner_state_name(enum ms_runner_state state) {
-    static const char *const names[] = {"filling", "live",     "paused",
-                                        "stopped", "retrying", "failed"};
+    static const char *const names[] = {"filling",  "live",   "paused",    "stopped",
+                                        "retrying", "failed", "incomplete"};
     return names[state];
 }
 
@@ -99,34 +99,61 @@ struct ms_position_waiters *ms_runner_waiters(struct ms_runner *runner) {
 
 /* ---- what it is told to do ---- */
 
+static int retry_stream(struct ms_runner *runner, struct ms_runner_command *command) {
+    struct ms_runner_outcome *outcome = &command->trial->outcome;
+    int code = ms_runner_retry_stream(runner, command->stream, outcome, &command->error);
+    if (code != 0 || outcome->applied > 0)
+        return code;
+    return ms_error_set(&command->error, MS_ENOTFOUND, "nothing is parked of stream '%.*s'",
+                        MS_PLACE_SHOWN(command->stream));
+}
+
 static int run_retry(struct ms_runner *runner, struct ms_runner_command *command) {
+    enum ms_runner_state state = runner->status.state;
     if (command->stream.data != NULL)
-        return ms_runner_retry_stream(runner, command->stream, &command->count, &command->error);
-    if (runner->status.state != MS_RUNNER_STOPPED && runner->status.state != MS_RUNNER_RETRYING)
+        return retry_stream(runner, command);
+    if (state != MS_RUNNER_STOPPED && state != MS_RUNNER_RETRYING)
         return ms_error_set(&command->error, MS_ENOTFOUND,
                             "the projection has not been stopped by an event");
+    ms_runner_trial_begin(runner, command->trial,
+                          state == MS_RUNNER_STOPPED ? runner->status.error_position : 0, 0);
     set_running(runner);
     return 0;
 }
 
+/* What is skipped counts among the events gone through. */
 static int run_skip(struct ms_runner *runner, struct ms_runner_command *command) {
     bool stopped = runner->status.state == MS_RUNNER_STOPPED;
     if (!stopped || command->position != runner->status.error_position)
-        return ms_runner_skip_parked(runner, command->position, &command->error);
+        return ms_runner_skip_parked(runner, command->position, &command->trial->outcome,
+                                     &command->error);
     ms_runner_reset(runner);
     runner->skips = runner->careful = true;
     runner->skip_position = command->position;
     runner->careful_begin = 0;
     runner->careful_end = command->position + 1;
+    ms_runner_trial_begin(runner, command->trial, command->position, 1);
     set_running(runner);
     return 0;
 }
 
 static int run_pause(struct ms_runner *runner, bool paused) {
     runner->paused = paused;
-    if (paused)
+    if (paused) {
         ms_runner_set_state(runner, MS_RUNNER_PAUSED, NULL);
-    else
+        ms_runner_trials_end(runner, "the projection was paused meanwhile");
+    } else {
+        set_running(runner);
+    }
+    return 0;
+}
+
+static int run_allow(struct ms_runner *runner) {
+    runner->allow_incomplete = true;
+    pthread_mutex_lock(&runner->lock);
+    runner->status.ahead.any = false;
+    pthread_mutex_unlock(&runner->lock);
+    if (runner->status.state == MS_RUNNER_INCOMPLETE)
         set_running(runner);
     return 0;
 }
@@ -136,6 +163,9 @@ static void run_command(struct ms_runner *runner, struct ms_runner_command *comm
     case MS_RUNNER_PAUSE:
     case MS_RUNNER_RESUME:
         command->code = run_pause(runner, command->kind == MS_RUNNER_PAUSE);
+        break;
+    case MS_RUNNER_ALLOW:
+        command->code = run_allow(runner);
         break;
     case MS_RUNNER_RETRY:
         command->code = run_retry(runner, command);
@@ -176,17 +206,36 @@ int ms_runner_pause(struct ms_runner *runner, bool paused, struct ms_error *err)
     return command(runner, &pause, err);
 }
 
-int ms_runner_retry(struct ms_runner *runner, struct ms_bytes stream, size_t *ret_count,
-                    struct ms_error *err) {
-    struct ms_runner_command retry = {.kind = MS_RUNNER_RETRY, .stream = stream};
-    int code = command(runner, &retry, err);
-    *ret_count = retry.count;
+int ms_runner_allow_incomplete(struct ms_runner *runner, struct ms_error *err) {
+    struct ms_runner_command allow = {.kind = MS_RUNNER_ALLOW};
+    return command(runner, &allow, err);
+}
+
+/* The command, and then what comes of it. */
+static int try_again(struct ms_runner *runner, struct ms_runner_command *todo,
+                     struct ms_runner_outcome *ret_outcome, struct ms_error *err) {
+    struct ms_runner_trial trial = {0};
+    todo->trial = &trial;
+    int code = command(runner, todo, err);
+    if (code == 0 && trial.begun) {
+        code = ms_runner_trial_wait(runner, &trial);
+        if (code != 0 && err != NULL)
+            *err = trial.error;
+    }
+    *ret_outcome = trial.outcome;
     return code;
 }
 
-int ms_runner_skip(struct ms_runner *runner, uint64_t position, struct ms_error *err) {
+int ms_runner_retry(struct ms_runner *runner, struct ms_bytes stream,
+                    struct ms_runner_outcome *ret_outcome, struct ms_error *err) {
+    struct ms_runner_command retry = {.kind = MS_RUNNER_RETRY, .stream = stream};
+    return try_again(runner, &retry, ret_outcome, err);
+}
+
+int ms_runner_skip(struct ms_runner *runner, uint64_t position,
+                   struct ms_runner_outcome *ret_outcome, struct ms_error *err) {
     struct ms_runner_command skip = {.kind = MS_RUNNER_SKIP, .position = position};
-    return command(runner, &skip, err);
+    return try_again(runner, &skip, ret_outcome, err);
 }
 
 int ms_runner_publish(struct ms_runner *runner, struct ms_error *err) {
@@ -249,6 +298,12 @@ static void stop_at_poison(struct ms_runner *runner) {
     ms_runner_set_state(runner, MS_RUNNER_STOPPED, &runner->failure);
 }
 
+static void stop_incomplete(struct ms_runner *runner) {
+    struct ms_error err = {0};
+    ms_ignore(ms_missing_refuse(&runner->status.ahead, runner->target->definition->name, &err));
+    ms_runner_set_state(runner, MS_RUNNER_INCOMPLETE, &err);
+}
+
 static void take_break(struct ms_runner *runner) {
     bool fenced = runner->failure.code == MS_EFENCED;
     ms_runner_reset(runner);
@@ -259,9 +314,9 @@ static void take_break(struct ms_runner *runner) {
 }
 
 /* How long to wait for work before the next batch; 0: not at all. */
-static int64_t run_batch(struct ms_runner *runner, bool *ret_minds_log) {
+static int64_t act_on(struct ms_runner *runner, enum ms_runner_step step, bool *ret_minds_log) {
     *ret_minds_log = false;
-    switch (ms_runner_batch(runner)) {
+    switch (step) {
     case MS_RUNNER_MORE:
         if (runner->status.state == MS_RUNNER_RETRYING)
             set_running(runner);
@@ -275,6 +330,9 @@ static int64_t run_batch(struct ms_runner *runner, bool *ret_minds_log) {
     case MS_RUNNER_POISONED:
         stop_at_poison(runner);
         return FOR_EVER;
+    case MS_RUNNER_LACKING:
+        stop_incomplete(runner);
+        return FOR_EVER;
     case MS_RUNNER_BROKEN:
         take_break(runner);
         break;
@@ -282,9 +340,17 @@ static int64_t run_batch(struct ms_runner *runner, bool *ret_minds_log) {
     return runner->pause_ms;
 }
 
+static int64_t run_batch(struct ms_runner *runner, bool *ret_minds_log) {
+    enum ms_runner_step step = ms_runner_batch(runner);
+    int64_t wait_ms = act_on(runner, step, ret_minds_log);
+    ms_runner_trials_step(runner, step);
+    return wait_ms;
+}
+
 static bool is_at_rest(const struct ms_runner *runner) {
     enum ms_runner_state state = runner->status.state;
-    return runner->paused || state == MS_RUNNER_STOPPED || state == MS_RUNNER_FAILED;
+    return runner->paused || state == MS_RUNNER_STOPPED || state == MS_RUNNER_FAILED ||
+           state == MS_RUNNER_INCOMPLETE;
 }
 
 static void *runner_main(void *context) {
@@ -302,6 +368,7 @@ static void *runner_main(void *context) {
         }
         goes_on = wait_for_work(runner, minds_log, wait_ms);
     }
+    ms_runner_leave(runner);
     ms_runner_reset(runner);
     return NULL;
 }
@@ -314,7 +381,7 @@ static void init_locks(struct ms_runner *runner) {
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_mutex_init(&runner->lock, NULL);
     pthread_cond_init(&runner->work, &monotonic);
-    pthread_cond_init(&runner->done, NULL);
+    pthread_cond_init(&runner->done, &monotonic);
     pthread_condattr_destroy(&monotonic);
 }
 
@@ -337,6 +404,8 @@ int ms_runner_start(const struct ms_runner_options *options, struct ms_runner **
     runner->options = *options;
     runner->target = options->target;
     runner->paused = options->paused;
+    runner->allow_incomplete = options->allow_incomplete;
+    runner->losses_seen = UINT64_MAX; /* it looks before anything is applied */
     ms_store_info(options->store, &info);
     runner->last.store = info.uuid;
     runner->generation = runner->target->checkpoint.generation;
@@ -359,6 +428,7 @@ int ms_runner_start(const struct ms_runner_options *options, struct ms_runner **
 }
 
 static void end_thread(struct ms_runner *runner) {
+    atomic_store(&runner->target->stopping, true);
     pthread_mutex_lock(&runner->lock);
     runner->stopping = true;
     pthread_cond_signal(&runner->work);

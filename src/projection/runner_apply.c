@@ -168,6 +168,43 @@ static int pass_by(struct ms_runner *runner) {
     return code;
 }
 
+void ms_runner_leave(struct ms_runner *runner) {
+    struct ms_target *target = runner->target;
+    struct ms_checkpoint to;
+    bool rests = runner->status.state == MS_RUNNER_LIVE || runner->paused;
+    if (!rests || runner->open || runner->feed == NULL ||
+        ms_feed_next(runner->feed) <= target->checkpoint.position)
+        return;
+    int code = ms_checkpoint_before(runner->options.store, ms_feed_next(runner->feed), &to, NULL);
+    if (code == 0 && to.position > target->checkpoint.position &&
+        ms_runner_begin(runner, NULL) == 0)
+        ms_ignore(ms_runner_commit(runner, &to, NULL));
+}
+
+/* ---- what is missing ---- */
+
+/* What was read from `from` on may lack what was removed meanwhile. What was removed before it, the
+ * tables have. False: it does not go on, or the question failed (`failure`). */
+static bool is_all_there(struct ms_runner *runner, uint64_t from, enum ms_runner_step *ret_step) {
+    struct ms_store *store = runner->options.store;
+    struct ms_missing missing;
+    uint64_t losses = ms_store_losses(store);
+    if (losses == runner->losses_seen)
+        return true;
+    *ret_step = MS_RUNNER_BROKEN;
+    if (ms_missing_find(store, runner->target->definition, from, UINT64_MAX, &missing,
+                        &runner->failure) != 0)
+        return false;
+    bool goes_on = !missing.any || runner->allow_incomplete;
+    pthread_mutex_lock(&runner->lock);
+    ms_missing_join(goes_on ? &runner->status.missing : &runner->status.ahead, &missing);
+    pthread_mutex_unlock(&runner->lock);
+    *ret_step = MS_RUNNER_LACKING;
+    if (goes_on)
+        runner->losses_seen = losses;
+    return goes_on;
+}
+
 static int open_feed(struct ms_runner *runner) {
     if (runner->feed != NULL)
         return 0;
@@ -224,7 +261,13 @@ enum ms_runner_step ms_runner_batch(struct ms_runner *runner) {
     int code = open_feed(runner);
     if (code != 0)
         return MS_RUNNER_BROKEN;
+    enum ms_runner_step step;
+    uint64_t from = ms_feed_next(runner->feed);
     code = ms_feed_poll(runner->feed, BATCH_EVENTS, visit, runner, &caught_up, &err);
+    if (!is_all_there(runner, from, &step)) {
+        ms_runner_reset(runner);
+        return step;
+    }
     if (runner->cut) {
         code = 0;
         caught_up = runner->alone = false;

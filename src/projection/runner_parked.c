@@ -5,6 +5,7 @@
 #include "projection/runner_internal.h"
 
 #define PARKED_PER_LOOK 100u
+#define RETRY_US 5000000 /* what a stream's parked events may take at a time */
 
 /* ---- setting aside ---- */
 
@@ -137,38 +138,61 @@ static void count_down(struct ms_runner *runner) {
     pthread_mutex_unlock(&runner->lock);
 }
 
-static int retry_list(struct ms_runner *runner, struct ms_matcher *matcher,
-                      const struct parked_list *list, size_t *count, struct ms_error *err) {
-    for (size_t i = 0; i < list->count; i++) {
-        int code = retry_one(runner, matcher, list->positions[i], err);
+/* The events of a stream, in order. */
+struct retrying {
+    struct ms_runner *runner;
+    struct ms_matcher *matcher;
+    struct parked_list list;
+    int64_t until_us;
+    struct ms_runner_outcome outcome;
+    struct ms_error *err;
+};
+
+/* The event is to blame: said so, rather than what is wrong with whose request. */
+static int blame(struct retrying *retrying, uint64_t position, int code) {
+    if (!ms_runner_is_poison(code))
+        return code;
+    retrying->outcome.position = position;
+    if (retrying->err != NULL)
+        retrying->err->code = MS_ENOTAPPLIED;
+    return MS_ENOTAPPLIED;
+}
+
+static int retry_list(struct retrying *retrying) {
+    struct ms_runner *runner = retrying->runner;
+    for (size_t i = 0; i < retrying->list.count; i++) {
+        if (ms_runner_now_us(runner) >= retrying->until_us)
+            return ms_error_set(retrying->err, MS_ETIMEOUT,
+                                "there are more parked events of this stream: try again");
+        uint64_t position = retrying->list.positions[i];
+        int code = retry_one(runner, retrying->matcher, position, retrying->err);
         if (code != 0)
-            return code;
-        (*count)++;
+            return blame(retrying, position, code);
+        retrying->outcome.applied++;
         count_down(runner);
     }
     return 0;
 }
 
-int ms_runner_retry_stream(struct ms_runner *runner, struct ms_bytes stream, size_t *ret_count,
-                           struct ms_error *err) {
-    struct parked_list list = {0};
-    struct ms_matcher *matcher;
-    size_t count = 0;
-    ms_buf_init(&list.stream, (size_t)1 << 16);
+int ms_runner_retry_stream(struct ms_runner *runner, struct ms_bytes stream,
+                           struct ms_runner_outcome *ret_outcome, struct ms_error *err) {
+    struct retrying retrying = {
+        .runner = runner, .until_us = ms_runner_now_us(runner) + RETRY_US, .err = err};
     ms_runner_reset(runner);
-    int code = ms_matcher_new(runner->target->definition, &matcher);
+    int code = ms_matcher_new(runner->target->definition, &retrying.matcher);
     if (code != 0)
         return ms_error_set(err, code, "no memory to try parked events again");
+    ms_buf_init(&retrying.list.stream, (size_t)1 << 16);
     do {
-        code = look(runner, stream, &list, err);
+        code = look(runner, stream, &retrying.list, err);
         if (code == 0)
-            code = retry_list(runner, matcher, &list, &count, err);
-    } while (code == 0 && list.count > 0);
-    ms_matcher_free(matcher);
-    ms_buf_deinit(&list.stream);
+            code = retry_list(&retrying);
+    } while (code == 0 && retrying.list.count > 0);
+    ms_matcher_free(retrying.matcher);
+    ms_buf_deinit(&retrying.list.stream);
     if (code == 0)
         ms_parked_streams_remove(&runner->parked, stream);
-    *ret_count = count;
+    *ret_outcome = retrying.outcome;
     return code;
 }
 
@@ -196,10 +220,10 @@ static int find_parked(struct ms_runner *runner, struct wanted *wanted, struct m
     return code;
 }
 
-int ms_runner_skip_parked(struct ms_runner *runner, uint64_t position, struct ms_error *err) {
+int ms_runner_skip_parked(struct ms_runner *runner, uint64_t position,
+                          struct ms_runner_outcome *ret_outcome, struct ms_error *err) {
     struct wanted wanted = {.position = position};
     struct ms_checkpoint same = runner->target->checkpoint;
-    size_t ignored;
     ms_buf_init(&wanted.stream, (size_t)1 << 16);
     ms_runner_reset(runner);
     int code = find_parked(runner, &wanted, err);
@@ -217,7 +241,7 @@ int ms_runner_skip_parked(struct ms_runner *runner, uint64_t position, struct ms
     }
     if (code == 0) {
         count_down(runner);
-        code = ms_runner_retry_stream(runner, ms_buf_bytes(&wanted.stream), &ignored, err);
+        code = ms_runner_retry_stream(runner, ms_buf_bytes(&wanted.stream), ret_outcome, err);
     }
     ms_buf_deinit(&wanted.stream);
     return code;

@@ -68,3 +68,12 @@ int ms_sql_next(struct ms_sql_lexer *lexer, struct ms_sql_token *ret_token, stru
 
 /* A word, whatever its case. `word` is in lower case. */
 bool ms_sql_token_is(const struct ms_sql_token *token, const char *word);
+static inline bool ms_sql_token_is_operator(const struct ms_sql_token *token, char byte) {
+    return token->kind == MS_SQL_OPERATOR && token->text.len == 1 &&
+           token->text.data[0] == (uint8_t)byte;
+}
+/* Space or a comment. */
+static inline bool ms_sql_token_is_blank(const struct ms_sql_token *token) {
+    return token->kind == MS_SQL_SPACE || token->kind == MS_SQL_LINE_COMMENT ||
+           token->kind == MS_SQL_BLOCK_COMMENT;
+}

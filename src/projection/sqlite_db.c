@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "os/clock.h"
+#include "projection/sqlite_clock.h"
 
 #define BUSY_MS 5000
 #define STEPS_PER_LOOK 20000
@@ -154,7 +155,7 @@ static const char *pragmas_of(enum ms_sqlite_open how) {
     switch (how) {
     case MS_SQLITE_WRITER:
         return "pragma journal_mode = wal; pragma synchronous = normal;"
-               "pragma wal_autocheckpoint = 8000; pragma cache_size = -32768;"
+               "pragma cache_size = -32768;"
                "pragma temp_store = memory; pragma foreign_keys = on; pragma trusted_schema = off;";
     case MS_SQLITE_READER:
         return "pragma query_only = on; pragma cache_size = -4096; pragma temp_store = memory;"
@@ -184,7 +185,10 @@ int ms_sqlite_db_open(struct ms_sqlite_db *db, const char *path, enum ms_sqlite_
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READWRITE;
     if (how != MS_SQLITE_READER)
         flags |= SQLITE_OPEN_CREATE;
-    int sqlite = sqlite3_open_v2(path, &db->handle, flags, NULL);
+    const char *files = how != MS_SQLITE_READER ? ms_sqlite_without_clock() : NULL;
+    if (how != MS_SQLITE_READER && files == NULL)
+        return ms_error_set(err, MS_ENOMEM, "no memory for a connection to SQLite");
+    int sqlite = sqlite3_open_v2(path, &db->handle, flags, files);
     if (db->handle == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory for a connection to SQLite");
     if (sqlite == SQLITE_OK)

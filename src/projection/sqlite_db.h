@@ -33,7 +33,7 @@ struct ms_sqlite_db {
 
 enum ms_sqlite_open {
     MS_SQLITE_WRITER,  /* made when it is missing; a crash loses the last commits at worst */
-    MS_SQLITE_READER,  /* a writer has it open */
+    MS_SQLITE_READER,  /* a writer has it open; the only one that knows the time */
     MS_SQLITE_SCRATCH, /* nothing survives a crash */
 };
 /* `path` ":memory:" is allowed for scratch. MS_EIO, MS_ECORRUPT, MS_ENOMEM, MS_ENOSPC. */

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/alloc.h"
+#include "projection/row_room.h"
 #include "projection/sqlite_db.h"
 #include "projection/sqlite_target.h"
 
@@ -17,9 +18,7 @@ struct sqlite_reader {
     struct ms_sqlite_db db;
     sqlite3_stmt *begin, *end, *position;
     sqlite3_stmt **queries; /* NULL: not asked yet */
-    struct ms_value *row;   /* of the widest answer so far */
-    struct ms_bytes *names;
-    size_t columns_max;
+    struct ms_row_room row;
 };
 
 static struct sqlite_reader *of(struct ms_target_reader *reader) {
@@ -65,8 +64,7 @@ void ms_sqlite_reader_free(struct ms_target_reader *base) {
     for (size_t i = 0; reader->queries != NULL && i < base->target->definition->query_count; i++)
         sqlite3_finalize(reader->queries[i]);
     ms_free(reader->queries);
-    ms_free(reader->row);
-    ms_free(reader->names);
+    ms_row_room_deinit(&reader->row);
     ms_sqlite_db_close(&reader->db);
     ms_free(reader);
 }
@@ -112,44 +110,29 @@ static struct ms_value column_value(sqlite3_stmt *statement, int column) {
     return value;
 }
 
-static int reserve_columns(struct sqlite_reader *reader, size_t count) {
-    if (count <= reader->columns_max)
-        return 0;
-    struct ms_value *row = ms_realloc(reader->row, count * sizeof *row);
-    if (row == NULL)
-        return MS_ENOMEM;
-    reader->row = row;
-    struct ms_bytes *names = ms_realloc(reader->names, count * sizeof *names);
-    if (names == NULL)
-        return MS_ENOMEM;
-    reader->names = names;
-    reader->columns_max = count;
-    return 0;
-}
-
 static int tell_columns(struct sqlite_reader *reader, sqlite3_stmt *statement, size_t count,
                         const struct ms_row_sink *sink) {
     for (size_t i = 0; i < count; i++) {
         const char *name = sqlite3_column_name(statement, (int)i);
         if (name == NULL)
             return MS_ENOMEM;
-        reader->names[i] = ms_bytes_cstr(name);
+        reader->row.names[i] = ms_bytes_cstr(name);
     }
-    return sink->columns(sink->context, reader->names, count);
+    return sink->columns(sink->context, reader->row.names, count);
 }
 
 static int tell_rows(struct sqlite_reader *reader, sqlite3_stmt *statement,
                      const struct ms_query_run *run, const struct ms_row_sink *sink,
                      struct ms_error *err) {
     size_t count = (size_t)sqlite3_column_count(statement);
-    int code = reserve_columns(reader, count);
+    int code = ms_row_room_reserve(&reader->row, count);
     if (code == 0)
         code = tell_columns(reader, statement, count, sink);
     int sqlite = SQLITE_ROW;
     while (code == 0 && (sqlite = sqlite3_step(statement)) == SQLITE_ROW) {
         for (size_t i = 0; i < count; i++)
-            reader->row[i] = column_value(statement, (int)i);
-        code = sink->row(sink->context, reader->row, count);
+            reader->row.values[i] = column_value(statement, (int)i);
+        code = sink->row(sink->context, reader->row.values, count);
     }
     if (code == 0 && sqlite != SQLITE_DONE)
         return ms_sqlite_db_error(&reader->db, &run->query->statement.place, err);

@@ -9,6 +9,8 @@
 #include "os/vfs_posix.h"
 #include "projection/checkpoint.h"
 #include "projection/sqlite_db.h"
+#include "projection/sqlite_guard.h"
+#include "projection/sqlite_wal.h"
 
 #define EVENT_TIMEOUT_MS 30000
 
@@ -21,6 +23,7 @@ struct handler_statements {
 struct sqlite_target {
     struct ms_target base;
     struct ms_sqlite_db db;
+    struct ms_sqlite_wal *wal; /* NULL: scratch */
     struct handler_statements *handlers;
     sqlite3_stmt *begin, *commit, *checkpoint, *park, *unpark;
     struct ms_sqlite_place place;
@@ -222,6 +225,7 @@ static int prepare(struct sqlite_target *target, struct ms_error *err) {
 /* ---- the target ---- */
 
 static void close_target(struct sqlite_target *target) {
+    ms_sqlite_wal_free(target->wal);
     sqlite3_stmt *const own[] = {target->begin, target->commit, target->checkpoint, target->park,
                                  target->unpark};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
@@ -421,7 +425,9 @@ static int open_path(const struct ms_projection_definition *definition, const ch
 
 int ms_sqlite_check(const struct ms_projection_definition *definition, struct ms_error *err) {
     struct sqlite_target *target;
-    int code = open_path(definition, ":memory:", MS_SQLITE_SCRATCH, &target, err);
+    int code = ms_sqlite_guard(definition, err);
+    if (code == 0)
+        code = open_path(definition, ":memory:", MS_SQLITE_SCRATCH, &target, err);
     if (code == 0)
         sqlite_free(&target->base);
     return code;
@@ -439,6 +445,12 @@ int ms_sqlite_target_open(const struct ms_projection_definition *definition,
                          &target, err);
     if (code != 0)
         return code;
+    if (!place->scratch)
+        code = ms_sqlite_wal_start(target->db.handle, path, &target->wal, err);
+    if (code != 0) {
+        sqlite_free(&target->base);
+        return code;
+    }
     snprintf(target->dir, sizeof target->dir, "%s", place->dir);
     snprintf(target->name, sizeof target->name, "%s", place->name);
     *ret_target = &target->base;

@@ -5,6 +5,8 @@
  *     <dir>/<version>.db    the tables of one version
  *     <dir>/current.db      a link to the published version, replaced by renaming
  *
+ * SQLite's own log is moved into the file beside the writer: sqlite_wal.h.
+ *
  * `synchronous = normal`: a power cut may lose the last commits, tables and checkpoint alike; what
  * is lost is applied again.
  */

@@ -13,11 +13,6 @@ struct reading {
     struct ms_sql_use *uses; /* NULL while they are counted */
 };
 
-static bool is_blank(const struct ms_sql_token *token) {
-    return token->kind == MS_SQL_SPACE || token->kind == MS_SQL_LINE_COMMENT ||
-           token->kind == MS_SQL_BLOCK_COMMENT;
-}
-
 /* "$1" behind any of these would be read as a part of it. */
 static bool grows_together(const struct ms_sql_token *before) {
     return before->kind == MS_SQL_WORD || before->kind == MS_SQL_NUMBER ||
@@ -105,7 +100,7 @@ int ms_sql_statement_init(struct ms_sql_statement *statement, struct ms_bytes te
     }
     if (rc != 0)
         return rc;
-    MS_ASSERT(made.first.kind != MS_SQL_END && !is_blank(&made.first));
+    MS_ASSERT(made.first.kind != MS_SQL_END && !ms_sql_token_is_blank(&made.first));
     *statement = made;
     return 0;
 }

@@ -16,6 +16,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "projection/definition.h"
 #include "projection/event_values.h"
 
@@ -85,7 +87,8 @@ struct ms_target {
     const struct ms_projection_definition *definition; /* outlives the target */
     bool fresh; /* there was no checkpoint when it was opened: nothing is applied */
     struct ms_checkpoint checkpoint; /* the last one committed, or read when it was opened */
-    uint64_t refused; /* the position of the event that MS_EINVAL was about, or the one below */
+    uint64_t refused;     /* the position of the event that MS_EINVAL was about, or the one below */
+    atomic_bool stopping; /* whoever waits for its database gives that up; set by any thread */
 };
 #define MS_TARGET_REFUSED_UNKNOWN UINT64_MAX /* where the database has not told */
 struct ms_target_reader {

@@ -16,6 +16,7 @@ struct past {
     struct ms_version *version; /* held: its definition is used */
     struct ms_time_travel travel;
     uint64_t end; /* of the log when it was folded: events with earlier times may come later */
+    struct ms_missing missing; /* when it was folded */
     struct ms_target *target;
     struct ms_target_reader *reader;
     uint64_t position, used;
@@ -57,6 +58,21 @@ static int apply(void *context, const struct ms_read_event *event,
     return code;
 }
 
+static struct ms_bytes name_of(const struct past *past) {
+    return ms_version_definition(past->version)->name;
+}
+
+/* Once more behind the fold, which may have missed what was removed meanwhile. */
+static int look_back(struct ms_travels *travels, struct past *past, bool allowed,
+                     struct ms_error *err) {
+    bool bounded = past->travel.kind == MS_AS_OF_POSITION;
+    int code = ms_missing_find(travels->store, ms_version_definition(past->version), 0,
+                               bounded ? past->travel.position : UINT64_MAX, &past->missing, err);
+    if (code == 0 && past->missing.any && !allowed)
+        return ms_missing_refuse(&past->missing, name_of(past), err);
+    return code;
+}
+
 static int fold(struct ms_travels *travels, struct past *past, struct ms_error *err) {
     struct folding folding = {.travels = travels, .past = past, .err = err};
     const struct ms_projection_definition *definition = ms_version_definition(past->version);
@@ -92,7 +108,7 @@ static int open_schema(struct ms_travels *travels, struct past *past, uint64_t n
         (int)(definition->name.len < SCHEMA_NAME_MAX ? definition->name.len : SCHEMA_NAME_MAX);
     snprintf(schema, sizeof schema, "%.*s_past%llu", len, (const char *)definition->name.data,
              (unsigned long long)number);
-    int code = ms_postgres_remove(travels->postgres, schema, err);
+    int code = ms_postgres_remove(travels->postgres, schema, (struct ms_bytes){0}, err);
     return code == 0 ? ms_postgres_target_open(definition, &place, &past->target, err) : code;
 }
 
@@ -109,19 +125,24 @@ static int open_target(struct ms_travels *travels, struct past *past, uint64_t n
 }
 
 static int make_past(struct ms_travels *travels, struct ms_version *version,
-                     const struct ms_time_travel *travel, uint64_t number, struct past **ret_past,
+                     const struct ms_travel *travel, uint64_t number, struct past **ret_past,
                      struct ms_error *err) {
     struct past *past = ms_calloc(1, sizeof *past);
     if (past == NULL)
         return ms_error_set(err, MS_ENOMEM, "no memory to look at the past");
     pthread_mutex_init(&past->lock, NULL);
     past->version = ms_version_hold(version);
-    past->travel = *travel;
+    past->travel = travel->to;
     past->users = 1;
     past->end = ms_store_end(travels->store);
-    int code = open_target(travels, past, number, err);
+    uint64_t losses = ms_store_losses(travels->store);
+    int code = look_back(travels, past, travel->allow_incomplete, err);
+    if (code == 0)
+        code = open_target(travels, past, number, err);
     if (code == 0)
         code = fold(travels, past, err);
+    if (code == 0 && ms_store_losses(travels->store) != losses)
+        code = look_back(travels, past, travel->allow_incomplete, err);
     if (code == 0)
         code = ms_target_reader_new(past->target, &past->reader, err);
     if (code != 0) {
@@ -207,11 +228,11 @@ void ms_travels_forget(struct ms_travels *travels, const struct ms_version *vers
 /* ---- use ---- */
 
 static int find_or_make(struct ms_travels *travels, struct ms_version *version,
-                        const struct ms_time_travel *travel, struct past **ret_past,
+                        const struct ms_travel *travel, struct past **ret_past,
                         struct ms_error *err) {
     struct past *gone = NULL;
     pthread_mutex_lock(&travels->lock);
-    *ret_past = find_kept(travels, version, travel);
+    *ret_past = find_kept(travels, version, &travel->to);
     uint64_t number = ++travels->made;
     pthread_mutex_unlock(&travels->lock);
     if (*ret_past != NULL)
@@ -229,12 +250,17 @@ static int find_or_make(struct ms_travels *travels, struct ms_version *version,
 }
 
 int ms_travels_run(struct ms_travels *travels, struct ms_version *version,
-                   const struct ms_time_travel *travel, const struct ms_query_run *run,
+                   const struct ms_travel *travel, const struct ms_query_run *run,
                    const struct ms_row_sink *sink, uint64_t *ret_position, struct ms_error *err) {
     struct past *past;
     int code = find_or_make(travels, version, travel, &past, err);
     if (code != 0)
         return code;
+    if (past->missing.any && !travel->allow_incomplete) {
+        code = ms_missing_refuse(&past->missing, name_of(past), err);
+        give_back(travels, past);
+        return code;
+    }
     pthread_mutex_lock(&past->lock);
     code = ms_target_run(past->reader, run, sink, ret_position, err);
     pthread_mutex_unlock(&past->lock);

@@ -15,6 +15,11 @@
 
 struct ms_travels;
 
+struct ms_travel {
+    struct ms_time_travel to;
+    bool allow_incomplete; /* although events up to there were scavenged */
+};
+
 /* `dir`: for the tables; what is left in it of an earlier process is removed. `postgres` is
  * borrowed. */
 int ms_travels_new(struct ms_store *store, const struct ms_env *env, const char *dir,
@@ -23,9 +28,9 @@ int ms_travels_new(struct ms_store *store, const struct ms_env *env, const char 
 void ms_travels_free(struct ms_travels *travels); /* takes NULL; nobody uses it any more */
 
 /* As ms_version_run, of the version's file. *ret_position: behind the last event that was folded.
- * MS_EINVAL also when an event can't be applied. */
+ * MS_EINVAL also when an event can't be applied; MS_EINCOMPLETE. */
 int ms_travels_run(struct ms_travels *travels, struct ms_version *version,
-                   const struct ms_time_travel *travel, const struct ms_query_run *run,
+                   const struct ms_travel *travel, const struct ms_query_run *run,
                    const struct ms_row_sink *sink, uint64_t *ret_position, struct ms_error *err)
     MS_MUST_CHECK;
 /* The version is to be closed: nothing of it is kept any more. NULL: of any. */

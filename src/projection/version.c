@@ -20,6 +20,7 @@ struct ms_version {
     pthread_cond_t released;
     unsigned holders;
     bool retired;
+    uint64_t pending; /* appends acknowledged before they were applied */
     struct ms_target_reader *idle[MS_VERSION_READERS_MAX];
     size_t idle_count;
 };
@@ -117,7 +118,9 @@ int ms_version_remove(struct ms_bytes projection, enum ms_sql_dialect target, un
     if (target == MS_SQL_SQLITE)
         return ms_sqlite_remove(&place, err);
     schema_of(projection, number, schema);
-    return options->postgres != NULL ? ms_postgres_remove(options->postgres, schema, err) : 0;
+    return options->postgres != NULL
+               ? ms_postgres_remove(options->postgres, schema, projection, err)
+               : 0;
 }
 
 /* ---- life ---- */
@@ -147,6 +150,7 @@ int ms_version_open(struct ms_projection_definition *definition, unsigned number
         .env = options->env,
         .paused = options->paused,
         .live = options->live,
+        .allow_incomplete = options->allow_incomplete,
         .parks = definition->on_error == MS_PROJECTION_PARK,
         .changed = options->changed,
         .context = options->context,
@@ -173,7 +177,7 @@ void ms_version_retire(struct ms_version *version) {
     pthread_mutex_lock(&version->lock);
     version->retired = true;
     pthread_mutex_unlock(&version->lock);
-    ms_position_waiters_close(ms_runner_waiters(version->runner));
+    ms_runner_retire(version->runner);
 }
 
 bool ms_version_is_retired(struct ms_version *version) {
@@ -226,6 +230,19 @@ unsigned ms_version_number(const struct ms_version *version) { return version->n
 
 struct ms_runner *ms_version_runner(struct ms_version *version) {
     return version->runner;
+}
+
+void ms_version_note_pending(struct ms_version *version) {
+    pthread_mutex_lock(&version->lock);
+    version->pending++;
+    pthread_mutex_unlock(&version->lock);
+}
+
+uint64_t ms_version_pending(struct ms_version *version) {
+    pthread_mutex_lock(&version->lock);
+    uint64_t pending = version->pending;
+    pthread_mutex_unlock(&version->lock);
+    return pending;
 }
 
 /* ---- readers ---- */

@@ -20,7 +20,7 @@ struct ms_version_options {
     const char *dir;      /* of all projections; this one's is made in it */
     const char *postgres; /* connection string; NULL: there is none */
     bool paused;
-    bool live;                      /* as ms_runner_options */
+    bool live, allow_incomplete;    /* as ms_runner_options */
     void (*changed)(void *context); /* as ms_runner_options */
     void *context;
 };
@@ -48,6 +48,10 @@ void ms_version_release(struct ms_version *version);
 const struct ms_projection_definition *ms_version_definition(const struct ms_version *version);
 unsigned ms_version_number(const struct ms_version *version);
 struct ms_runner *ms_version_runner(struct ms_version *version);
+
+/* An append was acknowledged that it has not applied, though it is of mode sync. */
+void ms_version_note_pending(struct ms_version *version);
+uint64_t ms_version_pending(struct ms_version *version);
 
 /* As ms_target_run. */
 int ms_version_run(struct ms_version *version, const struct ms_query_run *run,

@@ -173,6 +173,7 @@ static void set_kafka_hooks(struct server *server, struct ms_kafka_options *opti
     options->env = server->env;
     options->on_request = on_kafka_request;
     options->on_warning = on_kafka_warning;
+    options->projections = server->projections;
     options->context = server;
 }
 

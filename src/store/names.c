@@ -104,6 +104,17 @@ bool ms_name_topic(struct ms_bytes text, struct ms_name_topic *ret_topic) {
     return true;
 }
 
+struct ms_bytes ms_store_stream_topic(struct ms_bytes stream, uint8_t room[MS_STREAM_TOPIC_MAX]) {
+    struct ms_name_topic topic;
+    _Static_assert(sizeof topic.bytes == MS_STREAM_TOPIC_MAX, "the longest topic fits");
+    if (names_metadata(stream))
+        return ms_bytes_cstr(NAME_METADATA);
+    if (!ms_name_topic(stream, &topic))
+        return ms_bytes_cstr(NAME_STREAMS);
+    memcpy(room, topic.bytes, topic.len);
+    return ms_bytes_of(room, topic.len);
+}
+
 /* ---- whose they are ---- */
 
 /* A topic's name as such, or with more behind a '-'. */

@@ -213,8 +213,10 @@ static int rewrite_segment(struct ms_scavenge *s, const struct ms_rewrite_option
             memcpy(s->sizes, sizes, s->size_count * sizeof *sizes);
         s->removed = 0;
         ms_scavenge_begin_segment(s);
+        ms_scavenge_begin_losses(s);
         rc = ms_log_rewrite(s->store->log, options, ret_rewrite, err);
     }
+    ms_scavenge_end_losses(s);
     ms_free(sizes);
     return rc;
 }
@@ -225,6 +227,7 @@ static int scavenge_segment(struct ms_scavenge *s, const struct ms_segment_info 
         .segment = info->first_position,
         .visit = ms_scavenge_visit,
         .context = s,
+        .lost = ms_scavenge_lost,
         .bytes_per_second = s->options->bytes_per_second,
         .keep_above_percent = s->options->all || s->overdue ? 1000 : GAIN_PERCENT,
         .stop = rewrite_should_stop,
@@ -374,6 +377,8 @@ static void release(struct ms_scavenge *s) {
     ms_log_cursor_deinit(&s->finder);
     ms_partition_reader_free(s->reader);
     ms_free(s->pending.slots);
+    ms_free(s->lossy.slots);
+    ms_losses_deinit(&s->losses);
     ms_free(s->heads);
     ms_free(s->sizes);
 }

@@ -58,6 +58,12 @@ struct ms_scavenge {
     struct ms_compaction compaction;
     struct ms_fates_table fates;
     struct ms_scavenge_pending pending;
+    /* While a segment is rewritten: what readers lose of it, and of which pending batches they do,
+     * at positions that are their commits'. */
+    struct ms_losses losses;
+    bool notes_losses;
+    struct ms_scavenge_pending lossy;
+    size_t lossy_left;              /* whose commits were not met yet */
     struct ms_segment_info segment; /* the one at hand */
     uint64_t visits;                /* of segments: looks, and rewrites */
     struct ms_log_cursor finder;    /* for entries elsewhere in the log */
@@ -88,6 +94,19 @@ int ms_scavenge_judge(struct ms_scavenge *s, const struct ms_log_entry *entry,
 int ms_scavenge_visit(void *context, const struct ms_log_entry *entry, struct ms_bytes *ret_batch,
                       struct ms_error *err) MS_MUST_CHECK;
 
+/* scavenge_losses.c */
+/* A segment is about to be rewritten, or that is over. */
+void ms_scavenge_begin_losses(struct ms_scavenge *s);
+void ms_scavenge_end_losses(struct ms_scavenge *s);
+/* A record of the entry goes. MS_ENOMEM. */
+int ms_scavenge_note_loss(struct ms_scavenge *s, const struct ms_log_entry *entry, bool aborted,
+                          int64_t offset, struct ms_error *err) MS_MUST_CHECK;
+/* A commit: has its batch lost something? */
+int ms_scavenge_note_commit(struct ms_scavenge *s, const struct ms_log_entry *commit,
+                            struct ms_error *err) MS_MUST_CHECK;
+/* Of ms_rewrite_options; the context is the scavenge. */
+int ms_scavenge_lost(void *context, struct ms_losses *losses, struct ms_error *err) MS_MUST_CHECK;
+
 /* scavenge_judge.c, for scavenge_txn.c */
 int ms_scavenge_head(struct ms_scavenge *s, const struct ms_stream_id *id,
                      struct ms_head **ret_head, struct ms_error *err) MS_MUST_CHECK;
@@ -102,6 +121,12 @@ void ms_scavenge_bound(struct ms_scavenge *s, const struct ms_log_entry *entry,
                        struct ms_scavenge_bounds *bounds);
 
 /* scavenge_txn.c */
+/* A commit's place is its batch's. */
+uint64_t ms_scavenge_place(const struct ms_log_entry *entry);
+/* MS_ENOMEM. */
+int ms_scavenge_remember(struct ms_scavenge_pending *pending, uint64_t place) MS_MUST_CHECK;
+bool ms_scavenge_remembers(const struct ms_scavenge_pending *pending, uint64_t place);
+void ms_scavenge_forget_all(struct ms_scavenge_pending *pending);
 /* A segment is gone over, from its beginning. */
 void ms_scavenge_begin_segment(struct ms_scavenge *s);
 /* Of a pending batch: *ret_open, it is to be left alone; else sets head, first_version, aborted. */

@@ -201,7 +201,8 @@ static int filter_records(struct ms_scavenge *s, const struct ms_log_entry *entr
         int dead = record_dead(s, entry, bounds, &record, err);
         if (dead < 0)
             return dead;
-        rc = dead ? 0 : ms_buf_append(&s->scratch, s->batch.records.data + at, s->batch.at - at);
+        rc = dead ? ms_scavenge_note_loss(s, entry, bounds->aborted, record.offset, err)
+                  : ms_buf_append(&s->scratch, s->batch.records.data + at, s->batch.at - at);
         kept += dead == 0;
         s->removed += dead > 0;
     }

@@ -25,16 +25,19 @@
 
 /* ---- pending batches that were kept ---- */
 
-void ms_scavenge_begin_segment(struct ms_scavenge *s) {
-    s->visits++;
-    if (s->pending.count > 0)
-        memset(s->pending.slots, 0, s->pending.capacity * sizeof *s->pending.slots);
-    s->pending.count = 0;
-    s->pending.overflown = false;
+void ms_scavenge_forget_all(struct ms_scavenge_pending *pending) {
+    if (pending->count > 0)
+        memset(pending->slots, 0, pending->capacity * sizeof *pending->slots);
+    pending->count = 0;
+    pending->overflown = false;
 }
 
-/* A commit's place is its batch's. */
-static uint64_t hash_of_place(const struct ms_log_entry *entry) {
+void ms_scavenge_begin_segment(struct ms_scavenge *s) {
+    s->visits++;
+    ms_scavenge_forget_all(&s->pending);
+}
+
+uint64_t ms_scavenge_place(const struct ms_log_entry *entry) {
     uint64_t key[2] = {(uint64_t)entry->header.topic << 16 | entry->header.partition,
                        (uint64_t)entry->first_offset};
     uint64_t hash = ms_hash64(key, sizeof key, 0);
@@ -62,7 +65,7 @@ static int grow(struct ms_scavenge_pending *pending) {
     return 0;
 }
 
-static int remember(struct ms_scavenge_pending *pending, uint64_t hash) {
+int ms_scavenge_remember(struct ms_scavenge_pending *pending, uint64_t hash) {
     if (pending->count == MS_SCAVENGE_PENDING_MAX) {
         pending->overflown = true;
         return 0;
@@ -73,6 +76,10 @@ static int remember(struct ms_scavenge_pending *pending, uint64_t hash) {
     pending->count += *slot == 0;
     *slot = hash;
     return 0;
+}
+
+bool ms_scavenge_remembers(const struct ms_scavenge_pending *pending, uint64_t hash) {
+    return pending->overflown || (pending->capacity > 0 && *slot_of(pending, hash) != 0);
 }
 
 static int fates_of(struct ms_scavenge *s, const struct ms_log_entry *entry,
@@ -93,7 +100,7 @@ int ms_scavenge_note_pending(struct ms_scavenge *s, const struct ms_log_entry *e
     if (rc != 0)
         return rc;
     fates->kept_pending = true;
-    rc = remember(&s->pending, hash_of_place(entry));
+    rc = ms_scavenge_remember(&s->pending, ms_scavenge_place(entry));
     return rc == 0 ? 0 : ms_error_set(err, rc, "no memory to scavenge transactions");
 }
 
@@ -229,8 +236,7 @@ static int batch_is_stored(struct ms_scavenge *s, const struct ms_log_entry *com
     struct ms_index_offset_place place;
     struct ms_log_entry found;
     *ret_stored = true;
-    if (s->pending.overflown ||
-        (s->pending.capacity > 0 && *slot_of(&s->pending, hash_of_place(commit)) != 0))
+    if (ms_scavenge_remembers(&s->pending, ms_scavenge_place(commit)))
         return 0;
     *ret_stored = false;
     int rc = ms_index_offset_find(s->store->index, commit->header.topic, commit->header.partition,
@@ -249,7 +255,9 @@ static int batch_is_stored(struct ms_scavenge *s, const struct ms_log_entry *com
 int ms_scavenge_judge_commit(struct ms_scavenge *s, const struct ms_log_entry *entry,
                              struct ms_scavenge_verdict *verdict, struct ms_error *err) {
     bool stored;
-    int rc = batch_is_stored(s, entry, &stored, err);
+    int rc = ms_scavenge_note_commit(s, entry, err);
+    if (rc == 0)
+        rc = batch_is_stored(s, entry, &stored, err);
     verdict->whole = rc == 0 && stored;
     if (rc != 0 || stored)
         return rc;

@@ -79,6 +79,10 @@ int ms_store_stream_name(struct ms_bytes topic, struct ms_bytes key, struct ms_b
 int ms_store_canonical_name(struct ms_bytes stream, struct ms_arena *arena,
                             struct ms_bytes *ret_name, struct ms_error *err) MS_MUST_CHECK;
 
+/* The topic that a stream of this name lives in, in `room` or static; "$metadata" for "$$…". */
+#define MS_STREAM_TOPIC_MAX 250u
+struct ms_bytes ms_store_stream_topic(struct ms_bytes stream, uint8_t room[MS_STREAM_TOPIC_MAX]);
+
 /* ---- appending ---- */
 
 enum ms_condition_kind {
@@ -436,6 +440,24 @@ double ms_scavenge_amplification(uint64_t bytes_written, uint64_t bytes_before,
  * MS_ECANCELED: what was done stays done. Blocks. */
 int ms_store_scavenge(struct ms_store *store, const struct ms_scavenge_options *options,
                       struct ms_scavenge_result *ret_result, struct ms_error *err) MS_MUST_CHECK;
+
+/* ---- what was removed ---- */
+
+/* Events of a topic that were removed (by retention, truncation, deletion, compaction …): both
+ * positions are of such events, what lies between may be there or not. A topic may have been
+ * deleted, and may come twice then. `topic` is absent for what was removed by a version that did
+ * not note it, or by repair: it may have been any topic's. */
+struct ms_lost {
+    struct ms_bytes topic;
+    uint64_t first, last;
+};
+/* 0 to go on, 1 to stop, negative to fail with it. */
+typedef int ms_lost_fn(void *context, const struct ms_lost *lost);
+/* Blocks for I/O, where that is not known yet. MS_EIO, MS_ECORRUPT, MS_ENOMEM. */
+int ms_store_lost(struct ms_store *store, ms_lost_fn *visit, void *context, struct ms_error *err)
+    MS_MUST_CHECK;
+/* Moves when something was removed, before any reader can miss it. */
+uint64_t ms_store_losses(struct ms_store *store);
 
 /* ---- state of things ---- */
 

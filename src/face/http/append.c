@@ -138,11 +138,14 @@ static void run_look_behind(struct ms_http_request *request) {
 
 void ms_http_append_answer(struct ms_http_request *request,
                            void (*answer)(struct ms_http_request *request)) {
-    const struct ms_http_append_outcome *outcome = &request->outcome;
-    if (outcome->code == 0 && outcome->repeated && request->idempotency_key.len)
-        ms_http_request_submit(request, run_look_behind, answer);
+    struct ms_http_append_outcome *outcome = &request->outcome;
+    bool looks = outcome->code == 0 && outcome->repeated && !outcome->looked_behind &&
+                 request->idempotency_key.len;
+    outcome->looked_behind |= looks;
+    if (looks) /* then once more from here */
+        ms_http_request_submit(request, run_look_behind, request->resume);
     else if (outcome->code == 0)
-        ms_http_sync_wait(request, outcome->position, answer);
+        ms_http_sync_wait(request, answer);
     else
         answer(request);
 }

@@ -332,12 +332,24 @@ static int apply_key(struct ms_http_request *request, struct ms_http_multi *mult
     return code;
 }
 
+/* A large body is given back before the answer, which names the streams. */
+static int keep_name(struct ms_http_request *request, struct ms_bytes *stream,
+                     struct ms_error *err) {
+    char *copy = ms_arena_strdup(&request->arena, *stream);
+    if (!copy)
+        return ms_error_set(err, MS_ENOMEM, "no memory for a stream's name");
+    *stream = ms_bytes_of(copy, stream->len);
+    return 0;
+}
+
 /* The answer names the streams as all answers do. */
 static int name_streams(struct ms_http_request *request, struct ms_http_multi *multi,
                         struct ms_error *err) {
     for (size_t i = 0; i < multi->part_count; i++) {
         struct ms_bytes *stream = &multi->parts[i].stream;
         int code = ms_http_stream_of_name(*stream, true, &request->arena, stream, err);
+        if (code == 0)
+            code = keep_name(request, stream, err);
         if (code != 0) {
             ms_error_prefix(err, "append %zu", i);
             return code;

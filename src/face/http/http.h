@@ -23,6 +23,7 @@
  *   sync.c          appends and projections of mode sync
  *   queries.c       queries of projections          query_params.c  their parameters
  *   rows.c          rows as JSON                    projections.c   read models, administration
+ *   projection_errors.c what they can't apply
  *   partitions.c    the partitions of a topic       assignment.c    what members are assigned
  *   admin.c         backup, scavenge                budget.c      memory that clients make it hold
  *

@@ -96,12 +96,14 @@ static const struct {
     {"Topics", "application/json", OBJECT("\"topics\":" LIST("Topic"))},
     {"Rows", "application/json", "{\"type\":\"array\",\"items\":{\"type\":\"object\"}}"},
     {"Projection", "application/json",
-     OBJECT("\"projection\":" TEXT
-            ",\"versions\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}")},
+     OBJECT("\"projection\":" TEXT ",\"paused\":" FLAG ",\"tried\":" OBJECT(
+         "\"version\":" NUMBER ",\"applied\":" NUMBER) ",\"versions\":{\"type\":\"array\","
+                                                       "\"items\":{\"type\":\"object\"}}")},
     {"Projections", "application/json", OBJECT("\"projections\":" LIST("Projection"))},
     {"Deployed", "application/json", OBJECT("\"projection\":" TEXT ",\"version\":" NUMBER)},
     {"Parked", "application/json",
-     OBJECT("\"parked\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}")},
+     OBJECT("\"stopped\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}},"
+            "\"parked\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}")},
     {"Partitions", "application/json",
      OBJECT("\"topic\":" TEXT ",\"partitions\":{\"type\":\"array\",\"items\":" OBJECT(
          "\"partition\":" NUMBER ",\"start_offset\":" NUMBER ",\"end_offset\":" NUMBER

@@ -169,6 +169,10 @@ static int parse_tombstone(struct parsing *parsing) {
     return parse_flag(parsing, &parsing->params->tombstone);
 }
 
+static int parse_allow_incomplete(struct parsing *parsing) {
+    return parse_flag(parsing, &parsing->params->allow_incomplete);
+}
+
 static int parse_version(struct parsing *parsing) {
     int64_t version;
     if (ms_parse_i64(parsing->value, &version) != 0 || version < 0)
@@ -244,6 +248,9 @@ static const struct {
     [MS_HTTP_PARAM_VERSION] = {{"version", SCHEMA_NUMBER,
                                 "The stream's version that the snapshot stands for.", false},
                                parse_version},
+    [MS_HTTP_PARAM_ALLOW_INCOMPLETE] = {{"allow_incomplete", SCHEMA_FLAG,
+                                         "Also when events that are needed were scavenged.", false},
+                                        parse_allow_incomplete},
 };
 
 const struct ms_http_param_info *ms_http_param_info(enum ms_http_param param) {

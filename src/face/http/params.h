@@ -24,6 +24,7 @@ enum ms_http_param {
     MS_HTTP_PARAM_SYSTEM,
     MS_HTTP_PARAM_TOMBSTONE,
     MS_HTTP_PARAM_VERSION,
+    MS_HTTP_PARAM_ALLOW_INCOMPLETE,
     MS_HTTP_PARAM_COUNT
 };
 #define MS_HTTP_PARAM_BIT(name) (UINT32_C(1) << MS_HTTP_PARAM_##name)
@@ -41,7 +42,7 @@ const struct ms_http_param_info *ms_http_param_info(enum ms_http_param param);
 
 struct ms_http_params {
     uint32_t given; /* bits of enum ms_http_param */
-    bool from_end, backward, include_system, tombstone;
+    bool from_end, backward, include_system, tombstone, allow_incomplete;
     uint64_t from;
     size_t limit;
     int64_t version, wait_ms;

@@ -6,16 +6,25 @@
  *   PUT    /v1/projections/{projection}          the file as the body: {"projection":…,"version":2,
  *                                                "unchanged":false}; 201 for a new version
  *   DELETE /v1/projections/{projection}          204
- *   GET    /v1/projections/{projection}/errors   {"parked":[{"position":…,"stream":…,…}]}
+ *   GET    /v1/projections/{projection}/errors   {"stopped":[{"version":2,"position":…,"error":…}],
+ *                                                "parked":[{"version":1,"position":…,…}]}
  *   POST   /v1/projections/{projection}/{verb}   pause, resume, rebuild,
  *                                                switch {"version":2,"force":false},
  *                                                retry {"stream":"order-1"}, skip {"position":17}
  *
+ * What comes of a retry or skip is waited for: the projection with "tried":{"version":1,
+ * "applied":2}; or 409 "event-not-applied", with the members version, applied and position.
+ *
  * A projection: {"projection":"orders","paused":false,"versions":[{"version":2,"role":"current",
  * "hash":…,"target":"sqlite","mode":"async","on_error":"stop","state":"live","position":17,
  * "end":17,"lag":0,"lag_seconds":0.000,"applied":9,"rate":0.0,"parked":0,"error":null,
- * "error_position":null,"idle_seconds":3.1,"deployed_at":…}]}
+ * "error_position":null,"idle_seconds":3.1,"deployed_at":…,"first_needed":0,
+ * "allow_incomplete":false,"incomplete":null,"scavenged_ahead":null}]}
  *
+ * `incomplete` is what its tables lack, `scavenged_ahead` what it has not applied and can't any
+ * more: {"topic":"order","first_position":3,"last_position":17}, the topic null where it is not
+ * known. PUT, resume and rebuild take ?allow_incomplete=true, without which they are refused (409),
+ * or stop, where something is missing.
  * `position` is the first that is not applied, `lag` how many there are behind it. All are readers'
  * jobs.
  */
@@ -26,10 +35,10 @@
 #include "face/http/answer.h"
 #include "face/http/handlers.h"
 #include "face/http/loop.h"
+#include "face/http/projections.h"
 #include "face/http/server.h"
 #include "wire/json.h"
 
-#define PARKED_MAX 1000u
 #define JSON_TYPE "application/json"
 
 static void finish(struct ms_http_request *request, int code, int status,
@@ -76,12 +85,35 @@ static int write_progress(struct ms_http_request *request, struct ms_buf *out,
                          (unsigned long long)status->parked, idle > 0 && lag > 0 ? idle : 0.0);
 }
 
+static int write_missing(struct ms_buf *out, const char *name, const struct ms_missing *missing) {
+    int code = ms_buf_printf(out, ",\"%s\":%s", name, missing->any ? "{\"topic\":" : "null");
+    if (code != 0 || !missing->any)
+        return code;
+    code = missing->topic[0] != '\0' ? ms_json_write_string(out, ms_bytes_cstr(missing->topic))
+                                     : ms_buf_append_cstr(out, "null");
+    if (code == 0)
+        code = ms_buf_printf(out, ",\"first_position\":%llu,\"last_position\":%llu}",
+                             (unsigned long long)missing->first, (unsigned long long)missing->last);
+    return code;
+}
+
+static int write_past(struct ms_buf *out, const struct ms_version_info *info) {
+    int code = ms_buf_printf(out, ",\"first_needed\":%llu,\"allow_incomplete\":%s",
+                             (unsigned long long)info->first_needed,
+                             info->allow_incomplete ? "true" : "false");
+    if (code == 0)
+        code = write_missing(out, "incomplete", &info->missing);
+    return code == 0 ? write_missing(out, "scavenged_ahead", &info->ahead) : code;
+}
+
 static int write_version(struct ms_http_request *request, struct ms_buf *out,
                          const struct ms_version_info *info) {
     const struct ms_runner_status *status = &info->status;
     int code = write_kind(out, info);
     if (code == 0)
         code = write_progress(request, out, status);
+    if (code == 0)
+        code = write_past(out, info);
     if (code == 0)
         code = ms_buf_append_cstr(out, ",\"error\":");
     if (code == 0)
@@ -93,10 +125,17 @@ static int write_version(struct ms_http_request *request, struct ms_buf *out,
     return code == 0 ? ms_buf_append_cstr(out, ",\"error_position\":null}") : code;
 }
 
+/* `tried`: what came of a retry or skip, or NULL. */
 static int write_projection(struct ms_http_request *request, struct ms_buf *out,
-                            const struct ms_projection_info *info) {
-    int code = ms_buf_printf(out, "{\"projection\":\"%s\",\"paused\":%s,\"versions\":[", info->name,
+                            const struct ms_projection_info *info,
+                            const struct ms_projection_tried *tried) {
+    int code = ms_buf_printf(out, "{\"projection\":\"%s\",\"paused\":%s", info->name,
                              info->paused ? "true" : "false");
+    if (code == 0 && tried)
+        code = ms_buf_printf(out, ",\"tried\":{\"version\":%u,\"applied\":%llu}", tried->version,
+                             (unsigned long long)tried->outcome.applied);
+    if (code == 0)
+        code = ms_buf_append_cstr(out, ",\"versions\":[");
     for (size_t i = 0; code == 0 && i < info->count; i++) {
         code = i > 0 ? ms_buf_append_cstr(out, ",\n") : 0;
         if (code == 0)
@@ -136,7 +175,7 @@ static void run_list(struct ms_http_request *request) {
     for (const struct listed *listed = listing.first; code == 0 && listed; listed = listed->next) {
         code = ms_buf_append_cstr(out, listed == listing.first ? "\n" : ",\n");
         if (code == 0)
-            code = write_projection(request, out, &listed->info);
+            code = write_projection(request, out, &listed->info, NULL);
     }
     if (code == 0)
         code = ms_buf_append_cstr(out, "]}\n");
@@ -145,20 +184,21 @@ static void run_list(struct ms_http_request *request) {
 
 /* ---- show ---- */
 
-static void answer_projection(struct ms_http_request *request, int status) {
+static void answer_projection(struct ms_http_request *request,
+                              const struct ms_projection_tried *tried) {
     struct listing listing = {.arena = &request->arena, .last = &listing.first};
     struct ms_error err = {0};
     struct ms_buf *out = &request->answer.body;
     int code =
         ms_projections_get(service(request), request->captures[0], take_info, &listing, &err);
     if (code == 0)
-        code = write_projection(request, out, &listing.first->info);
+        code = write_projection(request, out, &listing.first->info, tried);
     if (code == 0)
         code = ms_buf_append_u8(out, '\n');
-    finish(request, code, status, &err);
+    finish(request, code, 200, &err);
 }
 
-static void run_get(struct ms_http_request *request) { answer_projection(request, 200); }
+static void run_get(struct ms_http_request *request) { answer_projection(request, NULL); }
 
 /* ---- deploy ---- */
 
@@ -166,6 +206,10 @@ static int write_deployed(struct ms_buf *out, const struct ms_deployed *deployed
     return ms_buf_printf(out, "{\"projection\":\"%s\",\"version\":%u,\"unchanged\":%s}\n",
                          deployed->name_text, deployed->version,
                          deployed->unchanged ? "true" : "false");
+}
+
+static bool allows_incomplete(const struct ms_http_request *request) {
+    return request->params.allow_incomplete;
 }
 
 static void run_put(struct ms_http_request *request) {
@@ -181,7 +225,8 @@ static void run_put(struct ms_http_request *request) {
     }
     snprintf(file, sizeof file, "%.*s.sql", (int)name.len, (const char *)name.data);
     int code = ms_projections_deploy(service(request), file, ms_buf_bytes(&request->body), name,
-                                     false, &deployed, &err);
+                                     allows_incomplete(request) ? MS_DEPLOY_INCOMPLETE : 0,
+                                     &deployed, &err);
     if (code == 0)
         code = write_deployed(&request->answer.body, &deployed);
     finish(request, code, code == 0 && deployed.unchanged ? 200 : 201, &err);
@@ -246,23 +291,17 @@ static int read_order(struct ms_bytes body, json_t **ret_root, struct order *ret
 
 static int run_rebuild(struct ms_http_request *request, struct ms_error *err) {
     struct ms_deployed deployed;
-    return ms_projections_rebuild(service(request), request->captures[0], &deployed, err);
+    return ms_projections_rebuild(service(request), request->captures[0],
+                                  allows_incomplete(request), &deployed, err);
 }
 
-static int run_retry(struct ms_http_request *request, const struct order *order,
-                     struct ms_error *err) {
-    struct ms_bytes stream = {0};
-    size_t count;
-    if (order->stream)
-        stream = ms_bytes_cstr(order->stream);
-    return ms_projections_retry(service(request), request->captures[0], stream, &count, err);
-}
-
-static int run_skip(struct ms_http_request *request, const struct order *order,
-                    struct ms_error *err) {
-    if (!order->has_position)
-        return ms_error_set(err, MS_EINVAL, "field \"position\" is missing: which event?");
-    return ms_projections_skip(service(request), request->captures[0], order->position, err);
+/* Resuming with it is how one that stopped for what is missing goes on. */
+static int run_resume(struct ms_http_request *request, struct ms_error *err) {
+    struct ms_bytes name = request->captures[0];
+    int code = allows_incomplete(request)
+                   ? ms_projections_allow_incomplete(service(request), name, err)
+                   : 0;
+    return code == 0 ? ms_projections_pause(service(request), name, false, err) : code;
 }
 
 static int run_order(struct ms_http_request *request, const struct order *order,
@@ -272,82 +311,71 @@ static int run_order(struct ms_http_request *request, const struct order *order,
     if (ms_bytes_equal_cstr(verb, "pause"))
         return ms_projections_pause(projections, name, true, err);
     if (ms_bytes_equal_cstr(verb, "resume"))
-        return ms_projections_pause(projections, name, false, err);
+        return run_resume(request, err);
     if (ms_bytes_equal_cstr(verb, "rebuild"))
         return run_rebuild(request, err);
     if (ms_bytes_equal_cstr(verb, "switch"))
         return ms_projections_switch(projections, name, order->version, order->force, err);
-    if (ms_bytes_equal_cstr(verb, "retry"))
-        return run_retry(request, order, err);
-    if (ms_bytes_equal_cstr(verb, "skip"))
-        return run_skip(request, order, err);
     return ms_error_set(err, MS_ENOTFOUND,
                         "'%.*s' can't be done with a projection: pause, resume, rebuild, switch, "
                         "retry or skip",
                         MS_PLACE_SHOWN(verb));
 }
 
+/* ---- retry, skip ---- */
+
+static int try_again(struct ms_http_request *request, const struct order *order,
+                     struct ms_projection_tried *tried, struct ms_error *err) {
+    struct ms_bytes name = request->captures[0], stream = {0};
+    if (ms_bytes_equal_cstr(request->captures[1], "skip"))
+        return order->has_position
+                   ? ms_projections_skip(service(request), name, order->position, tried, err)
+                   : ms_error_set(err, MS_EINVAL, "field \"position\" is missing: which event?");
+    if (order->stream)
+        stream = ms_bytes_cstr(order->stream);
+    return ms_projections_retry(service(request), name, stream, tried, err);
+}
+
+static void answer_not_applied(struct ms_http_request *request,
+                               const struct ms_projection_tried *tried,
+                               const struct ms_error *err) {
+    const struct ms_runner_outcome *outcome = &tried->outcome;
+    struct ms_http_problem problem = ms_http_problem_of_code(MS_ENOTAPPLIED);
+    char members[128];
+    struct ms_error whole = *err;
+    ms_error_prefix(&whole, "version %u can't apply the event at position %llu (%llu applied)",
+                    tried->version, (unsigned long long)outcome->position,
+                    (unsigned long long)outcome->applied);
+    int len = snprintf(members, sizeof members,
+                       ",\"version\":%u,\"applied\":%llu,\"position\":%llu", tried->version,
+                       (unsigned long long)outcome->applied, (unsigned long long)outcome->position);
+    problem.detail = ms_bytes_cstr(whole.message);
+    problem.members = ms_bytes_of(members, (size_t)len);
+    ms_http_answer_problem(request, problem);
+}
+
+/* ---- any of them ---- */
+
+static bool tries_again(struct ms_bytes verb) {
+    return ms_bytes_equal_cstr(verb, "retry") || ms_bytes_equal_cstr(verb, "skip");
+}
+
 static void run_verb(struct ms_http_request *request) {
     struct ms_error err = {0};
+    struct ms_projection_tried tried;
     struct order order;
     json_t *root = NULL;
+    bool tries = tries_again(request->captures[1]);
     int code = read_order(ms_buf_bytes(&request->body), &root, &order, &err);
     if (code == 0)
-        code = run_order(request, &order, &err);
+        code = tries ? try_again(request, &order, &tried, &err) : run_order(request, &order, &err);
     json_decref(root);
-    if (code != 0)
+    if (code == MS_ENOTAPPLIED)
+        answer_not_applied(request, &tried, &err);
+    else if (code != 0)
         finish(request, code, 0, &err);
     else
-        answer_projection(request, 200);
-}
-
-/* ---- errors ---- */
-
-struct errors {
-    struct ms_buf *out;
-    size_t count;
-};
-
-static int write_parked(void *context, const struct ms_parked *parked) {
-    struct errors *errors = context;
-    struct ms_buf *out = errors->out;
-    char at[MS_TIME_TEXT_MAX];
-    ms_time_format_ms(parked->parked_at_ms, at);
-    int code =
-        ms_buf_printf(out, "%s{\"position\":%llu,\"parked_at\":\"%s\",\"stream\":",
-                      errors->count++ > 0 ? ",\n" : "\n", (unsigned long long)parked->position, at);
-    if (code == 0)
-        code = ms_json_write_string(out, parked->stream);
-    if (code == 0)
-        code = ms_buf_append_cstr(out, ",\"event_id\":");
-    if (code == 0)
-        code = ms_json_write_string(out, parked->event_id);
-    if (code == 0)
-        code = ms_buf_append_cstr(out, ",\"event_type\":");
-    if (code == 0)
-        code = ms_json_write_string(out, parked->event_type);
-    if (code == 0)
-        code = ms_buf_append_cstr(out, ",\"error\":");
-    if (code == 0)
-        code = parked->error.len > 0 ? ms_json_write_string(out, parked->error)
-                                     : ms_buf_append_cstr(out, "null");
-    return code == 0 ? ms_buf_append_u8(out, '}') : code;
-}
-
-static void run_errors(struct ms_http_request *request) {
-    struct errors errors = {.out = &request->answer.body};
-    struct ms_version *version;
-    struct ms_error err = {0};
-    int code = ms_projections_hold(service(request), request->captures[0], &version, &err);
-    if (code == 0) {
-        code = ms_buf_append_cstr(errors.out, "{\"parked\":[");
-        if (code == 0)
-            code = ms_version_parked(version, PARKED_MAX, write_parked, &errors, &err);
-        ms_version_release(version);
-    }
-    if (code == 0)
-        code = ms_buf_append_cstr(errors.out, "]}\n");
-    finish(request, code, 200, &err);
+        answer_projection(request, tries ? &tried : NULL);
 }
 
 /* ---- the routes ---- */
@@ -368,6 +396,6 @@ void ms_http_delete_projection_start(struct ms_http_request *request) {
     submit(request, run_delete);
 }
 void ms_http_projection_errors_start(struct ms_http_request *request) {
-    submit(request, run_errors);
+    submit(request, ms_http_run_projection_errors);
 }
 void ms_http_projection_verb_start(struct ms_http_request *request) { submit(request, run_verb); }

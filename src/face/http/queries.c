@@ -6,7 +6,8 @@
  *   min_position, min_version,      waits until that is applied, or until `timeout` is over: 504
  *   max_staleness, the header       with the position that was reached
  *   Mainstem-Min-Position
- *   as_of, known_at                 the answer as of the past (projection/travel.h)
+ *   as_of, known_at                 the answer as of the past (projection/travel.h), also when …
+ *   allow_incomplete                … events up to there were scavenged
  *   page_rows, page_skip            pages; Link: <…>; rel="next"
  *   Accept: application/x-ndjson    one row per line
  *   Accept: text/event-stream       a live query: the rows, and again whenever they have changed
@@ -127,7 +128,7 @@ static int ask(struct ms_http_request *request, struct ms_http_rows *rows, uint6
         .timeout_ms = left_ms(request),
         .bytes_max = VALUE_BYTES_MAX,
     };
-    bool past = query->params.travel.kind != MS_AS_OF_NOW;
+    bool past = query->params.travel.to.kind != MS_AS_OF_NOW;
     int code = past ? ms_projections_run_past(request->loop->http->projections, query->version,
                                               &query->params.travel, &run, &sink, &position, err)
                     : ms_version_run(query->version, &run, &sink, &position, err);
@@ -245,7 +246,7 @@ static void submit(struct ms_http_request *request) {
         ms_http_sse_start_from(request, &live);
         return;
     }
-    bool past = request->query_run->params.travel.kind != MS_AS_OF_NOW;
+    bool past = request->query_run->params.travel.to.kind != MS_AS_OF_NOW;
     struct ms_http *http = request->loop->http;
     ms_http_request_submit_to(request, past ? &http->travels : &http->readers, run_query, answered);
 }
@@ -290,7 +291,7 @@ static void go(struct ms_http_request *request) {
     query->waiter.wake = ms_http_request_wake;
     query->waiter.context = request;
     query->waiter.position = query->params.min_position;
-    bool waits = query->params.has_min_position && query->params.travel.kind == MS_AS_OF_NOW;
+    bool waits = query->params.has_min_position && query->params.travel.to.kind == MS_AS_OF_NOW;
     if (waits && ms_position_waiters_add(waiters_of(query), &query->waiter)) {
         query->waited = true;
         ms_http_request_arm(request, woken);
@@ -412,7 +413,7 @@ static int find_query(struct ms_http_request *request, struct ms_http_query *que
                                       request->loop->config->options.page_events_max,
                                       &request->arena, &query->params, err);
     if (code == 0 && request->accept == MS_HTTP_ANSWER_SSE &&
-        query->params.travel.kind != MS_AS_OF_NOW)
+        query->params.travel.to.kind != MS_AS_OF_NOW)
         return ms_error_set(err, MS_EINVAL,
                             "the past does not change: as_of and known_at don't go "
                             "with text/event-stream");

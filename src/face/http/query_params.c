@@ -54,7 +54,7 @@ static int parse_min_version(struct parsing *parsing) {
 }
 
 static int parse_as_of(struct parsing *parsing) {
-    struct ms_time_travel *travel = &parsing->params->travel;
+    struct ms_time_travel *travel = &parsing->params->travel.to;
     int64_t us;
     if (ms_parse_u64(parsing->value, &travel->position) == 0) {
         if (travel->position >= INT64_MAX)
@@ -73,8 +73,8 @@ static int parse_known_at(struct parsing *parsing) {
     int64_t us;
     if (ms_time_parse(parsing->value, &us) != 0)
         return wrong(parsing, "a time as in '2026-11-24T12:00:00Z'");
-    parsing->params->travel.kind = MS_KNOWN_AT;
-    parsing->params->travel.time_ms = us / 1000;
+    parsing->params->travel.to.kind = MS_KNOWN_AT;
+    parsing->params->travel.to.time_ms = us / 1000;
     return 0;
 }
 
@@ -111,6 +111,13 @@ static int parse_page_skip(struct parsing *parsing) {
     return 0;
 }
 
+static int parse_allow_incomplete(struct parsing *parsing) {
+    bool *allow = &parsing->params->travel.allow_incomplete;
+    *allow = ms_bytes_equal_cstr(parsing->value, "true");
+    return *allow || ms_bytes_equal_cstr(parsing->value, "false") ? 0
+                                                                  : wrong(parsing, "true or false");
+}
+
 static const struct {
     const char *name;
     int (*parse)(struct parsing *parsing);
@@ -123,6 +130,7 @@ static const struct {
     {"max_staleness", parse_max_staleness},
     {"page_rows", parse_page_rows},
     {"page_skip", parse_page_skip},
+    {"allow_incomplete", parse_allow_incomplete},
 };
 #define RESERVED_COUNT (sizeof reserved / sizeof *reserved)
 

@@ -7,6 +7,7 @@
 
 #include "projection/definition.h"
 #include "projection/event_values.h"
+#include "projection/travel.h"
 
 #define MS_HTTP_QUERY_TIMEOUT_MS 5000
 #define MS_HTTP_QUERY_TIMEOUT_MAX_MS 300000
@@ -19,7 +20,7 @@ struct ms_http_query_params {
     int64_t min_version;
     int64_t timeout_ms;
     int64_t max_staleness_ms; /* -1: any */
-    struct ms_time_travel travel;
+    struct ms_travel travel;
     size_t page_rows, page_skip;
 };
 

@@ -49,7 +49,7 @@ struct ms_http_headers {
 /* What became of an append; see append.c. */
 struct ms_http_append_outcome {
     int code;
-    bool repeated;
+    bool repeated, looked_behind;
     uint64_t position;
     int64_t first_version, version;
     size_t event_count;

@@ -34,6 +34,11 @@
     { 501, "Problem", "This server keeps no projections." }
 #define NO_SUCH_PROJECTION                                                                         \
     { 404, "Problem", "There is no such projection." }
+#define INCOMPLETE                                                                                 \
+    {                                                                                              \
+        409, "Problem",                                                                            \
+            "Events that are needed were scavenged; `detail` names the topic and the positions."   \
+    }
 #define NOT_EMPTY                                                                                  \
     { 409, "Problem", "The group has members: see `state` and `members`." }
 
@@ -213,7 +218,7 @@ static const struct ms_http_route table[] = {
      ANSWERS({200, "Rows", "A page of rows; `Link: rel=\"next\"` when there are more."}, BAD,
              {404, "Problem", "There is no such projection or query."},
              {406, "Problem", "Accept names no media type that rows can be answered in."},
-             TOO_LARGE, NO_PROJECTIONS,
+             INCOMPLETE, TOO_LARGE, NO_PROJECTIONS,
              {503, "Problem", "The projection is being built, or its database is away."},
              {504, "Problem",
               "What was waited for was not applied in time, or the query took too "
@@ -227,26 +232,29 @@ static const struct ms_http_route table[] = {
      ANSWERS({200, "Projection", "The projection."}, NO_SUCH_PROJECTION, NO_PROJECTIONS)},
     {MS_HTTP_PUT, "/v1/projections/{projection}", "putProjection",
      "Deploy a projection file: a changed one fills beside the running version and takes over",
-     ms_http_put_projection_start, NULL, 0, 0, MS_HTTP_TAKES_TEXT,
+     ms_http_put_projection_start, NULL, P(ALLOW_INCOMPLETE), 0, MS_HTTP_TAKES_TEXT,
      ANSWERS({201, "Deployed", "A new version; it is being filled."},
              {200, "Deployed", "This version was there already."},
              {400, "Problem", "The file is wrong; `detail` says where: file:line:column."},
-             RESERVED, TOO_LARGE, NO_PROJECTIONS, BUSY, DISK_FULL)},
+             RESERVED, INCOMPLETE, TOO_LARGE, NO_PROJECTIONS, BUSY, DISK_FULL)},
     {MS_HTTP_DELETE, "/v1/projections/{projection}", "deleteProjection",
      "Drop a read model with all its tables", ms_http_delete_projection_start, NULL, 0, 0,
      MS_HTTP_TAKES_NONE,
      ANSWERS({204, NULL, "Dropped."}, NO_SUCH_PROJECTION, NO_PROJECTIONS, BUSY)},
     {MS_HTTP_GET, "/v1/projections/{projection}/errors", "projectionErrors",
-     "Events that a read model has set aside", ms_http_projection_errors_start, NULL, 0, 0,
-     MS_HTTP_TAKES_NONE,
-     ANSWERS({200, "Parked", "They, by position."}, NO_SUCH_PROJECTION, NO_PROJECTIONS, BUSY)},
+     "What a read model can't apply: versions that stopped, events set aside",
+     ms_http_projection_errors_start, NULL, 0, 0, MS_HTTP_TAKES_NONE,
+     ANSWERS({200, "Parked", "Both, by version and position."}, NO_SUCH_PROJECTION, NO_PROJECTIONS,
+             BUSY)},
     {MS_HTTP_POST, "/v1/projections/{projection}/{verb}", "changeProjection",
-     "pause, resume, rebuild, switch, retry or skip", ms_http_projection_verb_start, NULL, 0,
-     MS_HTTP_ROUTE_BODY_OPTIONAL, MS_HTTP_TAKES_JSON,
-     ANSWERS({200, "Projection", "Done."},
-             {400, "Problem", "The request is malformed, or an event still can't be applied."},
-             {404, "Problem", "There is no such projection, version, event or verb."}, BAD_TYPE,
-             NO_PROJECTIONS, BUSY)},
+     "pause, resume, rebuild, switch, retry or skip", ms_http_projection_verb_start, NULL,
+     P(ALLOW_INCOMPLETE), MS_HTTP_ROUTE_BODY_OPTIONAL, MS_HTTP_TAKES_JSON,
+     ANSWERS({200, "Projection", "Done."}, BAD,
+             {404, "Problem", "There is no such projection, version, event or verb."},
+             {409, "Problem",
+              "Tried again, and an event can't be applied: its position is told. Or events that "
+              "are needed were scavenged."},
+             BAD_TYPE, NO_PROJECTIONS, BUSY)},
     {MS_HTTP_POST, "/v1/admin/backup", "backup",
      "Make a backup in a directory of the server's host; answers when it is done",
      ms_http_backup_start, NULL, 0, 0, MS_HTTP_TAKES_JSON,

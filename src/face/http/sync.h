@@ -11,8 +11,9 @@
 
 struct ms_http_sync;
 
-/* Calls `answer` at once, or when everything below and at `position` is applied by all of them. */
-void ms_http_sync_wait(struct ms_http_request *request, uint64_t position,
+/* Of an append that was made: calls `answer` at once, or when all that read its topics have applied
+ * it. */
+void ms_http_sync_wait(struct ms_http_request *request,
                        void (*answer)(struct ms_http_request *request));
 /* Several times a second: a wait that is over is answered. */
 void ms_http_sync_tick(struct ms_http_request *request);

@@ -53,9 +53,11 @@ enum ms_kafka_error ms_kafka_error_of(int code) {
     case MS_EAGAIN:
     case MS_ECLOSED:
         return MS_KAFKA_STORAGE_ERROR;
+    case MS_EINCOMPLETE:
     case MS_EFORMAT:
     case MS_ELOCKED:
     case MS_ECANCELED:
+    case MS_ENOTAPPLIED:
         return MS_KAFKA_UNKNOWN_SERVER_ERROR;
     }
     return MS_KAFKA_UNKNOWN_SERVER_ERROR;

@@ -15,6 +15,7 @@
  *   errors.c      error codes
  *   api_versions.c, sasl.c                         the handlers of the connection itself
  *   produce.c fetch.c list_offsets.c leader_epoch.c metadata.c cluster.c
+ *   sync.c        producers and projections of mode sync
  *   group_members.c group_offsets.c group_admin.c
  *   create_topics.c delete_topics.c create_partitions.c delete_records.c
  *   describe_configs.c alter_configs.c
@@ -31,6 +32,7 @@
 #include "store/store.h"
 
 struct ms_groups;
+struct ms_projections;
 struct ms_txns;
 struct ms_kafka;
 struct ms_kafka_handler;
@@ -72,6 +74,8 @@ struct ms_kafka_options {
     /* The coordinators; must outlive the face. NULL: without groups, without transactions. */
     struct ms_groups *groups;
     struct ms_txns *txns;
+    /* Those of mode sync are waited for; must outlive the face. NULL: none. */
+    struct ms_projections *projections;
 
     /* What is answered. NULL: ms_kafka_handlers. Tests bring their own. */
     const struct ms_kafka_handler *handlers;

@@ -106,8 +106,8 @@ static int write_gauges(struct ms_buf *out, const struct ms_kafka *kafka,
         double value;
     } gauges[] = {
         {"mainstem_kafka_connections", "Open connections.", (double)sum->connections},
-        {"mainstem_kafka_waiting_requests", "Requests that wait for records or for a group.",
-         (double)sum->waiting},
+        {"mainstem_kafka_waiting_requests",
+         "Requests that wait for records, for a group or for a projection.", (double)sum->waiting},
         {"mainstem_kafka_request_bytes", "Memory held by requests.",
          (double)ms_net_share_used(&kafka->requests)},
         {"mainstem_kafka_answer_bytes", "Memory held by answers being sent.",

@@ -2,10 +2,12 @@
  * Produce: each partition's batch goes to the store, the answer leaves when all are durable.
  *
  *   handler -> ms_store_produce for each partition … committer: produced … the last one hands back
- *   -> answer
+ *   -> projections of mode sync that read one of the topics have applied it -> answer
  *
  * The batches are borrowed from the request's own bytes until the store has packed them. Appends of
- * one request are sequenced in its order, those of a connection in the order of its requests.
+ * one request are sequenced in its order, those of a connection in the order of its requests. What
+ * is produced in a transaction is seen when that is committed: its end waits for projections
+ * (transactions.c), Produce does not.
  */
 #include <stdatomic.h>
 
@@ -15,6 +17,8 @@
 #include "face/kafka/loop.h"
 #include "face/kafka/request.h"
 #include "face/kafka/server.h"
+#include "face/kafka/sync.h"
+#include "projection/sync_wait.h"
 #include "store/partitions.h"
 #include "txn/txn.h"
 #include "wire/kafka/messages.h"
@@ -27,16 +31,24 @@
 enum { ATTRIBUTES_AT = 21, PRODUCER_AT = 43, EPOCH_AT = 51, BATCH_HEADER_BYTES = 61 };
 #define ATTRIBUTE_TRANSACTIONAL 0x10
 
-struct producing {
-    struct ms_kafka_request *request;
-    struct ms_kafka_produce_response response;
-    atomic_uint pending; /* partitions without an outcome, and the handler while it runs */
-    bool broken;         /* there was no memory for all of it */
-};
-
 struct produced { /* context of one partition's append */
     struct producing *producing;
     struct ms_kafka_produce_response_partition *answer;
+    uint64_t position; /* of its last record */
+};
+
+struct produced_topic {
+    struct ms_topic *topic; /* NULL: there is none */
+    struct ms_bytes name;
+    struct produced *partitions; /* as many as in the answer */
+};
+
+struct producing {
+    struct ms_kafka_request *request;
+    struct ms_kafka_produce_response response;
+    struct produced_topic *topics;
+    atomic_uint pending; /* partitions without an outcome, and the handler while it runs */
+    bool broken;         /* there was no memory for all of it */
 };
 
 static void answer(struct ms_kafka_request *request) {
@@ -62,6 +74,56 @@ static void answer(struct ms_kafka_request *request) {
         ms_kafka_answer_nothing(request);
 }
 
+/* ---- projections of mode sync ---- */
+
+/* Those that got something; *ret_position: where the last of it is. */
+static size_t appended_topics(const struct producing *producing, struct ms_bytes *topics,
+                              uint64_t *ret_position) {
+    uint64_t position = 0;
+    size_t count = 0;
+    for (int32_t t = 0; t < producing->response.responses_count; t++) {
+        const struct ms_kafka_produce_response_topic *topic = &producing->response.responses[t];
+        bool some = false;
+        for (int32_t p = 0; p < topic->partition_responses_count; p++) {
+            if (topic->partition_responses[p].error_code != MS_KAFKA_NONE)
+                continue;
+            some = true;
+            if (producing->topics[t].partitions[p].position > position)
+                position = producing->topics[t].partitions[p].position;
+        }
+        if (some)
+            topics[count++] = producing->topics[t].name;
+    }
+    *ret_position = position;
+    return count;
+}
+
+static int64_t until_us(const struct ms_kafka_request *request, int32_t timeout_ms) {
+    int64_t theirs_us = request->started_us + (int64_t)timeout_ms * 1000;
+    int64_t ours_us = request->loop->now_us + MS_SYNC_PATIENCE_US;
+    return theirs_us < ours_us ? theirs_us : ours_us;
+}
+
+static void appended(struct ms_kafka_request *request) {
+    const struct producing *producing = request->context;
+    const struct ms_kafka_produce_request *body = request->body;
+    bool waits = ms_projections_any_sync(request->loop->kafka->projections) && body->acks != 0 &&
+                 body->transactional_id.data == NULL && !producing->broken;
+    size_t count = (size_t)producing->response.responses_count;
+    struct ms_bytes *topics =
+        waits ? ms_arena_alloc(&request->arena, (count + 1) * sizeof *topics) : NULL;
+    uint64_t position;
+    if (topics == NULL) {
+        answer(request);
+        return;
+    }
+    count = appended_topics(producing, topics, &position);
+    ms_kafka_sync_wait(request, topics, count, position, until_us(request, body->timeout_ms),
+                       answer);
+}
+
+/* ---- producing ---- */
+
 static void one_done(struct producing *producing) {
     struct ms_kafka_request *request = producing->request;
     if (atomic_fetch_sub_explicit(&producing->pending, 1, memory_order_acq_rel) == 1)
@@ -76,6 +138,7 @@ static void on_produced(void *context, const struct ms_append_result *result) {
     if (result->code == 0) {
         partition->base_offset = result->parts[0].first_offset;
         partition->log_append_time_ms = result->log_append_time_ms;
+        produced->position = result->position;
     }
     one_done(produced->producing);
 }
@@ -128,7 +191,7 @@ static int check_transaction(struct ms_kafka_request *request,
     return code == MS_TXN_FENCED ? MS_KAFKA_INVALID_PRODUCER_EPOCH : (int)code;
 }
 
-static void produce_partition(struct producing *producing, struct ms_topic *topic,
+static void produce_partition(struct producing *producing, const struct produced_topic *made,
                               const struct ms_kafka_produce_request_partition *from,
                               struct ms_kafka_produce_response_partition *partition,
                               struct produced *produced) {
@@ -137,24 +200,22 @@ static void produce_partition(struct producing *producing, struct ms_topic *topi
     struct ms_error err = {0};
     struct ms_partition_state state;
     int32_t index = -1;
-    if (topic == NULL || from->index < 0 ||
-        ms_store_partition_state(store, topic, (uint32_t)from->index, &state) != 0) {
+    if (made->topic == NULL || from->index < 0 ||
+        ms_store_partition_state(store, made->topic, (uint32_t)from->index, &state) != 0) {
         partition->error_code = MS_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
         return;
     }
     partition->log_start_offset = state.start_offset;
-    struct ms_topic_info info;
-    ms_topic_info_of(store, topic, &info);
-    partition->error_code = (int16_t)check_transaction(request, from, info.name);
+    partition->error_code = (int16_t)check_transaction(request, from, made->name);
     if (partition->error_code != MS_KAFKA_NONE)
         return;
     struct ms_produce_request produce = {
-        .topic = topic,
+        .topic = made->topic,
         .partition = (uint32_t)from->index,
         .batch = from->records.bytes,
         .wait = true,
     };
-    *produced = (struct produced){producing, partition};
+    *produced = (struct produced){.producing = producing, .answer = partition};
     atomic_fetch_add_explicit(&producing->pending, 1, memory_order_relaxed);
     int code = ms_store_produce(store, &produce, on_produced, produced, &index, &err);
     if (code != 0) {
@@ -163,22 +224,29 @@ static void produce_partition(struct producing *producing, struct ms_topic *topi
     }
 }
 
-static int produce_topic(struct producing *producing,
-                         const struct ms_kafka_produce_request_topic *from,
-                         struct ms_kafka_produce_response_topic *topic, int refused) {
+static int produce_topic(struct producing *producing, size_t t, int refused) {
     struct ms_kafka_request *request = producing->request;
     struct ms_store *store = request->loop->kafka->store;
+    const struct ms_kafka_produce_request *body = request->body;
+    const struct ms_kafka_produce_request_topic *from = &body->topic_data[t];
+    struct ms_kafka_produce_response_topic *topic = &producing->response.responses[t];
+    struct produced_topic *made = &producing->topics[t];
     size_t count = (size_t)from->partition_data_count;
     topic->name = from->name;
     topic->topic_id = from->topic_id;
     topic->partition_responses =
         ms_arena_zalloc(&request->arena, count * sizeof *topic->partition_responses);
-    struct produced *produced = ms_arena_alloc(&request->arena, count * sizeof *produced);
-    if (topic->partition_responses == NULL || produced == NULL)
+    made->partitions = ms_arena_alloc(&request->arena, count * sizeof *made->partitions);
+    if (topic->partition_responses == NULL || made->partitions == NULL)
         return MS_ENOMEM;
     topic->partition_responses_count = from->partition_data_count;
-    struct ms_topic *target = request->version >= 13 ? ms_store_topic_by_id(store, &from->topic_id)
-                                                     : ms_store_topic(store, from->name, true);
+    made->topic = request->version >= 13 ? ms_store_topic_by_id(store, &from->topic_id)
+                                         : ms_store_topic(store, from->name, true);
+    if (made->topic != NULL) {
+        struct ms_topic_info info;
+        ms_topic_info_of(store, made->topic, &info);
+        made->name = info.name;
+    }
     for (size_t i = 0; i < count; i++) {
         struct ms_kafka_produce_response_partition *partition = &topic->partition_responses[i];
         *partition = (struct ms_kafka_produce_response_partition){
@@ -189,7 +257,8 @@ static int produce_topic(struct producing *producing,
             .log_start_offset = -1,
         };
         if (refused == MS_KAFKA_NONE)
-            produce_partition(producing, target, &from->partition_data[i], partition, &produced[i]);
+            produce_partition(producing, made, &from->partition_data[i], partition,
+                              &made->partitions[i]);
     }
     return 0;
 }
@@ -200,11 +269,13 @@ void ms_kafka_produce(struct ms_kafka_request *request) {
     struct producing *producing = ms_arena_zalloc(&request->arena, sizeof *producing);
     struct ms_kafka_produce_response_topic *topics =
         ms_arena_zalloc(&request->arena, (count + 1) * sizeof *topics);
-    if (producing == NULL || topics == NULL) {
+    struct produced_topic *made = ms_arena_zalloc(&request->arena, (count + 1) * sizeof *made);
+    if (producing == NULL || topics == NULL || made == NULL) {
         ms_kafka_request_close(request);
         return;
     }
     producing->request = request;
+    producing->topics = made;
     producing->response.responses = topics;
     producing->response.responses_count = (int32_t)count;
     atomic_store(&producing->pending, 1);
@@ -212,10 +283,9 @@ void ms_kafka_produce(struct ms_kafka_request *request) {
     int refused = MS_KAFKA_NONE;
     if (body->acks < ACKS_ALL || body->acks > 1)
         refused = MS_KAFKA_INVALID_REQUIRED_ACKS;
-    ms_kafka_request_handed_over(request, answer);
+    ms_kafka_request_handed_over(request, appended);
     for (size_t t = 0; t < count && !producing->broken; t++)
-        producing->broken =
-            produce_topic(producing, &body->topic_data[t], &topics[t], refused) != 0;
+        producing->broken = produce_topic(producing, t, refused) != 0;
     if (producing->broken)
         producing->response.responses_count = 0;
     one_done(producing);

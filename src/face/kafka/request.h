@@ -91,6 +91,7 @@ struct ms_kafka_request {
     bool wake_pending;       /* it was delivered before the request was armed */
     bool orphaned;           /* freed but for its wake-up, which is on its way */
     ms_kafka_step *woken;
+    struct ms_kafka_sync *sync; /* sync.c; arena */
 
     _Alignas(16) uint8_t memory[MS_KAFKA_REQUEST_MEMORY]; /* where the arena begins */
 };

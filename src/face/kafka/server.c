@@ -89,6 +89,7 @@ int ms_kafka_start(struct ms_store *store, const struct ms_kafka_options *option
     ms_kafka_frame_pool_init(&kafka->frames);
     kafka->groups = options->groups;
     kafka->txns = options->txns;
+    kafka->projections = options->projections;
     unsigned lacking = (options->groups ? 0 : MS_KAFKA_GROUPS) | (options->txns ? 0 : MS_KAFKA_TXN);
     code = ms_kafka_dispatch_init(&kafka->dispatch, config->options.handlers,
                                   config->options.handler_count, lacking, err);

@@ -14,9 +14,10 @@ struct ms_kafka_request;
 
 struct ms_kafka {
     const struct ms_env *env;
-    struct ms_store *store;   /* NULL only in tests */
-    struct ms_groups *groups; /* NULL: none */
-    struct ms_txns *txns;     /* NULL: none */
+    struct ms_store *store;             /* NULL only in tests */
+    struct ms_groups *groups;           /* NULL: none */
+    struct ms_txns *txns;               /* NULL: none */
+    struct ms_projections *projections; /* NULL: none */
     struct ms_kafka_loop *loops;
     unsigned loop_count;
     struct ms_net_readers readers;

@@ -7,6 +7,8 @@
 #include "face/kafka/handlers.h"
 #include "face/kafka/loop.h"
 #include "face/kafka/server.h"
+#include "face/kafka/sync.h"
+#include "projection/sync_wait.h"
 #include "store/partitions.h"
 #include "wire/kafka/messages.h"
 
@@ -184,8 +186,9 @@ void ms_kafka_add_offsets_to_txn(struct ms_kafka_request *request) {
 
 /* ---- EndTxn ---- */
 
-static void ended(struct ms_kafka_request *request) {
-    const struct ms_txn_request *asked = ms_kafka_txn_answer(request);
+static void answer_end(struct ms_kafka_request *request) {
+    const struct ms_kafka_txn_call *call = request->context;
+    const struct ms_txn_request *asked = &call->asked;
     struct ms_kafka_end_txn_response response = ms_kafka_end_txn_response_default;
     response.error_code = ms_kafka_txn_error(request, asked->code, FENCED_SINCE);
     response.producer_id = asked->producer.id;
@@ -193,11 +196,44 @@ static void ended(struct ms_kafka_request *request) {
     ms_kafka_answer(request, &response);
 }
 
+static bool may_wait(const struct ms_kafka_request *request) {
+    const struct ms_kafka_end_txn_request *body = request->body;
+    return body->committed && ms_projections_any_sync(request->loop->kafka->projections);
+}
+
+/* What the transaction has produced becomes visible now: at the log's end at the latest. */
+static void ended(struct ms_kafka_request *request) {
+    const struct ms_txn_request *asked = ms_kafka_txn_answer(request);
+    const struct ms_kafka_txn_call *call = request->context;
+    uint64_t end = ms_store_end(request->loop->kafka->store);
+    if (asked->code == MS_TXN_OK && end > 0 && may_wait(request))
+        ms_kafka_sync_wait(request, call->topics, call->topic_count, end - 1,
+                           request->loop->now_us + MS_SYNC_PATIENCE_US, answer_end);
+    else
+        answer_end(request);
+}
+
+/* One that has ended before, whose client asks again, has none any more: they stay unknown. */
+static void note_topics(struct ms_kafka_request *request, struct ms_kafka_txn_call *call) {
+    const struct ms_kafka_end_txn_request *body = request->body;
+    struct ms_txn_info info;
+    if (ms_txns_describe(ms_kafka_txns(request), body->transactional_id, &request->arena, &info) !=
+            MS_TXN_OK ||
+        info.partition_count == 0)
+        return;
+    call->topics = ms_arena_alloc(&request->arena, info.partition_count * sizeof *call->topics);
+    for (size_t i = 0; call->topics != NULL && i < info.partition_count; i++)
+        if (i == 0 || !ms_bytes_equal(info.partitions[i].topic, info.partitions[i - 1].topic))
+            call->topics[call->topic_count++] = info.partitions[i].topic;
+}
+
 void ms_kafka_end_txn(struct ms_kafka_request *request) {
     const struct ms_kafka_end_txn_request *body = request->body;
     struct ms_kafka_txn_call *call = ms_kafka_txn_call(request, ended);
     if (call == NULL)
         return;
+    if (may_wait(request))
+        note_topics(request, call);
     struct ms_txn_identity who = {body->transactional_id,
                                   {body->producer_id, body->producer_epoch}};
     ms_txns_end(ms_kafka_txns(request), &who, body->committed, request->version >= BUMPS_SINCE,

@@ -9,6 +9,9 @@
 struct ms_kafka_txn_call {
     struct ms_kafka_request *request;
     struct ms_txn_request asked;
+    /* Of an end: the topics that it makes visible, when a projection may have to apply it first. */
+    struct ms_bytes *topics; /* NULL: whichever */
+    size_t topic_count;
 };
 
 struct ms_txns *ms_kafka_txns(const struct ms_kafka_request *request);

@@ -176,3 +176,13 @@ test('what is wrong is named with its place', async () => {
   assertProblem(assert, reserved, 403, 'reserved-name');
   assert.equal(await server.end(), before);
 });
+
+test('a large append is answered with the names of its streams', async () => {
+  const streams = Array.from({ length: 20 }, () => fresh('large'));
+  const events = [event('stored', { text: 'x'.repeat(30_000) })];
+  for (let round = 0; round < 5; round += 1) {
+    const { json, status, text } = await append({ appends: streams.map((stream) => ({ stream, events })) });
+    assert.equal(status, 201, text);
+    assert.deepEqual(json.results.map(({ stream }) => stream), streams);
+  }
+});

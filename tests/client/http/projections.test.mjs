@@ -548,8 +548,23 @@ test('an event that stops a projection is told, and skipped', async () => {
   assert.equal(stopped.error_position, bad.position);
   assert.match(stopped.error, /^halt\.sql:6:\d+: UNIQUE constraint failed: picky\.n$/);
   assert.equal((await ask('halt', 'all')).status, 503);
+  // The first version answers no queries yet, but tells what is wrong.
+  const told = (await server.get('/v1/projections/halt/errors')).json;
+  const { error, ...where } = told.stopped[0];
+  assert.deepEqual(where, { version: 1, role: 'candidate', state: 'stopped', position: bad.position });
+  assert.equal(error, stopped.error);
+  assert.deepEqual(told.parked, []);
   assert.equal((await post('halt', 'skip', { position: after.position })).status, 404);
-  assert.equal((await post('halt', 'skip', { position: bad.position })).status, 200);
+  const again = await post('halt', 'retry');
+  assertProblem(assert, again, 409, 'event-not-applied');
+  assert.match(again.json.detail, /UNIQUE constraint failed: picky\.n$/);
+  const { version, applied, position } = again.json;
+  assert.deepEqual({ version, applied, position }, { version: 1, applied: 0, position: bad.position });
+  const skipped = await post('halt', 'skip', { position: bad.position });
+  assert.equal(skipped.status, 200, skipped.text);
+  assert.deepEqual(skipped.json.tried, { version: 1, applied: 1 });
+  assert.equal((await post('halt', 'retry')).status, 404); // nothing has stopped any more
+  assert.deepEqual((await server.get('/v1/projections/halt/errors')).json, { stopped: [], parked: [] });
   await tookOver('halt', 1);
   assert.deepEqual(
     (await rows('halt', 'all')).map((row) => row.id),
@@ -569,15 +584,32 @@ test('where a file asks for it, a bad event parks its stream, and others go on',
   );
   const { json } = await server.get('/v1/projections/park/errors');
   assert.deepEqual(
-    json.parked.map((one) => [one.position, one.stream, one.error !== null]),
+    json.parked.map((one) => [one.version, one.position, one.stream, one.error !== null]),
     [
-      [bad.position, 'park-2', true],
-      [behind.position, 'park-2', false],
+      [1, bad.position, 'park-2', true],
+      [1, behind.position, 'park-2', false],
     ],
   );
-  assertProblem(assert, await post('park', 'retry', { stream: 'park-2' }), 400, 'bad-request');
-  assert.equal((await post('park', 'skip', { position: bad.position })).status, 200);
-  assert.deepEqual((await server.get('/v1/projections/park/errors')).json, { parked: [] });
+  const again = await post('park', 'retry', { stream: 'park-2' });
+  assertProblem(assert, again, 409, 'event-not-applied');
+  assert.equal(again.json.position, bad.position);
+  assert.equal((await post('park', 'retry', { stream: 'park-3' })).status, 404);
+  // A new version is stopped by the same event; what is parked is the current one's all the same.
+  assert.equal((await put('park', `${picky('park', 'park')}-- another\n`)).status, 201);
+  await until(async () => (await server.get('/v1/projections/park/errors')).json.stopped.length, 'it stops');
+  const both = (await server.get('/v1/projections/park/errors')).json;
+  assert.deepEqual([both.stopped[0].version, both.stopped[0].role], [2, 'candidate']);
+  assert.deepEqual(both.parked.map((one) => one.version), [1, 1]);
+  const { version, position } = (await post('park', 'retry', { stream: 'park-2' })).json;
+  assert.deepEqual([version, position], [1, bad.position]);
+  const elsewhere = (await post('park', 'retry')).json; // the version that has stopped
+  assert.deepEqual([elsewhere.version, elsewhere.position], [2, bad.position]);
+  const candidate = await post('park', 'skip', { position: bad.position }); // of the stopped one first
+  assert.equal(candidate.status, 200, candidate.text);
+  assert.equal(candidate.json.tried.version, 2);
+  await server.request('DELETE', '/v1/projections/park');
+  await deploy('park', picky('park', 'park').replace('insert into', 'insert or ignore into'));
+  assert.deepEqual((await server.get('/v1/projections/park/errors')).json, { stopped: [], parked: [] });
   assert.deepEqual(
     (await rows('park', 'all')).map((row) => row.n),
     [1, 2, 3],

@@ -84,6 +84,38 @@ test('a synchronous projection is there when the append is answered, or named', 
   assert.equal(json.length, 1);
 });
 
+test('every way of appending waits for synchronous projections, and only for those that read it', async () => {
+  await deployed('everyway', 'everyway', '-- mode: sync');
+  await server.request('POST', '/v1/projections/everyway/pause');
+  const one = event('added', { n: 1 });
+  const key = { 'idempotency-key': 'everyway' };
+  const cloud = { specversion: '1.0', id: 'everyway-c', source: '/t', type: 'added', data: { n: 1 } };
+  const appends = {
+    stream: () => server.append('everyway-1', one),
+    key: () => server.request('POST', '/v1/topics/everyway/keys/2', { json: one }),
+    several: () =>
+      server.request('POST', '/v1/append', {
+        json: { appends: [{ stream: 'elsewhere-1', events: [one] }, { stream: 'everyway-3', events: [one] }] },
+      }),
+    cloudevents: () =>
+      server.request('POST', '/v1/streams/everyway-4', {
+        headers: { 'content-type': 'application/cloudevents-batch+json' },
+        body: JSON.stringify([cloud]),
+      }),
+    first: () => server.append('everyway-5', one, key),
+  };
+  const answers = await Promise.all(Object.values(appends).map((append) => append()));
+  answers.push(await appends.first()); // the repeat of it
+  for (const [i, { status, headers, text }] of answers.entries()) {
+    assert.equal(status, i === answers.length - 1 ? 200 : 201, text);
+    assert.match(headers['mainstem-projection-pending'] ?? '', /^everyway@\d+$/, `the append number ${i}`);
+  }
+  const nothing = await server.append('everyway-1', []);
+  const other = await server.append('elsewhere-1', one);
+  for (const { headers } of [nothing, other]) assert.equal(headers['mainstem-projection-pending'], undefined);
+  await server.request('POST', '/v1/projections/everyway/resume');
+});
+
 test('a live query sends its rows, and again when they have changed', async () => {
   await deployed('alive', 'alive');
   const socket = server.connect();

@@ -127,11 +127,11 @@ export function frame(api, version, body, client = 'by hand') {
 // The same with the header of flexible versions.
 export const compactFrame = (api, version, body) => frame(api, version, join(NO_TAGS, body, NO_TAGS));
 
-export const produceBody = (topics, acks = -1) =>
+export const produceBody = (topics, acks = -1, timeout = 10_000) =>
   join(
     string(null),
     int16(acks),
-    int32(10_000),
+    int32(timeout),
     array(
       topics.map(({ topic, partitions }) =>
         join(
@@ -264,7 +264,7 @@ export function recordsOf(bytes) {
   return records;
 }
 
-const produced = (reader) =>
+export const produced = (reader) =>
   reader.array(() => ({
     topic: reader.string(),
     partitions: reader.array(() => ({

@@ -31,7 +31,7 @@ static void every_code_has_an_exit_status(void **state) {
         {MS_EDELETED, 4},  {MS_ETOMBSTONED, 4}, {MS_ESCAVENGED, 4},  {MS_EAGAIN, 5},
         {MS_ECLOSED, 5},   {MS_ETIMEOUT, 5},    {MS_ELOCKED, 5},     {MS_ELIMIT, 5},
         {MS_EUNKNOWN, 6},  {MS_EINVAL, 1},      {MS_ENOSPC, 1},      {MS_ECORRUPT, 1},
-        {MS_ENOMEM, 1},    {-9999, 1},
+        {MS_ENOMEM, 1},    {-9999, 1},          {MS_ENOTAPPLIED, 1}, {MS_EINCOMPLETE, 3},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_int_equal(ms_cli_exit_status(rows[i].code), rows[i].status);

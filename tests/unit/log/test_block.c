@@ -227,7 +227,7 @@ static void reading_a_header_tells_kinds_of_failure_apart(void **state) {
     assert_int_equal(ms_block_header_read(zeros, &header), MS_ENOTFOUND);
     build(&b, 1, 1);
     uint8_t *at = b.bytes.data;
-    ms_put_le16(at + 8, MS_BLOCK_FORMAT + 1);
+    ms_put_le16(at + 8, MS_BLOCK_FORMAT_MAX + 1);
     assert_int_equal(ms_block_header_read(at, &header), MS_ECORRUPT); /* crc first */
     ms_put_le32(at + 12, 0);
     ms_put_le32(at + 12, ms_crc32c(0, at, MS_BLOCK_HEADER_LEN));

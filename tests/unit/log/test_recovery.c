@@ -68,7 +68,7 @@ static void row_2_newer_format_is_refused(void **state) {
     log_world_abandon(w);
     struct ms_block_header header = header_at(w, 0, find_block(w, 0, 4));
     ms_block_header_write(&header, bytes);
-    ms_put_le16(bytes + 8, MS_BLOCK_FORMAT + 1);
+    ms_put_le16(bytes + 8, MS_BLOCK_FORMAT_MAX + 1);
     ms_put_le32(bytes + 12, 0);
     ms_put_le32(bytes + 12, ms_crc32c(0, bytes, sizeof bytes));
     world_write(&w->world, log_world_segment(0, path), end_of_blocks(w, 0), bytes, sizeof bytes);

@@ -99,7 +99,7 @@ static void a_block_of_a_newer_format_is_not_judged(void **state) {
     build(w, 1, 90000);
     uint64_t offset = block_at(w, 0, 2, false).offset;
     world_read(&w->world, log_world_segment(0, path), offset, header, sizeof header);
-    ms_put_le16(header + 8, MS_BLOCK_FORMAT + 1);
+    ms_put_le16(header + 8, MS_BLOCK_FORMAT_MAX + 1);
     uint32_t crc = ms_crc32c(0, header, 12);
     crc = ms_crc32c(crc, zeros, 4);
     ms_put_le32(header + 12, ms_crc32c(crc, header + 16, sizeof header - 16));

@@ -134,10 +134,51 @@ static void names_past_the_limits_are_refused(void **state) {
     ms_arena_deinit(&arena);
 }
 
+static void a_source_may_read_the_topics_that_have_its_events(void **state) {
+    static const struct {
+        const char *source, *topic;
+        bool may;
+    } rows[] = {
+        {"*", "order", true},
+        {"*", "$streams", true},
+        {"*", "$apps", false},
+        {"type:order.paid", "whatever", true},
+        {"type:order.paid", "$metadata", false},
+        {"order", "order", true},
+        {"order", "orders", false},
+        {"shop.*", "shop.eu", true},
+        {"shop.*", "shops", false},
+        {"stream:order-123", "order", true},
+        {"stream:order-123", "orders", false},
+        {"stream:order-123", "$streams", false},
+        {"stream:my%2Dorder-1", "my-order", true},
+        {"stream:my%2Dorder-1", "my", false},
+        {"stream:cart", "$streams", true},
+        {"stream:cart", "cart", false},
+        {"stream:order-eu-*", "order", true},
+        {"stream:order-eu-*", "order-eu", false},
+        {"stream:my orders-*", "$streams", true},
+        {"stream:or*", "order", true}, /* it may be any */
+        {"stream:*", "order", true},
+    };
+    struct ms_arena arena;
+    (void)state;
+    ms_arena_init(&arena, (size_t)1 << 20);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ms_source source;
+        assert_int_equal(
+            ms_source_parse(ms_bytes_cstr(rows[i].source), start, &arena, &source, NULL), 0);
+        if (ms_source_may_read(&source, ms_bytes_cstr(rows[i].topic)) != rows[i].may)
+            fail_msg("%s, %s", rows[i].source, rows[i].topic);
+    }
+    ms_arena_deinit(&arena);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_star_at_the_end_stands_for_the_rest),
         cmocka_unit_test(each_kind_of_source_is_known),
+        cmocka_unit_test(a_source_may_read_the_topics_that_have_its_events),
         cmocka_unit_test(what_is_no_source_is_refused),
         cmocka_unit_test(names_past_the_limits_are_refused),
     };

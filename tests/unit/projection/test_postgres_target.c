@@ -2,6 +2,7 @@
  * errors say where, and never with what we connect; readers can't write; published names are
  * stable. */
 #include "projection_world.h"
+#include "projection/postgres_db.h"
 
 #include "relay.h"
 
@@ -183,7 +184,9 @@ static void what_fails_at_the_commit_is_found(void **state) {
     struct ms_runner_status status = await_state(w, MS_RUNNER_STOPPED);
     assert_int_equal(status.error_position, bad);
     assert_non_null(strstr(status.error, "violates foreign key constraint"));
-    assert_int_equal(ms_runner_skip(w->runner, bad, &w->error), 0);
+    struct ms_runner_outcome outcome;
+    assert_int_equal(ms_runner_skip(w->runner, bad, &outcome, &w->error), 0);
+    assert_int_equal(outcome.applied, 5);
     expect_total(w, 10);
 }
 
@@ -385,6 +388,41 @@ static void a_reader_outlives_its_server(void **state) {
     ms_target_reader_free(reader);
 }
 
+/* A port at which nobody answers: the connection is made, and nothing is said. */
+static int mute_listener(char *conninfo, size_t size) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    snprintf(conninfo, size, "host=127.0.0.1 connect_timeout=3000 port=%u",
+             ntohs(address.sin_port));
+    return fd;
+}
+
+static void *stop_it(void *context) {
+    atomic_store((atomic_bool *)context, true);
+    return NULL;
+}
+
+/* The test would take the connection's 3000 s. */
+static void whoever_connects_can_be_stopped(void **state) {
+    struct projection_world *w = world_of(state);
+    char conninfo[128];
+    atomic_bool stopping = false;
+    pthread_t stopper;
+    int fd = mute_listener(conninfo, sizeof conninfo);
+    const struct ms_postgres_door door = {.conninfo = conninfo, .stopping = &stopping};
+    struct ms_postgres_db db;
+    assert_int_equal(pthread_create(&stopper, NULL, stop_it, &stopping), 0);
+    assert_int_equal(ms_postgres_db_open(&db, &door, MS_POSTGRES_WRITER, &w->error), MS_EAGAIN);
+    assert_non_null(strstr(w->error.message, "is being stopped"));
+    pthread_join(stopper, NULL);
+    close(fd);
+}
+
 /* ---- published names ---- */
 
 static void publish_version(struct projection_world *w, const char *text, const char *schema) {
@@ -424,10 +462,18 @@ static void published_names_are_stable(void **state) {
                            " where relnamespace = 'sales'::regnamespace",
                            answer),
         "more theirs x");
-    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_1", &w->error), 0);
-    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_1", &w->error), 0);
-    assert_int_equal(ms_postgres_remove(w->conninfo, "sales", &w->error), MS_EINVAL);
+    struct ms_bytes sales = MS_BYTES_LITERAL("sales");
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_1", sales, &w->error), 0);
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_1", sales, &w->error), 0);
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales", sales, &w->error), MS_EINVAL);
     assert_string_equal(postgres_world_ask(w->conninfo, "select c from sales.x", answer), "two");
+    /* The schema stays while something of others is in it. */
+    static const char there[] = "select count(*) from pg_namespace where nspname = 'sales'";
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_2", sales, &w->error), 0);
+    assert_string_equal(postgres_world_ask(w->conninfo, there, answer), "1");
+    postgres_world_run(w->conninfo, "drop table sales.theirs");
+    assert_int_equal(ms_postgres_remove(w->conninfo, "sales_2", sales, &w->error), 0);
+    assert_string_equal(postgres_world_ask(w->conninfo, there, answer), "0");
     postgres_world_run(w->conninfo, "drop owned by outsider; drop role outsider");
 }
 
@@ -450,7 +496,8 @@ static void a_schema_of_others_is_left_alone(void **state) {
                        "create schema version_one; create table version_one.t (a int)");
     assert_int_equal(try_open(w, w->conninfo), MS_EINVAL);
     assert_non_null(strstr(w->error.message, "no projection's"));
-    assert_int_equal(ms_postgres_remove(w->conninfo, "version_one", &w->error), MS_EINVAL);
+    assert_int_equal(
+        ms_postgres_remove(w->conninfo, "version_one", (struct ms_bytes){0}, &w->error), MS_EINVAL);
     postgres_world_run(w->conninfo, "drop table version_one.t");
     assert_int_equal(try_open(w, w->conninfo), 0);
     ms_projection_definition_free(w->definition);
@@ -476,6 +523,7 @@ int main(void) {
         ON_POSTGRES(values_come_as_what_they_are),
         ON_POSTGRES(an_answer_can_be_enough),
         ON_POSTGRES(a_reader_outlives_its_server),
+        ON_POSTGRES(whoever_connects_can_be_stopped),
         ON_POSTGRES(published_names_are_stable),
         ON_POSTGRES(a_name_that_is_taken_is_left_alone),
         ON_POSTGRES(a_schema_of_others_is_left_alone),

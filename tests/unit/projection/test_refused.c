@@ -59,6 +59,12 @@ static const struct mistake mistakes[] = {
      "t.sql:5:1: '-- from:' must stand before the first statement"},
     /* directives that are none, or not here */
     {"-- form: a\n", MS_EINVAL, "t.sql:1:1: '-- form:' is no directive; did you mean '-- from:'?"},
+    {"-- migrate: alter table t add column n bigint\n", MS_EINVAL,
+     "t.sql:1:1: '-- migrate:': tables are not migrated; change the file, and the new version is "
+     "filled from the log beside the old one"},
+    {HEAD HANDLER "delete from t;\n-- Migration: 2\n", MS_EINVAL,
+     "t.sql:6:1: '-- Migration:': tables are not migrated; change the file, and the new version is "
+     "filled from the log beside the old one"},
     {HEAD HANDLER "  -- on error: stop\n", MS_EINVAL,
      "t.sql:5:3: '-- on error:' is no directive; did you mean '-- on-error:'?"},
     {HEAD "create table x (a) -- on: t\n;\n", MS_EINVAL,

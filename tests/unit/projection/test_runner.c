@@ -69,13 +69,15 @@ static void a_bad_event_stops_it_until_it_is_skipped(void **state) {
                                              ? "t.sql:5:1: CHECK constraint failed"
                                              : "t.sql:5:1: new row for relation \"counters\""));
     assert_string_equal(ask(w, "all"), "a|1\n");
-    size_t count;
-    assert_int_equal(ms_runner_retry(w->runner, (struct ms_bytes){0}, &count, &w->error), 0);
-    status = await_state(w, MS_RUNNER_STOPPED);
-    assert_int_equal(status.error_position, bad);
-    assert_int_equal(ms_runner_skip(w->runner, bad + 1, &w->error), MS_ENOTFOUND);
-    assert_int_equal(ms_runner_skip(w->runner, bad, &w->error), 0);
-    await_applied(w);
+    struct ms_runner_outcome outcome;
+    assert_int_equal(ms_runner_retry(w->runner, (struct ms_bytes){0}, &outcome, &w->error),
+                     MS_ENOTAPPLIED);
+    assert_int_equal(outcome.applied, 0);
+    assert_int_equal(outcome.position, bad);
+    assert_string_equal(w->error.message, status.error);
+    assert_int_equal(ms_runner_skip(w->runner, bad + 1, &outcome, &w->error), MS_ENOTFOUND);
+    assert_int_equal(ms_runner_skip(w->runner, bad, &outcome, &w->error), 0);
+    assert_int_equal(outcome.applied, 1);
     assert_string_equal(ask(w, "all"), "a|1\nb|2\n");
     stop(w);
     start(w);
@@ -83,9 +85,47 @@ static void a_bad_event_stops_it_until_it_is_skipped(void **state) {
     assert_string_equal(ask(w, "all"), "a|1\nb|2\n");
 }
 
+static void whoever_skips_is_told_of_the_next_bad_event(void **state) {
+    struct projection_world *w = world_of(state);
+    struct ms_runner_outcome outcome;
+    uint64_t bad[3];
+    define(w, stopping_counters);
+    for (int i = 0; i < 3; i++) {
+        append_json(w, "counter-a", "added", "{\"n\": 1}");
+        bad[i] = append_json(w, "counter-a", "added", "{\"n\": 100}");
+    }
+    start(w);
+    await_state(w, MS_RUNNER_STOPPED);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ms_runner_skip(w->runner, bad[i], &outcome, &w->error), MS_ENOTAPPLIED);
+        assert_int_equal(outcome.applied, 1);
+        assert_int_equal(outcome.position, bad[i + 1]);
+    }
+    assert_int_equal(ms_runner_skip(w->runner, bad[2], &outcome, &w->error), 0);
+    assert_int_equal(outcome.applied, 0);
+    assert_string_equal(ask(w, "all"), "a|3\n");
+}
+
+static void nobody_waits_for_a_runner_that_is_going(void **state) {
+    struct projection_world *w = world_of(state);
+    struct ms_runner_outcome outcome;
+    define(w, stopping_counters);
+    append_json(w, "counter-a", "added", "{\"n\": 100}");
+    start(w);
+    await_state(w, MS_RUNNER_STOPPED);
+    assert_int_equal(ms_runner_pause(w->runner, true, &w->error), 0);
+    assert_int_equal(ms_runner_retry(w->runner, (struct ms_bytes){0}, &outcome, &w->error),
+                     MS_ENOTFOUND);
+    ms_runner_retire(w->runner); /* nobody waits for one that is going */
+    assert_int_equal(ms_runner_pause(w->runner, false, &w->error), 0);
+    await_state(w, MS_RUNNER_STOPPED);
+    int code = ms_runner_retry(w->runner, (struct ms_bytes){0}, &outcome, &w->error);
+    assert_true(code == MS_EAGAIN || code == MS_ENOTAPPLIED);
+}
+
 static void what_is_parked_holds_back_its_stream_only(void **state) {
     struct projection_world *w = world_of(state);
-    size_t count;
+    struct ms_runner_outcome outcome;
     define(w, strict_counters);
     append_json(w, "counter-a", "added", "{\"n\": 60}");
     start(w);
@@ -103,10 +143,14 @@ static void what_is_parked_holds_back_its_stream_only(void **state) {
     append_json(w, "counter-a", "added", "{\"n\": 2}");
     await_applied(w);
     assert_string_equal(ask(w, "all"), "a|60\nb|2\n");
-    assert_int_equal(ms_runner_retry(w->runner, ms_bytes_cstr("counter-a"), &count, &w->error),
-                     MS_EINVAL);
-    assert_int_equal(count, 0);
-    assert_int_equal(ms_runner_skip(w->runner, bad, &w->error), 0);
+    assert_int_equal(ms_runner_retry(w->runner, ms_bytes_cstr("counter-a"), &outcome, &w->error),
+                     MS_ENOTAPPLIED);
+    assert_int_equal(outcome.applied, 0);
+    assert_int_equal(outcome.position, bad);
+    assert_int_equal(ms_runner_retry(w->runner, ms_bytes_cstr("counter-b"), &outcome, &w->error),
+                     MS_ENOTFOUND);
+    assert_int_equal(ms_runner_skip(w->runner, bad, &outcome, &w->error), 0);
+    assert_int_equal(outcome.applied, 2);
     assert_string_equal(ask(w, "all"), "a|63\nb|2\n");
     assert_string_equal(ask(w, "parked"), "");
     append_json(w, "counter-a", "added", "{\"n\": 3}");
@@ -175,6 +219,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         ON_BOTH(what_is_appended_is_applied_once),
         ON_BOTH(a_bad_event_stops_it_until_it_is_skipped),
+        ON_BOTH(whoever_skips_is_told_of_the_next_bad_event),
+        ON_BOTH(nobody_waits_for_a_runner_that_is_going),
         ON_BOTH(what_is_parked_holds_back_its_stream_only),
         ON_BOTH(bad_events_among_many_cost_few_commits),
         ON_BOTH(a_second_owner_is_noticed),

@@ -57,11 +57,14 @@ static void names_split_as_the_table_says(void **state) {
         {"$$$streams-cart", "$metadata", "cart"},
         {"$$$$order-%2D", "$metadata", "$$order-%2D"},
     };
+    uint8_t room[MS_STREAM_TOPIC_MAX];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct ms_arena arena;
         struct ms_bytes topic, key;
         ms_arena_init(&arena, 65536);
         assert_int_equal(split(ms_bytes_cstr(rows[i].text), &arena, &topic, &key), 0);
+        assert_true(
+            ms_bytes_equal(ms_store_stream_topic(ms_bytes_cstr(rows[i].text), room), topic));
         if (!ms_bytes_equal_cstr(topic, rows[i].topic) || !ms_bytes_equal_cstr(key, rows[i].key))
             fail_msg("%s: topic %.*s, key %.*s", rows[i].text, (int)topic.len, topic.data,
                      (int)key.len, key.data);
