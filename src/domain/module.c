@@ -94,6 +94,15 @@ static int aggregate(lua_State *L) {
 
 /* ---- tests ---- */
 
+/* "file:line" of who calls. */
+static void push_place(lua_State *L) {
+    size_t len;
+    luaL_where(L, 1);
+    const char *where = lua_tolstring(L, -1, &len);
+    lua_pushlstring(L, where, len >= 2 ? len - 2 : 0); /* without ": " */
+    lua_remove(L, -2);
+}
+
 static int test_table(lua_State *L) {
     static const char *const fields[] = {"aggregate", "given", "command", "events",
                                          "reject",    "error", "state",   NULL};
@@ -110,7 +119,7 @@ static int test_table(lua_State *L) {
     lua_newtable(L);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_setfield(L, -2, "title");
-    luaL_where(L, 1);
+    push_place(L);
     lua_setfield(L, -2, "place");
     lua_pushvalue(L, 1);
     lua_setfield(L, -2, "spec");

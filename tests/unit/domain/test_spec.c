@@ -100,7 +100,7 @@ static void what_is_not_says_what_came(void **state) {
           "not ok 1 spec.lua:1: wrong\nexpected state (-), got (+)\n  - {\"status\":\"OLD\"}\n"
           "  + {\"items\":[],\"status\":\"NEW\"}\n");
     check_holds("test 'wrong' { aggregate = 'order', command = { type = 'Change' }, events = {} }",
-                "  + error order.lua:19: field 'status' can't be set here: this may only be read");
+                "  + error order.lua:17: field 'status' can't be set here: this may only be read");
     check_holds("test 'nothing' { aggregate = 'order' }", "the test expects nothing");
 }
 
