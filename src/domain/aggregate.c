@@ -1,6 +1,7 @@
 /* What an aggregate's declaration does; see aggregate.h. */
 #include "domain/aggregate.h"
 
+#include "domain/declare.h"
 #include "domain/lua_json.h"
 #include "domain/sandbox_internal.h"
 
@@ -67,7 +68,7 @@ void ms_aggregate_apply(lua_State *L, const char *name, int state, int event) {
 /* ---- handle ---- */
 
 static void check_event(lua_State *L, const char *name, const char *command, lua_Integer i) {
-    static const char *const known[] = {"type", "data", "metadata"};
+    static const char *const known[] = {"type", "data", "metadata", NULL};
     if (lua_type(L, -1) != LUA_TTABLE)
         luaL_error(L, "aggregate \"%s\", handle.%s: what it returned as event %I is a %s", name,
                    command, i, ms_sandbox_typename(L, -1));
@@ -79,13 +80,10 @@ static void check_event(lua_State *L, const char *name, const char *command, lua
                    "apply[\"%s\"] is missing (it may do nothing)",
                    name, command, type, type);
     lua_pop(L, 2);
-    for (lua_pushnil(L); lua_next(L, event) != 0; lua_pop(L, 1)) {
-        const char *field = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
-        if (strcmp(field, known[0]) != 0 && strcmp(field, known[1]) != 0 &&
-            strcmp(field, known[2]) != 0)
-            luaL_error(L, "aggregate \"%s\", handle.%s: event %I has an unknown field '%s'", name,
-                       command, i, field);
-    }
+    const char *what =
+        lua_pushfstring(L, "aggregate \"%s\", handle.%s, event %I", name, command, i);
+    ms_declare_check_fields(L, event, what, known);
+    lua_pop(L, 1);
 }
 
 static void check_events(lua_State *L, const char *name, const char *command) {

@@ -28,16 +28,20 @@ static bool is_one_of(const char *name, const char *const *fields,
 }
 
 void ms_declare_check_fields(lua_State *L, int table, const char *what, const char *const *fields) {
-    for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+    ms_sandbox_push_keys(L, table); /* the first one that is wrong is always the same */
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 1)) {
         struct ms_suggestion suggestion;
-        if (lua_type(L, -2) != LUA_TSTRING)
+        if (lua_rawgeti(L, -1, i) != LUA_TSTRING)
             luaL_error(L, "%s: there is something without a name in it", what);
-        ms_suggest_begin(&suggestion, ms_bytes_cstr(lua_tostring(L, -2)));
-        if (is_one_of(lua_tostring(L, -2), fields, &suggestion))
+        const char *name = lua_tostring(L, -1);
+        ms_suggest_begin(&suggestion, ms_bytes_cstr(name));
+        if (is_one_of(name, fields, &suggestion))
             continue;
         if (suggestion.best != NULL)
-            luaL_error(L, "%s: unknown field '%s', did you mean '%s'?", what, lua_tostring(L, -2),
+            luaL_error(L, "%s: unknown field '%s', did you mean '%s'?", what, name,
                        suggestion.best);
-        luaL_error(L, "%s: unknown field '%s'", what, lua_tostring(L, -2));
+        luaL_error(L, "%s: unknown field '%s'", what, name);
     }
+    lua_pop(L, 1);
 }

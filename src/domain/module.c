@@ -40,12 +40,16 @@ static void check_function_table(lua_State *L, int table, const char *what, cons
     if (lua_type(L, -1) != LUA_TTABLE)
         luaL_error(L, "%s: '%s' is a table of functions by name, not a %s", what, field,
                    ms_sandbox_typename(L, -1));
-    for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
-        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TFUNCTION)
+    ms_sandbox_push_keys(L, -1);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 2)) {
+        bool named = lua_rawgeti(L, -1, i) == LUA_TSTRING;
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -4) != LUA_TFUNCTION || !named)
             luaL_error(L, "%s: '%s' has functions by name, and %s is none", what, field,
-                       lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2)
-                                                      : "something without a name");
-    lua_pop(L, 1);
+                       named ? lua_tostring(L, -2) : "something without a name");
+    }
+    lua_pop(L, 2);
 }
 
 static void check_snapshot_every(lua_State *L, int table, const char *what) {

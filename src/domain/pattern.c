@@ -34,12 +34,14 @@ static bool in_class(unsigned class, unsigned c) {
         return is_alpha(c) || is_digit(c);
     case 'x':
         return is_digit(c) || is_between(c | 0x20, 'a', 'f');
+    case 'z': /* of older Lua, and still taken */
+        return c == 0;
     default:
         return false;
     }
 }
 
-static bool is_class(unsigned c) { return is_alpha(c) && strchr("acdglpsuwx", (int)(c | 0x20)); }
+static bool is_class(unsigned c) { return is_alpha(c) && strchr("acdglpsuwxz", (int)(c | 0x20)); }
 
 static void add_byte(uint32_t set[8], unsigned c) { set[c >> 5] |= 1u << (c & 31); }
 static bool has_byte(const uint32_t set[8], unsigned c) { return set[c >> 5] >> (c & 31) & 1; }
@@ -65,41 +67,43 @@ static int wrong(struct compiling *c, const char *error) {
     return MS_EINVAL;
 }
 
-/* Behind a '%' in a set: a class or the byte itself. */
-static int add_escaped(struct compiling *c, uint32_t set[8]) {
-    if (c->at == c->end)
-        return wrong(c, "malformed pattern (ends with '%')");
-    unsigned byte = *c->at++;
+/* Where the ']' is that ends the set; NULL: there is none. One that comes first, or behind a '%',
+ * stands for itself, also where that '%' ends a range. */
+static const uint8_t *find_set_end(const uint8_t *at, const uint8_t *end) {
+    do {
+        if (at == end)
+            return NULL;
+        if (*at++ == '%' && at < end)
+            at++;
+    } while (at == end || *at != ']');
+    return at;
+}
+
+static void add_member(uint32_t set[8], unsigned byte) {
     if (is_class(byte))
         add_class(set, byte);
     else
         add_byte(set, byte);
-    return 0;
 }
 
-/* Behind the '['. A ']' that comes first stands for itself. */
+/* Behind the '['. */
 static int compile_set(struct compiling *c, uint32_t set[8]) {
     bool others = c->at < c->end && *c->at == '^';
-    c->at += others;
-    for (bool first = true;; first = false) {
-        if (c->at == c->end)
-            return wrong(c, "malformed pattern (missing ']')");
-        unsigned byte = *c->at++;
-        if (byte == ']' && !first)
-            break;
-        int code = 0;
-        if (byte == '%') {
-            code = add_escaped(c, set);
-        } else if (c->end - c->at >= 2 && c->at[0] == '-' && c->at[1] != ']') {
-            for (unsigned in = byte; in <= c->at[1]; in++)
+    const uint8_t *at = c->at + others, *end = find_set_end(at, c->end);
+    if (end == NULL)
+        return wrong(c, "malformed pattern (missing ']')");
+    for (; at < end; at++) {
+        if (*at == '%') {
+            add_member(set, *++at); /* a '%' that comes last takes the ']' as well, as in Lua */
+        } else if (end - at > 2 && at[1] == '-') {
+            for (unsigned in = at[0]; in <= at[2]; in++)
                 add_byte(set, in);
-            c->at += 2;
+            at += 2;
         } else {
-            add_byte(set, byte);
+            add_byte(set, *at);
         }
-        if (code != 0)
-            return code;
     }
+    c->at = end + 1;
     for (size_t i = 0; others && i < 8; i++)
         set[i] = ~set[i];
     return 0;
