@@ -22,6 +22,14 @@ select name, total, moves from accounts order by name;
 select position, stream from mainstem_parked order by position;
 """
 
+# The same in SQLite, with rows of a page each: their notes tell which event was their last one.
+NOTE_TIMES = 250
+WIDE_FILE = FILE.replace("low bigint not null,", "low bigint not null,\n  note text not null,") \
+    .replace("moves, low)\n", "moves, low, note)\n") \
+    .replace("'n' as bigint))\n", "'n' as bigint),\n    replace(hex(zeroblob(%d)), '00',"
+             " printf('%%d:%%d ', :position, cast(:data ->> 'n' as bigint))))\n" % NOTE_TIMES) \
+    .replace("low = excluded.low;", "low = excluded.low, note = excluded.note;")
+
 
 def fold(events, checkpoint=None):
     """`events`: (position, key, type, n) in log order. Rows by name, and the parked positions."""
@@ -52,3 +60,13 @@ def compare(what, events, checkpoint, rows, parked):
         findings.append("G10 %s: parked is not what the log says: missing %s, too many %s" % (
             what, missing, extra))
     return findings
+
+
+def compare_notes(what, events, checkpoint, notes):
+    """`notes`: {name: note} of a WIDE_FILE."""
+    parked = set(fold(events, checkpoint)[1])
+    want = {key: "%d:%d " % (position, number) for position, key, kind, number in events
+            if kind == "moved" and position < checkpoint and position not in parked}
+    return ["G10 %s: the note of '%s' begins %r, not %r all over" % (what, name, note[:40],
+                                                                    want.get(name))
+            for name, note in sorted(notes.items()) if note != want.get(name, "") * NOTE_TIMES]
