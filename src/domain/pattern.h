@@ -1,7 +1,7 @@
 /*
  * Lua's patterns (Lua 5.4 reference manual, 6.4.1), matched within a budget of steps.
  *
- *     %a %d %l %s %u %w %x %p %c %g %z  classes, of ASCII, whatever the locale; upper case: the others
+ *     %a %d %l %s %u %w %x %p %c %g %z  classes, of ASCII whatever the locale; upper case: others
  *     [set] [^set] .                 sets, any byte
  *     * + - ?                        as many, at least one, as few, at most one
  *     ^ $ ( ) () %1 %bxy %f[set]     anchors, captures, positions, repeats, balanced, frontiers
