@@ -3,7 +3,7 @@
  *
  *     { type =, data =, metadata =, id =, version =, key =, timestamp = }
  *
- * `version` is that of the stream, `timestamp` milliseconds since 1970, `key` the instance. There is
+ * `version` is the stream's, `timestamp` milliseconds since 1970, `key` the instance. There is
  * no position: an aggregate applies its events before they have one. Data that is no JSON is a
  * string of its bytes.
  *
