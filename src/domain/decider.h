@@ -4,9 +4,9 @@
  *     decide: state of the instance (kept from before, or folded from its stream) ──handle──>
  *             events, with the version they expect ──> the caller appends them ──> settle
  *
- * What was decided is applied to the kept state at once, so the next command of that instance can be
- * decided before the append has been acknowledged: it expects the version behind it, and fails with
- * it. `settle` with false forgets the state; so does every error in `apply`.
+ * What was decided is applied to the kept state at once, so the next command of that instance can
+ * be decided before the append has been acknowledged: it expects the version behind it, and fails
+ * with it. `settle` with false forgets the state; so does every error in `apply`.
  *
  * The same command (by its id) decided in the same state gives the same events with the same ids.
  *
