@@ -43,6 +43,7 @@ static void set_condition(struct ms_http_call *call, struct ms_condition conditi
         call->if_match = "*";
         break;
     case MS_EXPECT_VERSION:
+    case MS_EXPECT_LIVE_VERSION:
         snprintf(version, 32, "\"%lld\"", (long long)condition.version);
         call->if_match = version;
         break;

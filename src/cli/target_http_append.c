@@ -66,6 +66,7 @@ static int write_expect(struct ms_buf *out, struct ms_condition condition) {
     case MS_EXPECT_EXISTS:
         return ms_buf_append_cstr(out, "\"exists\"");
     case MS_EXPECT_VERSION:
+    case MS_EXPECT_LIVE_VERSION:
         return ms_buf_printf(out, "%lld", (long long)condition.version);
     }
     MS_ASSERT(false); /* every kind is listed above */

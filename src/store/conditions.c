@@ -13,12 +13,16 @@ static const char *state_name(enum ms_stream_state state) {
     return names[state];
 }
 
+static bool is_exact(const struct ms_condition *condition) {
+    return condition->kind == MS_EXPECT_VERSION || condition->kind == MS_EXPECT_LIVE_VERSION;
+}
+
 static void describe_conflict(struct ms_op *op, const struct ms_op_part *part) {
     const struct ms_append_result *result = &op->result;
     int len = (int)(part->stream.len > 200 ? 200 : part->stream.len);
     const uint8_t *name = part->stream.data;
     char expected[48];
-    if (result->expected.kind == MS_EXPECT_VERSION)
+    if (is_exact(&result->expected))
         snprintf(expected, sizeof expected, "%sversion %lld", op->must_reach ? "at least " : "",
                  (long long)result->expected.version);
     else
@@ -79,6 +83,8 @@ static bool condition_holds(const struct ms_op *op, const struct ms_condition *c
                (state == MS_STREAM_NONE && head->rules.metadata_version >= 0);
     case MS_EXPECT_VERSION:
         return head->version >= 0 && head->version == condition->version;
+    case MS_EXPECT_LIVE_VERSION:
+        return state == MS_STREAM_LIVE && head->version == condition->version;
     }
     return false;
 }
@@ -119,7 +125,7 @@ static bool may_repeat_reopening(const struct ms_op *op, struct ms_op_part *part
  * */
 static bool may_repeat_exact(struct ms_op_part *part, const struct ms_head *head) {
     int64_t first = 0;
-    if (part->condition.kind == MS_EXPECT_VERSION) {
+    if (is_exact(&part->condition)) {
         if (part->condition.version < 0 || part->condition.version >= head->version)
             return false;
         first = part->condition.version + 1;

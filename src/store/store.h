@@ -89,7 +89,8 @@ enum ms_condition_kind {
     MS_EXPECT_ANY,
     MS_EXPECT_NONE, /* no stream: never existed or soft deleted */
     MS_EXPECT_EXISTS,
-    MS_EXPECT_VERSION /* exactly `version` */
+    MS_EXPECT_VERSION,     /* exactly `version`, also when it was deleted since */
+    MS_EXPECT_LIVE_VERSION /* exactly `version`, and not deleted */
 };
 struct ms_condition {
     enum ms_condition_kind kind;

@@ -83,6 +83,7 @@ void ms_http_condition_format(const struct ms_condition *condition, char out[32]
         snprintf(out, 32, "\"exists\"");
         break;
     case MS_EXPECT_VERSION:
+    case MS_EXPECT_LIVE_VERSION:
         snprintf(out, 32, "%lld", (long long)condition->version);
         break;
     }
