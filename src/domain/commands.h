@@ -6,8 +6,8 @@
  *
  * Instances are spread over workers, each a thread with a decider of its own. A worker goes on
  * with the next command while appends are on their way, also of the same instance (decider.h). An
- * append that meets another version than was decided on is decided again, on the state as it is now,
- * as often as `attempts` says; who expects a version himself is told instead.
+ * append that meets another version than was decided on is decided again, on the state as it is
+ * now, as often as `attempts` says; who expects a version himself is told instead.
  *
  * Threads: any. `done` is called once per command, by a worker's thread, and must not block.
  */

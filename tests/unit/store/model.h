@@ -114,6 +114,8 @@ static inline bool model_holds(const struct ms_condition *condition, const struc
         return state == MS_STREAM_LIVE || (state == MS_STREAM_NONE && s->metadata_version >= 0);
     case MS_EXPECT_VERSION:
         return s->head >= 0 && s->head == condition->version;
+    case MS_EXPECT_LIVE_VERSION:
+        return state == MS_STREAM_LIVE && s->head == condition->version;
     }
     return false;
 }
