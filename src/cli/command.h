@@ -116,6 +116,7 @@ int ms_cmd_projection_errors(struct ms_invocation *invocation);
 int ms_cmd_projection_retry(struct ms_invocation *invocation);
 int ms_cmd_projection_skip(struct ms_invocation *invocation);
 int ms_cmd_query(struct ms_invocation *invocation);
+int ms_cmd_test(struct ms_invocation *invocation);
 int ms_cmd_import(struct ms_invocation *invocation);
 int ms_cmd_export(struct ms_invocation *invocation);
 int ms_cmd_stats(struct ms_invocation *invocation);

@@ -304,6 +304,14 @@ const struct ms_command ms_commands[] = {
      "Prints all rows of the answer, page after page.", query_options,
      "mainstem query order_summary customer_orders customer_id=7 --as-of 2026-11-23T10:00:00Z", 2,
      MS_ARGS_MAX, TARGET, ms_cmd_query},
+    {"test", "DIR...", "run the tests of apps, without a server",
+     "An app is a folder of modules (.lua) that declare aggregates and tests of them: given "
+     "events, "
+     "a command, the events or the rejection that come of it. Each test is run twice, behind the "
+     "others and in a fresh sandbox; a difference fails it. The output is TAP; the status is 1 "
+     "when "
+     "a test fails or an app is refused.",
+     NULL, "mainstem test examples/shop", 1, MS_ARGS_MAX, 0, ms_cmd_test},
     {"import", "FILE", "append events from a file of JSON lines",
      "Each line is an object with the field stream and the fields of an event; - reads standard "
      "input. Event ids are kept, and lines without one get an id made from the line, so that an "

@@ -41,10 +41,12 @@ static void leave_frame(struct ms_log_cursor *cursor) {
     cursor->frame_at = cursor->frame_len = 0;
 }
 
-/* No anchor is nearer to it than the place where the cursor stands: walking on finds it soonest. */
+/* No anchor is nearer to it than the place where the cursor stands: walking on finds it soonest.
+ * Anchors behind what is visible are still being written. */
 static bool is_on_the_way(const struct ms_log_cursor *cursor, uint64_t position) {
     struct ms_anchor anchor;
     return cursor->positioned && position > cursor->next_position &&
+           position < ms_log_end(cursor->log) &&
            ms_segment_find_anchor(cursor->segment, position, &anchor) &&
            anchor.offset <= cursor->offset + cursor->at;
 }
