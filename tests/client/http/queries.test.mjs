@@ -144,7 +144,7 @@ test('every way of appending waits for synchronous projections, and only for tho
   answers.push(await appends.first()); // the repeat of it
   for (const [i, { status, headers, text }] of answers.entries()) {
     assert.equal(status, i === answers.length - 1 ? 200 : 201, text);
-    assert.match(headers['mainstem-projection-pending'] ?? '', /^everyway@\d+(, everyway_pg@\d+)?$/, `the append number ${i}`);
+    assert.match(headers['mainstem-projection-pending'] ?? '', /^everyway@\d+(, everyway_pg@\d+)?$/, `append ${i}`);
   }
   const nothing = await server.append('everyway-1', []);
   const other = await server.append('elsewhere-1', one);
