@@ -358,13 +358,25 @@ static int sqlite_commit(struct ms_target *base, const struct ms_checkpoint *to,
     return 0;
 }
 
+/* Commits are not synced, so a power cut might take all tables. What is published is to be there
+ * for good; where somebody else is moving pages just now, he has synced them. */
+static int keep_tables(struct sqlite_target *target, struct ms_error *err) {
+    int sqlite =
+        sqlite3_wal_checkpoint_v2(target->db.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return sqlite == SQLITE_OK || sqlite == SQLITE_BUSY
+               ? 0
+               : ms_sqlite_db_error(&target->db, NULL, err);
+}
+
 static int sqlite_publish(struct ms_target *base, struct ms_error *err) {
     struct sqlite_target *target = of(base);
     char link[MS_SQLITE_PATH_MAX], next[MS_SQLITE_PATH_MAX], file[300];
     snprintf(link, sizeof link, "%s/current.db", target->dir);
     snprintf(next, sizeof next, "%s/current.db.next", target->dir);
     snprintf(file, sizeof file, "%s.db", target->name);
-    int code = ms_vfs_unlink(files(), next, err);
+    int code = keep_tables(target, err);
+    if (code == 0)
+        code = ms_vfs_unlink(files(), next, err);
     if (code != 0 && code != MS_ENOTFOUND)
         return code;
     if (symlink(file, next) != 0)

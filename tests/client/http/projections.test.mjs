@@ -1,12 +1,20 @@
 // Read models: projection files are deployed, asked, asked as of the past, rebuilt. What hostile files
-// and questions can't do.
+// and questions can't do. Files that both databases understand are deployed for PostgreSQL as well, under
+// another name, from the same events, and whatever is asked or done goes to both; the answers must be the
+// same.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { startPostgres } from './postgres.mjs';
 import { assertProblem, event, serve, Server } from './server.mjs';
 
-const server = serve();
+const postgres = await startPostgres();
+const server = serve({
+  server: new Server(postgres ? ['--projections-postgres', postgres] : []),
+});
+const twins = new Set(); // what is on PostgreSQL too
+const twinOf = (name) => `${name}_pg`;
 const WAIT_MS = 60_000;
 
 // ---- helpers ----
@@ -16,8 +24,14 @@ const put = (name, sql, on = server) =>
     body: sql,
     headers: { 'content-type': 'application/sql' },
   });
-const post = (name, verb, json = {}, on = server) =>
-  on.request('POST', `/v1/projections/${name}/${verb}`, { json });
+async function post(name, verb, json = {}, on = server) {
+  const answer = await on.request('POST', `/v1/projections/${name}/${verb}`, { json });
+  if (on === server && twins.has(name)) {
+    const twin = await on.request('POST', `/v1/projections/${twinOf(name)}/${verb}`, { json });
+    assert.equal(twin.status, answer.status, twin.text);
+  }
+  return answer;
+}
 
 async function until(look, what) {
   const deadline = Date.now() + WAIT_MS;
@@ -47,9 +61,40 @@ async function deploy(name, sql, on = server) {
   return answer.json.version;
 }
 
+// For both databases.
+async function deployBoth(name, sql) {
+  const version = await deploy(name, sql);
+  if (postgres) {
+    const head = `-- projection: ${twinOf(name)}\n-- target: postgres\n`;
+    assert.equal(await deploy(twinOf(name), sql.replace(`-- projection: ${name}\n`, head)), version);
+    twins.add(name);
+  }
+  return version;
+}
+
+async function removeBoth(name) {
+  for (const one of twins.delete(name) ? [name, twinOf(name)] : [name]) {
+    assert.equal((await server.request('DELETE', `/v1/projections/${one}`)).status, 204);
+  }
+}
+
 const search = (parameters) => new URLSearchParams(parameters).toString();
-const ask = (name, query, parameters = {}, headers = {}, on = server) =>
-  on.get(`/v1/queries/${name}/${query}?${search(parameters)}`, headers);
+async function ask(name, query, parameters = {}, headers = {}, on = server) {
+  const answer = await on.get(`/v1/queries/${name}/${query}?${search(parameters)}`, headers);
+  if (on === server && twins.has(name)) await askTwin(name, query, parameters, headers, answer);
+  return answer;
+}
+
+// It is asked when it is as far as the answer was: somebody may have waited for that one only.
+async function askTwin(name, query, parameters, headers, answer) {
+  const reached = answer.headers['mainstem-position'];
+  const past = parameters.as_of !== undefined || parameters.known_at !== undefined;
+  const more = past || reached === undefined ? parameters : { ...parameters, min_position: reached };
+  const twin = await server.get(`/v1/queries/${twinOf(name)}/${query}?${search(more)}`, headers);
+  assert.equal(twin.status, answer.status, twin.text);
+  if (answer.status === 200) assert.equal(twin.text, answer.text);
+  else assert.equal(twin.json.type, answer.json.type);
+}
 
 async function rows(name, query, parameters = {}, on = server) {
   const answer = await ask(name, query, parameters, {}, on);
@@ -83,7 +128,7 @@ ${more}`;
 
 test('a file is deployed once, and answers', async () => {
   const first = await append('plain-1', 'added', { n: 5 });
-  assert.equal(await deploy('plain', sums('plain')), 1);
+  assert.equal(await deployBoth('plain', sums('plain')), 1);
   const again = await put('plain', sums('plain').replaceAll('\n', '  \r\n'));
   assert.equal(again.status, 200);
   assert.deepEqual(again.json, { projection: 'plain', version: 1, unchanged: true });
@@ -95,9 +140,9 @@ test('a file is deployed once, and answers', async () => {
 
 test('a changed file takes over, and the old one can answer again', async () => {
   await append('swap-1', 'added', { n: 2 });
-  await deploy('swap', sums('swap'));
+  await deployBoth('swap', sums('swap'));
   const changed = sums('swap').replace('sums.total + excluded.total', 'sums.total - excluded.total');
-  assert.equal(await deploy('swap', changed), 2);
+  assert.equal(await deployBoth('swap', changed), 2);
   const { position } = await append('swap-1', 'added', { n: 3 });
   assert.equal((await rows('swap', 'all', { min_position: position }))[0].total, -1);
   assert.equal((await post('swap', 'switch')).status, 200);
@@ -131,7 +176,7 @@ for (const [what, sql, place] of wrongFiles) {
 
 test('a wrong file leaves the version that answers alone', async () => {
   await append('kept-1', 'added', { n: 1 });
-  await deploy('kept', sums('kept'));
+  await deployBoth('kept', sums('kept'));
   const answer = await put('kept', sums('kept', '-- query: more\nselect nothing_like_it from sums;\n'));
   assertProblem(assert, answer, 400, 'bad-request');
   const { json } = await server.get('/v1/projections/kept');
@@ -147,7 +192,7 @@ test('a wrong file leaves the version that answers alone', async () => {
 // ---- read your writes ----
 
 test('what was just appended is in the answer, 200 times at once', async () => {
-  await deploy('ryw', sums('ryw'));
+  await deployBoth('ryw', sums('ryw'));
   await Promise.all(
     Array.from({ length: 200 }, async (_, n) => {
       const added = await append(`ryw-${n}`, 'added', { n });
@@ -169,7 +214,7 @@ test('what was just appended is in the answer, 200 times at once', async () => {
 });
 
 test('what does not come is told with the position that was reached', async () => {
-  await deploy('never', sums('never'));
+  await deployBoth('never', sums('never'));
   const end = await server.end();
   const answer = await ask('never', 'all', { min_position: end + 1000, timeout: '20ms' });
   assertProblem(assert, answer, 504, 'timeout');
@@ -186,7 +231,7 @@ create table seen (id text primary key);
 -- on: *
 insert into seen (id) values (:key) on conflict do nothing;
 -- query: back(t text, b bigint = 1, i integer = 2, d double = 0.5, y boolean = true, j json = '{}')
-select :t as t, :b as b, :i as i, :d as d, :y as y, :j ->> 'a' as j, count(*) as n from seen;
+select :t as t, :b as b, :i as i, :d as d, cast(:y as integer) as y, :j ->> 'a' as j, count(*) as n from seen;
 -- query: seen
 select id from seen order by id;
 `;
@@ -217,7 +262,7 @@ const hostile = [
 
 test('nothing that is given for a parameter becomes SQL', async () => {
   await append('echo-1', 'any', {});
-  await deploy('echo', echo);
+  await deployBoth('echo', echo);
   assert.equal((await rows('echo', 'back', { t: 'x' }))[0].n, 1);
   for (const text of hostile) {
     const [row] = await rows('echo', 'back', { t: text, j: JSON.stringify({ a: text }) });
@@ -364,7 +409,7 @@ test('pages, by their links, give each row once', async () => {
   const parts = events.map((one, n) => ({ stream: `pages-${n}`, events: [one] }));
   const appended = await server.request('POST', '/v1/append', { json: { appends: parts } });
   assert.equal(appended.status, 201, appended.text);
-  await deploy('pages', sums('pages', "-- query: some(a text)\nselect id, :a as a from sums;\n"));
+  await deployBoth('pages', sums('pages', "-- query: some(a text)\nselect id, :a as a from sums;\n"));
   for (const size of [1, 37, 125, 250, 251]) {
     const seen = [];
     let pages = 0;
@@ -406,7 +451,7 @@ test('rows come as lines for who accepts that', async () => {
 
 test('a query is asked as of the past', async () => {
   const time = (hour) => `2026-03-02T${String(hour).padStart(2, '0')}:00:00Z`;
-  await deploy('past', sums('past'));
+  await deployBoth('past', sums('past'));
   const first = await append('past-1', 'added', { n: 1 }, { timestamp: time(9) });
   const second = await append('past-1', 'added', { n: 10 }, { timestamp: time(12) });
   // Not before the clock has moved on: what is recorded from here on is later.
@@ -475,7 +520,7 @@ test('a restart keeps versions, tables and what is paused', async () => {
 });
 
 test('a rebuild under load gives the rows of a rebuild from scratch', async () => {
-  await deploy('load', sums('load'));
+  await deployBoth('load', sums('load'));
   let done = false;
   let last = 0;
   let appended = 0;
@@ -490,14 +535,15 @@ test('a rebuild under load gives the rows of a rebuild from scratch', async () =
   for (let version = 2; version <= 4; version += 1) {
     assert.equal((await post('load', 'rebuild')).status, 200);
     await tookOver('load', version);
+    if (postgres) await tookOver(twinOf('load'), version);
   }
   done = true;
   await Promise.all(clients);
   const live = await ask('load', 'all', { min_position: last, timeout: '60s' });
   assert.equal(live.headers['mainstem-projection'], 'load@4');
-  assert.equal((await server.request('DELETE', '/v1/projections/load')).status, 204);
+  await removeBoth('load');
   assert.equal((await ask('load', 'all')).status, 404);
-  await deploy('load', sums('load'));
+  await deployBoth('load', sums('load'));
   const scratch = await rows('load', 'all', { min_position: last, timeout: '60s' });
   assert.deepEqual(live.json, scratch);
   assert.deepEqual(live.json, await folded('load', appended));

@@ -1,12 +1,19 @@
 // Read models over HTTP: asked at once after an append, live, kept in step with appends, and by
-// people who mean no good.
+// people who mean no good. Each file is deployed for SQLite and, under another name, for PostgreSQL, from
+// the same events; each question goes to both, and the answers must be the same.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertProblem, event, serve } from './server.mjs';
+import { startPostgres } from './postgres.mjs';
+import { assertProblem, event, serve, Server } from './server.mjs';
 
-const server = serve();
+const postgres = await startPostgres();
+const server = serve({
+  server: new Server(postgres ? ['--projections-postgres', postgres] : []),
+});
+const both = (name) => (postgres ? [name, twinOf(name)] : [name]);
+const twinOf = (path) => path.replace(/^[a-z]+/, (name) => `${name}_pg`);
 
 const projection = (name, topic, more = '') => `-- projection: ${name}
 -- from: ${topic}
@@ -31,8 +38,17 @@ const deploy = (name, text) =>
     headers: { 'content-type': 'application/sql' },
   });
 
+const forPostgres = (name, text) =>
+  text.replace(`-- projection: ${name}\n`, `-- projection: ${twinOf(name)}\n-- target: postgres\n`);
+
 async function deployed(name, topic, more) {
-  const answer = await deploy(name, projection(name, topic, more));
+  const text = projection(name, topic, more);
+  await deployedOne(name, text);
+  if (postgres) await deployedOne(twinOf(name), forPostgres(name, text));
+}
+
+async function deployedOne(name, text) {
+  const answer = await deploy(name, text);
   assert.equal(answer.status, 201, answer.text);
   for (;;) {
     const { json } = await server.get(`/v1/projections/${name}`);
@@ -41,7 +57,27 @@ async function deployed(name, topic, more) {
   }
 }
 
-const ask = (path, headers) => server.get(`/v1/queries/${path}`, headers);
+async function post(name, verb) {
+  const answers = both(name).map((one) => server.request('POST', `/v1/projections/${one}/${verb}`));
+  for (const answer of await Promise.all(answers)) assert.equal(answer.status, 200, answer.text);
+}
+
+// The twin is asked when it is as far as the answer was: somebody may have waited for that one only.
+async function askTwin(path, headers, answer) {
+  const reached = answer.headers['mainstem-position'];
+  const waits = /[?&](min_|as_of=|known_at=)/.test(path) || reached === undefined;
+  const more = waits ? '' : `${path.includes('?') ? '&' : '?'}min_position=${reached}`;
+  const twin = await server.get(`/v1/queries/${twinOf(path)}${more}`, headers);
+  assert.equal(twin.status, answer.status, `${path}: ${twin.text}`);
+  if (answer.status === 200) assert.equal(twin.text, answer.text, path);
+  else assert.equal(twin.json.type, answer.json.type);
+}
+
+async function ask(path, headers) {
+  const answer = await server.get(`/v1/queries/${path}`, headers);
+  if (postgres) await askTwin(path, headers, answer);
+  return answer;
+}
 const add = (stream, n, note) => server.append(stream, event('added', { n, note }));
 
 test('who appends and asks with its position sees it, 200 at a time', async () => {
@@ -55,7 +91,7 @@ test('who appends and asks with its position sees it, 200 at a time', async () =
       const again = await ask(`seen/one?key=${i}&min_version=seen-${i}:${json.version}`);
       assert.deepEqual(again.json, answer.json);
       const header = { 'mainstem-min-position': String(json.position) };
-      assert.equal((await ask('seen/all', header)).status, 200);
+      assert.equal((await server.get('/v1/queries/seen/all', header)).status, 200);
     }),
   );
 });
@@ -74,19 +110,19 @@ test('a synchronous projection is there when the append is answered, or named', 
     assert.equal(answer.headers['mainstem-projection-pending'], undefined);
     assert.deepEqual((await ask(`insync/one?key=${i}`)).json, [{ key: String(i), n: i, note: null }]);
   }
-  await server.request('POST', '/v1/projections/insync/pause');
+  await post('insync', 'pause');
   const late = await add('insync-late', 1);
   assert.equal(late.status, 201);
-  assert.match(late.headers['mainstem-projection-pending'], /^insync@\d+$/);
+  assert.match(late.headers['mainstem-projection-pending'], /^insync@\d+(, insync_pg@\d+)?$/);
   assert.equal(late.headers['mainstem-position'], String(late.json.position));
-  await server.request('POST', '/v1/projections/insync/resume');
+  await post('insync', 'resume');
   const { json } = await ask(`insync/one?key=late&min_position=${late.json.position}`);
   assert.equal(json.length, 1);
 });
 
 test('every way of appending waits for synchronous projections, and only for those that read it', async () => {
   await deployed('everyway', 'everyway', '-- mode: sync');
-  await server.request('POST', '/v1/projections/everyway/pause');
+  await post('everyway', 'pause');
   const one = event('added', { n: 1 });
   const key = { 'idempotency-key': 'everyway' };
   const cloud = { specversion: '1.0', id: 'everyway-c', source: '/t', type: 'added', data: { n: 1 } };
@@ -108,28 +144,33 @@ test('every way of appending waits for synchronous projections, and only for tho
   answers.push(await appends.first()); // the repeat of it
   for (const [i, { status, headers, text }] of answers.entries()) {
     assert.equal(status, i === answers.length - 1 ? 200 : 201, text);
-    assert.match(headers['mainstem-projection-pending'] ?? '', /^everyway@\d+$/, `the append number ${i}`);
+    assert.match(headers['mainstem-projection-pending'] ?? '', /^everyway@\d+(, everyway_pg@\d+)?$/, `append ${i}`);
   }
   const nothing = await server.append('everyway-1', []);
   const other = await server.append('elsewhere-1', one);
   for (const { headers } of [nothing, other]) assert.equal(headers['mainstem-projection-pending'], undefined);
-  await server.request('POST', '/v1/projections/everyway/resume');
+  await post('everyway', 'resume');
 });
 
 test('a live query sends its rows, and again when they have changed', async () => {
   await deployed('alive', 'alive');
-  const socket = server.connect();
-  socket.write(
-    'GET /v1/queries/alive/all HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n',
-  );
-  await socket.until('data: []');
+  const sockets = both('alive').map((name) => {
+    const socket = server.connect();
+    socket.write(
+      `GET /v1/queries/${name}/all HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n`,
+    );
+    return socket;
+  });
+  const until = (text) => Promise.all(sockets.map((socket) => socket.until(text)));
+  await until('data: []');
   await add('alive-a', 1);
-  await socket.until('data: [{"key":"a","n":1}]');
+  await until('data: [{"key":"a","n":1}]');
   await server.append('other-a', event('added', { n: 5 })); // nothing changes
   await add('alive-b', 2);
-  const text = await socket.until('"n":2}]');
-  assert.equal(text.split('"n":1}]').length - 1, 1); // the first state was sent once
-  socket.destroy();
+  for (const text of await until('"n":2}]')) {
+    assert.equal(text.split('"n":1}]').length - 1, 1); // the first state was sent once
+  }
+  for (const socket of sockets) socket.destroy();
 });
 
 test('the past answers as it was', async () => {
@@ -250,13 +291,14 @@ test('a rebuild under load gives what a build from scratch gives', async () => {
     for (let i = 0; i < 60; i++) await add(`grown-${(writer * 7 + i) % 30}`, i);
   });
   await sleep(20);
-  const rebuilt = await server.request('POST', '/v1/projections/grown/rebuild');
-  assert.equal(rebuilt.status, 200, rebuilt.text);
+  await post('grown', 'rebuild');
   await Promise.all(load);
   const end = (await server.end()) - 1;
   const rows = async (name) => (await ask(`${name}/all?min_position=${end}`)).json;
-  const state = async () => (await server.get('/v1/projections/grown')).json.versions[0];
-  while ((await state()).version < 2) await sleep(5);
+  for (const name of both('grown')) {
+    const state = async () => (await server.get(`/v1/projections/${name}`)).json.versions[0];
+    while ((await state()).version < 2) await sleep(5);
+  }
   const again = await rows('grown');
   await deployed('scratch', 'grown');
   assert.deepEqual(await rows('scratch'), again);
