@@ -7,7 +7,7 @@
 #define STEPS_DEFAULT 10000000u
 #define MEMORY_DEFAULT ((size_t)64 << 20)
 #define TIME_DEFAULT_US 2000000
-#define HOOK_EVERY 1000 /* instructions */
+#define HOOK_EVERY 100 /* instructions; one may copy a million values */
 #define BYTES_PER_STEP 64u
 /* Lua wants small pieces at places where it can't say no. */
 #define LARGE_BYTES 4096u
@@ -37,8 +37,10 @@ static void *allocate(void *context, void *memory, size_t old_size, size_t new_s
     if (new_size > held && over_budget(sandbox, held, new_size))
         return NULL;
     void *moved = ms_realloc(memory, new_size);
-    if (moved == NULL)
+    if (moved == NULL && new_size > held)
         return NULL;
+    if (moved == NULL) /* Lua relies on that nothing fails when it gives memory back */
+        moved = memory;
     sandbox->memory += new_size - held;
     return moved;
 }

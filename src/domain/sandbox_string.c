@@ -267,6 +267,21 @@ static int string_gsub(lua_State *L) {
     return 2;
 }
 
+/* ---- bytes ---- */
+
+/* Upvalue: Lua's. It gives as many values as it is asked for. */
+static int string_byte(lua_State *L) {
+    struct ms_bytes text = check_bytes(L, 1);
+    lua_Integer from = luaL_optinteger(L, 2, 1);
+    lua_Integer to = luaL_optinteger(L, 3, from);
+    if (to < 0 || to > from)
+        ms_sandbox_charge(L, text.len);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
 /* ---- format ---- */
 
 /* Upvalue: Lua's. Tables and functions are shown by their types, never by where they are. */
@@ -294,8 +309,8 @@ static int string_format(lua_State *L) {
 }
 
 void ms_sandbox_open_string(lua_State *L) {
-    static const char *const kept[] = {"byte", "char",    "len", "lower",
-                                       "rep",  "reverse", "sub", "upper"};
+    static const char *const kept[] = {"char", "len", "lower", "rep", "reverse", "sub", "upper"};
+    static const luaL_Reg wrapped[] = {{"byte", string_byte}, {"format", string_format}};
     static const luaL_Reg own[] = {{"find", string_find},
                                    {"gmatch", string_gmatch},
                                    {"gsub", string_gsub},
@@ -307,9 +322,11 @@ void ms_sandbox_open_string(lua_State *L) {
         lua_getfield(L, -1, kept[i]);
         lua_setfield(L, -3, kept[i]);
     }
-    lua_getfield(L, -1, "format");
-    lua_pushcclosure(L, string_format, 1);
-    lua_setfield(L, -3, "format");
+    for (size_t i = 0; i < sizeof wrapped / sizeof wrapped[0]; i++) {
+        lua_getfield(L, -1, wrapped[i].name);
+        lua_pushcclosure(L, wrapped[i].func, 1);
+        lua_setfield(L, -3, wrapped[i].name);
+    }
     lua_pop(L, 1);
     luaL_setfuncs(L, own, 0);
     /* What ("x"):upper() finds. */

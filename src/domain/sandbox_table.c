@@ -90,6 +90,14 @@ static int table_insert(lua_State *L) { return charged(L, lua_gettop(L) > 2 && i
 
 static int table_remove(lua_State *L) { return charged(L, lua_gettop(L) > 1 && is_tabular(L, 1)); }
 
+static int table_unpack(lua_State *L) {
+    lua_Integer from = luaL_optinteger(L, 2, 1);
+    lua_Integer to = luaL_opt(L, luaL_checkinteger, 3, is_tabular(L, 1) ? luaL_len(L, 1) : 0);
+    if (to >= from)
+        ms_sandbox_charge(L, (uint64_t)to - (uint64_t)from);
+    return charged(L, false);
+}
+
 static int table_move(lua_State *L) {
     lua_Integer from = luaL_checkinteger(L, 2), to = luaL_checkinteger(L, 3);
     if (to >= from)
@@ -102,7 +110,7 @@ void ms_sandbox_open_table(lua_State *L) {
                                        {"insert", table_insert},
                                        {"move", table_move},
                                        {"remove", table_remove},
-                                       {"unpack", table_walk}};
+                                       {"unpack", table_unpack}};
     lua_newtable(L);
     luaL_requiref(L, "table", luaopen_table, 0);
     for (size_t i = 0; i < sizeof wrapped / sizeof wrapped[0]; i++) {

@@ -89,6 +89,9 @@ static void libraries_can_not_be_changed(void **state) {
     check("do table.more = 1", "error: test.lua:1: libraries can't be changed");
     check("do ('').x = 1", "error: test.lua:1: attempt to index a string value (constant '')");
     check("('x'):upper()", "X");
+    check("('abc'):byte(2)", "98");
+    check("select('#', ('abc'):byte(1, -1))", "3");
+    check("select('#', table.unpack({ 1, 2 }, 1, 5))", "5");
 }
 
 static void globals_are_fixed_once_files_are_loaded(void **state) {
@@ -177,6 +180,8 @@ static void no_bomb_goes_beyond_its_budget(void **state) {
         "function run() local s = ('x'):rep(1e6) while true do s:find('y', 1, true) end end",
         "function run() local s = ('x'):rep(1e6) while true do s:gsub('y', '') end end",
         "function run() table.move({}, 1, 1e12, 2) end",
+        "function run() while true do table.unpack({}, 1, 1e5) end end",
+        "function run() local s = ('x'):rep(1e5) while true do s:byte(1, -1) end end",
         "function run() return string.format('%99.99f', 1e308):rep(1e5):rep(9) end",
     };
     for (size_t i = 0; i < sizeof loops / sizeof loops[0]; i++) {
