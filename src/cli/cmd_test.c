@@ -3,9 +3,7 @@
  *
  * The output is TAP (testanything.org, version 13), which people can read too.
  */
-#include "base/alloc.h"
-#include "cli/command.h"
-#include "domain/app.h"
+#include "cli/app_files.h"
 #include "domain/spec.h"
 
 struct testing {
@@ -31,30 +29,6 @@ static void report(void *context, const struct ms_spec_result *result) {
     print_lines(testing->out, result->text);
 }
 
-/* Errors of a module name its files by what was typed. */
-static int name_files(struct ms_invocation *invocation, const char *dir, const struct ms_app *app,
-                      struct ms_module_file **ret_files, size_t *ret_count) {
-    struct ms_module_file *files =
-        ms_arena_zalloc(&invocation->arena, (app->count + 1) * sizeof *files);
-    size_t count = 0;
-    if (files == NULL)
-        return MS_ENOMEM;
-    for (size_t i = 0; i < app->count; i++) {
-        if (!ms_app_is_module(&app->files[i]))
-            continue;
-        size_t size = strlen(dir) + strlen(app->files[i].path) + 2;
-        char *name = ms_arena_alloc(&invocation->arena, size);
-        if (name == NULL)
-            return MS_ENOMEM;
-        const char *slash = dir[strlen(dir) - 1] == '/' ? "" : "/";
-        snprintf(name, size, "%s%s%s", dir, slash, app->files[i].path);
-        files[count++] = (struct ms_module_file){name, app->files[i].content};
-    }
-    *ret_files = files;
-    *ret_count = count;
-    return 0;
-}
-
 static int test_app(struct ms_invocation *invocation, const char *dir, struct testing *testing,
                     struct ms_spec_summary *ret_summary, struct ms_error *err) {
     static const struct ms_sandbox_limits limits = {0};
@@ -65,7 +39,7 @@ static int test_app(struct ms_invocation *invocation, const char *dir, struct te
     int code = ms_app_read(invocation->cli->env->vfs, dir, &app, err);
     if (code != 0)
         return code;
-    code = name_files(invocation, dir, app, &files, &count);
+    code = ms_app_module_files(invocation, dir, app, &files, &count);
     if (code == 0)
         code = ms_spec_run(files, count, &limits, invocation->cli->env->clock, report, testing,
                            ret_summary, &failure);

@@ -119,6 +119,7 @@ int ms_cmd_query(struct ms_invocation *invocation);
 int ms_cmd_test(struct ms_invocation *invocation);
 int ms_cmd_import(struct ms_invocation *invocation);
 int ms_cmd_export(struct ms_invocation *invocation);
+int ms_cmd_state(struct ms_invocation *invocation);
 int ms_cmd_stats(struct ms_invocation *invocation);
 int ms_cmd_config_print(struct ms_invocation *invocation);
 int ms_cmd_config_check(struct ms_invocation *invocation);

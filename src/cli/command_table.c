@@ -55,6 +55,13 @@ static const struct ms_option read_options[] = {
     SELECTION,
     END,
 };
+static const struct ms_option state_options[] = {
+    {"at", "TIME|POSITION",
+     "from events whose timestamp is not after TIME, or that stand at or before POSITION"},
+    {"known-at", "TIME", "from what had been recorded by TIME"},
+    {"app", "DIR", "the app whose aggregate folds the events"},
+    END,
+};
 static const struct ms_option tail_options[] = {
     {"from", "start|end|N", "where to begin; default end: only what comes from now on"},
     {"limit", "N", "stop after this many events"},
@@ -221,6 +228,12 @@ const struct ms_command ms_commands[] = {
      "Shows events as they are appended, without gap or repeat, until it is interrupted. A broken "
      "connection is taken up again where it ended.",
      tail_options, "mainstem tail --topic order --from start", 0, 1, TARGET, ms_cmd_tail},
+    {"state", "STREAM", "show what the events of a stream add up to, now or in the past",
+     "With --app by the aggregate of the stream's topic (`order` for order-1), through its apply. "
+     "Without, the fields of the events' data are laid over each other: the newest value of each "
+     "counts.",
+     state_options, "mainstem state order-1 --at 2026-11-23T10:00:00Z --app examples/shop", 1, 1,
+     MS_COMMAND_TARGET, ms_cmd_state},
     {"stream show", "STREAM", "show what a stream is: versions, times, metadata", NULL, NULL, NULL,
      1, 1, TARGET, ms_cmd_stream_show},
     {"stream delete", "STREAM", "delete a stream",
