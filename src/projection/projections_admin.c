@@ -28,10 +28,18 @@ static void tell(const struct ms_projections *projections,
 /* ---- starting and ending ---- */
 
 /* The definition that a slot's text has. */
-static int read_definition(struct projection_version *version, struct ms_error *err) {
-    return version->definition != NULL
-               ? 0
-               : ms_projection_parse(version->file, version->text, NULL, &version->definition, err);
+static int read_definition(struct ms_projections *projections, struct projection_version *version,
+                           struct ms_error *err) {
+    struct ms_projection_definition *definition;
+    if (version->definition != NULL)
+        return 0;
+    int code = ms_projection_parse(version->file, version->text, NULL, &definition, err);
+    if (code != 0)
+        return code;
+    pthread_mutex_lock(&projections->lock); /* who looks at the version may come by */
+    version->definition = definition;
+    pthread_mutex_unlock(&projections->lock);
+    return 0;
 }
 
 static void set_running(struct ms_projections *projections, struct projection_version *version,
@@ -51,7 +59,7 @@ static int try_to_start(struct ms_projections *projections, struct projection *p
     options.paused = projection->paused;
     options.live = role != MS_VERSION_CANDIDATE;
     options.allow_incomplete = version->allow_incomplete;
-    int code = read_definition(version, err);
+    int code = read_definition(projections, version, err);
     if (code == 0)
         code = ms_version_open(version->definition, version->number, role == MS_VERSION_CURRENT,
                                &options, &running, err);
