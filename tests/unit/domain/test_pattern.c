@@ -96,8 +96,8 @@ static const char *const calls[] = {
     "string.gsub(s, p, '')",
     "string.gsub(s, p, { a = 'A', hello = 1, o = false })",
     "string.gsub(s, p, function(x, y) return y or x end)",
-    "(function() local r = '' for a, b in string.gmatch(s, p) do "
-    "r = r .. '|' .. tostring(a) .. ',' .. tostring(b) end return r end)()",
+    ("(function() local r = '' for a, b in string.gmatch(s, p) do "
+     "r = r .. '|' .. tostring(a) .. ',' .. tostring(b) end return r end)()"),
 };
 
 static const char runner[] =
