@@ -14,16 +14,14 @@
 #pragma once
 
 #include "domain/decider.h"
-#include "os/env.h"
 
 struct ms_commands;
 
 #define MS_COMMANDS_WORKERS_MAX 64u
 struct ms_commands_options {
     struct ms_decider_options decider; /* its files are copied by nobody: they must outlive this */
-    const struct ms_env *env;
-    unsigned workers;   /* default 2 */
-    unsigned attempts;  /* default 8 */
+    unsigned workers;                  /* default 2 */
+    unsigned attempts;                 /* default 8 */
     size_t waiting_max; /* commands that are not decided yet, of each worker; default 10,000 */
 };
 

@@ -3,45 +3,11 @@
 
 #include <stdio.h>
 
-#define NAME_TEXT_MAX ((size_t)4096)
-
 /* ---- which topics it reads ---- */
-
-static bool begins_alike(struct ms_bytes a, struct ms_bytes b) {
-    return a.len < b.len ? ms_bytes_starts_with(b, a) : ms_bytes_starts_with(a, b);
-}
-
-/* Can streams that the source names be the topic's? Names begin with their topic and a '-', but for
- * those in "$streams", which have no '-'. */
-static bool stream_is_of(const struct ms_name_pattern *stream, struct ms_bytes topic) {
-    struct ms_buf name;
-    bool is_of = true;
-    if (ms_bytes_equal_cstr(topic, "$streams"))
-        return stream->text.len == 0 || memchr(stream->text.data, '-', stream->text.len) == NULL;
-    ms_buf_init(&name, NAME_TEXT_MAX);
-    if (ms_store_stream_name(topic, MS_BYTES_LITERAL(""), &name, NULL) == 0)
-        is_of = stream->is_prefix ? begins_alike(stream->text, ms_buf_bytes(&name))
-                                  : ms_bytes_starts_with(stream->text, ms_buf_bytes(&name));
-    ms_buf_deinit(&name);
-    return is_of;
-}
-
-static bool source_reads(const struct ms_source *source, struct ms_bytes topic) {
-    switch (source->kind) {
-    case MS_SOURCE_ALL:
-    case MS_SOURCE_TYPE:
-        return true;
-    case MS_SOURCE_TOPIC:
-        return ms_name_pattern_matches(&source->name, topic);
-    case MS_SOURCE_STREAM:
-        return stream_is_of(&source->name, topic);
-    }
-    return true;
-}
 
 static bool reads(const struct ms_projection_definition *definition, struct ms_bytes topic) {
     for (size_t i = 0; i < definition->source_count; i++)
-        if (topic.data == NULL || source_reads(&definition->sources[i], topic))
+        if (topic.data == NULL || ms_source_may_read(&definition->sources[i], topic))
             return true;
     return false;
 }

@@ -5,6 +5,7 @@
 #include "store/store.h"
 
 #define TOPIC_NAME_MAX 249u
+#define STREAM_BEGIN_MAX ((size_t)3 * TOPIC_NAME_MAX + 16) /* "my%2Dtopic-" */
 
 static int check_length(struct ms_bytes text, struct ms_place place, struct ms_error *err) {
     if (text.len <= MS_PROJECTION_PATTERN_MAX)
@@ -111,12 +112,26 @@ bool ms_topic_is_the_systems(struct ms_bytes topic) {
     return topic.len > 0 && topic.data[0] == '$' && !ms_bytes_equal_cstr(topic, "$streams");
 }
 
-/* "order-eu-*" are streams of "order"; "or*" may be of any topic. */
+static bool begins_alike(struct ms_bytes a, struct ms_bytes b) {
+    return a.len < b.len ? ms_bytes_starts_with(b, a) : ms_bytes_starts_with(a, b);
+}
+
+/* With a '-' the name tells the topic. "or*" may be of every one that begins so, and of "$streams",
+ * where names without a '-' are. */
 static bool may_be_of_topic(const struct ms_name_pattern *stream, struct ms_bytes topic) {
     uint8_t room[MS_STREAM_TOPIC_MAX];
     struct ms_bytes name = stream->text;
     bool is_open = stream->is_prefix && (name.len == 0 || memchr(name.data, '-', name.len) == NULL);
-    return is_open || ms_bytes_equal(ms_store_stream_topic(name, room), topic);
+    if (!is_open)
+        return ms_bytes_equal(ms_store_stream_topic(name, room), topic);
+    struct ms_buf begin;
+    bool may = true;
+    ms_buf_init(&begin, STREAM_BEGIN_MAX);
+    if (!ms_bytes_equal_cstr(topic, "$streams") &&
+        ms_store_stream_name(topic, MS_BYTES_LITERAL(""), &begin, NULL) == 0)
+        may = begins_alike(name, ms_buf_bytes(&begin));
+    ms_buf_deinit(&begin);
+    return may;
 }
 
 bool ms_source_may_read(const struct ms_source *source, struct ms_bytes topic) {

@@ -2,8 +2,8 @@
  * What the statements that fill a projection's tables may not ask PostgreSQL for: whatever is
  * another the next time (random numbers, the clock, sequences, the session), since a rebuild would
  * give other rows. The database says which functions are volatile; those that are only stable are
- * known by name. A text that hides a call (by an operator, a cast, a trigger) needs a function for
- * it in the schema, and there is none that is volatile, but for triggers' own. Any thread.
+ * known by name. Only calls by name are looked at: what operators, casts, triggers and functions of
+ * the user's own do is his to keep so (docs/projections.md). Any thread.
  */
 #pragma once
 

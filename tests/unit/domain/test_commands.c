@@ -59,7 +59,6 @@ static int setup(void **state) {
                                                       .files = &f->file,
                                                       .file_count = 1,
                                                       .kept_max = 10},
-                                          .env = &f->w.env,
                                           .attempts = 1000};
     assert_int_equal(ms_commands_new(&options, &f->commands, &failure), 0);
     *state = f;

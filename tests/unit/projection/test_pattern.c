@@ -158,7 +158,10 @@ static void a_source_may_read_the_topics_that_have_its_events(void **state) {
         {"stream:order-eu-*", "order", true},
         {"stream:order-eu-*", "order-eu", false},
         {"stream:my orders-*", "$streams", true},
-        {"stream:or*", "order", true}, /* it may be any */
+        {"stream:or*", "order", true}, /* it may be any that begins so */
+        {"stream:or*", "cart", false},
+        {"stream:or*", "$streams", true},
+        {"stream:orders*", "order", false},
         {"stream:*", "order", true},
     };
     struct ms_arena arena;
