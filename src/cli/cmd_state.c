@@ -3,6 +3,7 @@
 #include "cli/app_files.h"
 #include "cli/target.h"
 #include "domain/replay.h"
+#include "wire/http1.h"
 #include "wire/json.h"
 
 #define STATE_BYTES_MAX ((size_t)64 << 20)
@@ -86,6 +87,13 @@ static int run(struct ms_invocation *invocation, struct ms_replay_options *optio
     return code;
 }
 
+/* The instance: what stands behind the topic's '-'. */
+static int find_key(struct ms_invocation *invocation, struct ms_bytes *ret_key) {
+    const char *dash = strchr(invocation->args[0], '-');
+    struct ms_bytes text = ms_bytes_cstr(dash != NULL ? dash + 1 : invocation->args[0]);
+    return ms_percent_decode_bytes(text, &invocation->arena, ret_key);
+}
+
 int ms_cmd_state(struct ms_invocation *invocation) {
     struct ms_cli *cli = invocation->cli;
     const char *dir = ms_option_text(invocation, "app");
@@ -97,12 +105,12 @@ int ms_cmd_state(struct ms_invocation *invocation) {
     };
     struct ms_module_file *files;
     struct ms_app *app = NULL;
-    const char *dash = strchr(invocation->args[0], '-');
-    options.key = ms_bytes_cstr(dash != NULL ? dash + 1 : invocation->args[0]);
     int code = check_travel(invocation, &err);
     if (code != 0)
         return ms_usage(invocation, "%s", err.message);
-    code = dir != NULL ? ms_app_read(cli->env->vfs, dir, &app, &err) : 0;
+    code = find_key(invocation, &options.key);
+    if (code == 0 && dir != NULL)
+        code = ms_app_read(cli->env->vfs, dir, &app, &err);
     if (code == 0 && app != NULL) {
         code = ms_app_module_files(invocation, dir, app, &files, &options.count);
         options.files = files;
